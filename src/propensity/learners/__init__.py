@@ -1,0 +1,1 @@
+"""Learners of the effect of contact, one file a learner."""
