@@ -77,9 +77,7 @@ CUSTOMERS = (
     Column("as_of", "time", "when the row was true; no feature may be younger", unit="UTC"),
     Column("churned_at", "time", "when the relationship ended or the last activity was", unit="UTC"),
     Column("reason", "text", "stated reason for churn", required=False, nullable=True, choices=REASONS),
-    Column(
-        "relationship", "text", "how they parted", required=False, nullable=True, choices=RELATIONSHIPS
-    ),
+    Column("relationship", "text", "how they parted", required=False, nullable=True, choices=RELATIONSHIPS),
     Column("competitor", "text", "the competitor they went to, if known", required=False, nullable=True),
     Column(
         "annual_value",
@@ -230,9 +228,7 @@ def check(
     return Checked(sound.reset_index(drop=True), _bad_rows(frame, faults), tuple(faults))
 
 
-def check_references(
-    customers: pd.DataFrame, contacts: pd.DataFrame, outcomes: pd.DataFrame
-) -> list[Violation]:
+def check_references(customers: pd.DataFrame, contacts: pd.DataFrame, outcomes: pd.DataFrame) -> list[Violation]:
     """Faults between tables: contacts and outcomes that name nobody, and contacts older than the customer's churn."""
     known = pd.Index(customers["customer_id"])
     faults = []
@@ -241,9 +237,7 @@ def check_references(
         if len(lost):
             found = _examples(frame.loc[lost, "customer_id"])
             faults.append(
-                Violation(
-                    table, "customer_id", len(lost), "a customer of the customers table", found, tuple(lost)
-                )
+                Violation(table, "customer_id", len(lost), "a customer of the customers table", found, tuple(lost))
             )
     return faults
 
@@ -261,9 +255,7 @@ def check_arms(contacts: pd.DataFrame) -> None:
         fault = Violation(
             "contacts", "action", len(contacts), f"some rows with {CONTROL!r} (people not contacted)", found
         )
-        raise ContractError(
-            [fault], fix="Without people who were not contacted, no effect of contact can be measured"
-        )
+        raise ContractError([fault], fix="Without people who were not contacted, no effect of contact can be measured")
     if len(counts) < 2:
         fault = Violation("contacts", "action", len(contacts), "at least one action besides control", found)
         raise ContractError([fault], fix="With one arm only, no effect of contact can be measured")
@@ -292,27 +284,19 @@ def data_dictionary() -> str:
     return "\n".join(lines)
 
 
-def _columns(
-    table: str, frame: pd.DataFrame, actions: Iterable[str] | None, extra: Sequence[Column]
-) -> list[Column]:
+def _columns(table: str, frame: pd.DataFrame, actions: Iterable[str] | None, extra: Sequence[Column]) -> list[Column]:
     columns = list(TABLES[table])
     if table == "contacts" and actions is not None:
         labels = tuple(sorted({*actions, CONTROL}))
-        columns = [
-            Column(c.name, c.kind, c.meaning, choices=labels) if c.name == "action" else c for c in columns
-        ]
+        columns = [Column(c.name, c.kind, c.meaning, choices=labels) if c.name == "action" else c for c in columns]
     named = {c.name for c in columns}
     columns += [c for c in extra if c.name not in named]
     named |= {c.name for c in extra}
     for name in map(str, frame.columns):
         if name not in named and table == "customers" and name.startswith(CONSENT_PREFIX):
-            columns.append(
-                Column(name, "flag", "consent for this channel", required=False, nullable=True)
-            )
+            columns.append(Column(name, "flag", "consent for this channel", required=False, nullable=True))
         if name not in named and table == "contacts" and name.startswith(PROBABILITY_PREFIX):
-            columns.append(
-                Column(name, "number", "chance of this action", required=False, at_least=0, at_most=1)
-            )
+            columns.append(Column(name, "number", "chance of this action", required=False, at_least=0, at_most=1))
     return columns
 
 
@@ -339,9 +323,7 @@ def close_name(name: str, candidates: Iterable[str]) -> str | None:
 
 
 def _coerce(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
-    schema = pa.DataFrameSchema(
-        {c.name: pa.Column(_DTYPES[c.kind], coerce=True, nullable=True) for c in columns}
-    )
+    schema = pa.DataFrameSchema({c.name: pa.Column(_DTYPES[c.kind], coerce=True, nullable=True) for c in columns})
     return schema.validate(_plain_text(frame, columns), lazy=True)
 
 
@@ -382,9 +364,7 @@ def _coercion_faults(table: str, frame: pd.DataFrame, columns: Sequence[Column])
             rows = tuple(sorted(set(cases["index"].dropna().astype(int))))
             rows = rows or tuple(frame.index)
             found = _examples(frame.loc[list(rows), column.name])
-            faults.append(
-                Violation(table, column.name, len(rows), _KIND_WORDS[column.kind], found, rows)
-            )
+            faults.append(Violation(table, column.name, len(rows), _KIND_WORDS[column.kind], found, rows))
     return faults
 
 
@@ -409,9 +389,7 @@ def _pandera_column(column: Column) -> pa.Column:
     if column.choices is not None:
         checks.append(pa.Check.isin(column.choices, error=f"one of {', '.join(column.choices)}"))
     if column.kind == "number":
-        checks.append(
-            pa.Check(lambda s: s.abs() != float("inf"), element_wise=False, error="a finite number")
-        )
+        checks.append(pa.Check(lambda s: s.abs() != float("inf"), element_wise=False, error="a finite number"))
     return pa.Column(nullable=column.nullable, unique=column.unique, checks=checks)
 
 
