@@ -152,7 +152,7 @@ class Violation:
     n_rows: int
     expected: str
     found: str
-    index: tuple[object, ...] = field(default=(), repr=False)
+    index: tuple[int, ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
         rows = "1 row" if self.n_rows == 1 else f"{self.n_rows:,} rows"
@@ -237,7 +237,7 @@ def check_references(customers: pd.DataFrame, contacts: pd.DataFrame, outcomes: 
         if len(lost):
             found = _examples(frame.loc[lost, "customer_id"])
             faults.append(
-                Violation(table, "customer_id", len(lost), "a customer of the customers table", found, tuple(lost))
+                Violation(table, "customer_id", len(lost), "a customer of the customers table", found, tuple(map(int, lost)))
             )
     return faults
 
@@ -397,10 +397,12 @@ def _violations(table: str, frame: pd.DataFrame, cases: pd.DataFrame) -> list[Vi
     found_of = {"not_nullable": "a missing value"}
     expected_of = {"not_nullable": "a value", "field_uniqueness": "each value once"}
     violations = []
-    for (column, check_name), group in cases.groupby(["column", "check"], sort=False):
+    for (column, check_name), group in cases.astype({"column": str, "check": str}).groupby(
+        ["column", "check"], sort=False
+    ):
         rows = tuple(sorted(set(group["index"].astype(int))))
-        found = found_of.get(check_name) or _examples(frame.loc[list(rows), column])
-        expected = expected_of.get(check_name, check_name)
+        found = found_of.get(str(check_name)) or _examples(frame[str(column)].loc[list(rows)])
+        expected = expected_of.get(str(check_name), str(check_name))
         violations.append(Violation(table, str(column), len(rows), expected, found, rows))
     return violations
 
@@ -411,14 +413,14 @@ def _examples(values: pd.Series) -> str:
     return ", ".join(shown) + where
 
 
-def _fault_rows(faults: Sequence[Violation]) -> list[object]:
-    return sorted({row for fault in faults for row in fault.index}, key=int)  # type: ignore[call-overload]
+def _fault_rows(faults: Sequence[Violation]) -> list[int]:
+    return sorted({row for fault in faults for row in fault.index})
 
 
 def _bad_rows(frame: pd.DataFrame, faults: Sequence[Violation]) -> pd.DataFrame:
     rows = _fault_rows(faults)
     bad = frame.loc[rows].copy()
-    reasons: dict[object, list[str]] = {row: [] for row in rows}
+    reasons: dict[int, list[str]] = {row: [] for row in rows}
     for fault in faults:
         for row in fault.index:
             reasons[row].append(f"{fault.column}: expected {fault.expected}")

@@ -240,18 +240,23 @@ def parse(text: str, source: str = "playbook") -> Playbook:
     try:
         return Playbook.model_validate(content)
     except ValidationError as error:
-        raise PlaybookError(f"playbook {source}: " + "; ".join(_sentence(e) for e in error.errors())) from error
+        raise PlaybookError(f"playbook {source}: " + sentences(error)) from error
 
 
 def shipped() -> dict[str, Path]:
     """The playbooks that come with the product, by name."""
-    return {p.stem: p for p in sorted(_shipped_directory("playbooks").glob("*.toml"))}
+    return {p.stem: p for p in sorted(shipped_directory("playbooks").glob("*.toml"))}
 
 
-def _shipped_directory(name: str) -> Path:
-    """``data/<name>`` of a checkout, or the copy inside an installed wheel."""
+def shipped_directory(name: str) -> Path:
+    """Where shipped files lie: ``data/<name>`` of a checkout, or the copy inside an installed wheel."""
     checkout = Path(__file__).resolve().parents[2] / "data" / name
     return checkout if checkout.is_dir() else Path(__file__).resolve().parent / "_data" / name
+
+
+def sentences(error: ValidationError) -> str:
+    """What a failed validation found, in words: where, what was expected, what was found."""
+    return "; ".join(_sentence(e) for e in error.errors())
 
 
 def _sentence(error: Any) -> str:

@@ -1,1 +1,1 @@
-"""."""
+"""Evaluation in doubly robust scores: rankings, policies, calibration."""

@@ -1,0 +1,35 @@
+"""Files are written aside and renamed: a reader sees the whole old file or the whole new one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def written_aside(target: str | Path) -> Iterator[Path]:
+    """A path to write a file (or to make a directory) at; it takes the target's name when the block succeeds.
+
+    On an exception nothing is left behind and an existing target stays as it was.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    workplace = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    aside = workplace / target.name
+    try:
+        yield aside
+        if target.is_dir():
+            target.rename(workplace / f"{target.name}.old")
+        os.replace(aside, target)
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+
+
+def write_text(target: str | Path, text: str) -> None:
+    """Write a text file aside and rename it."""
+    with written_aside(target) as aside:
+        aside.write_text(text, encoding="utf-8")

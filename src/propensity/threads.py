@@ -1,0 +1,35 @@
+"""The one place that decides how many threads to use.
+
+LightGBM with more threads than free cores is many times slower than with one, so every call that can use threads
+asks here.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+THREADS_VARIABLE = "PROPENSITY_THREADS"
+
+
+@cache
+def available_threads() -> int:
+    """Cores that this process may really use: the affinity mask, cut by the container's quota and by the variable."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _container_quota()
+    if quota is not None:
+        cores = min(cores, max(1, int(quota)))
+    named = os.environ.get(THREADS_VARIABLE)
+    if named is not None and named.isdigit() and int(named) > 0:
+        cores = min(cores, int(named))
+    return cores
+
+
+def _container_quota() -> float | None:
+    """Cores granted by control groups (version 2), or None where there is no limit."""
+    file = Path("/sys/fs/cgroup/cpu.max")
+    if not file.is_file():
+        return None
+    limit, period = file.read_text(encoding="ascii").split()
+    return None if limit == "max" else int(limit) / int(period)
