@@ -237,7 +237,9 @@ def check_references(customers: pd.DataFrame, contacts: pd.DataFrame, outcomes: 
         if len(lost):
             found = _examples(frame.loc[lost, "customer_id"])
             faults.append(
-                Violation(table, "customer_id", len(lost), "a customer of the customers table", found, tuple(map(int, lost)))
+                Violation(
+                    table, "customer_id", len(lost), "a customer of the customers table", found, tuple(map(int, lost))
+                )
             )
     return faults
 

@@ -24,6 +24,8 @@ from propensity import contract, playbook
 from propensity.contract import ContractError, Violation
 from propensity.errors import InputError
 from propensity.features import required_columns
+from propensity.frame import all_actions
+from propensity.policy import contact_costs
 
 DATA_DIRECTORY_VARIABLE = "PROPENSITY_DATA"
 """Environment variable that names the directory of the real data files."""
@@ -457,7 +459,9 @@ def _contacts(wide: pd.DataFrame, mapping: Mapping, book: playbook.Playbook) -> 
     else:
         probability = pd.Series(rule.each, index=wide.index)
     if mapping.contacts.cost == "playbook":
-        cost = action.map(lambda label: contact_cost(book, label))
+        cost = action.map(
+            dict(zip(all_actions(book.labels), contact_costs(book, all_actions(book.labels)), strict=True))
+        ).fillna(0.0)
     else:
         cost = wide[mapping.contacts.cost]
     return pd.DataFrame(
@@ -471,12 +475,6 @@ def _contacts(wide: pd.DataFrame, mapping: Mapping, book: playbook.Playbook) -> 
             "cost": cost,
         }
     )
-
-
-def contact_cost(book: playbook.Playbook, label: object) -> float:
-    """What one contact with this action costs to send, in currency; 0 for control and for unknown labels."""
-    action = book.actions.get(str(label))
-    return book.channels[action.channel].cost_currency if action else 0.0
 
 
 def _outcomes(

@@ -58,7 +58,7 @@ def dr_scores(y: object, action: object, propensity: pd.DataFrame, outcome: pd.D
     actions = list(outcome.columns)
     if set(propensity.columns) != set(actions):
         raise ValueError(f"propensity: expected columns {actions}, found {list(propensity.columns)}")
-    arm = pd.Index(actions).get_indexer(np.asarray(action))
+    arm = pd.Index(actions).get_indexer(pd.Index(np.asarray(action)))
     if (arm < 0).any():
         unknown = sorted(set(np.asarray(action)[arm < 0]))
         raise ValueError(f"action: expected one of {actions}, found {unknown}")

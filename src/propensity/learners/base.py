@@ -52,7 +52,7 @@ class FrameEncoder:
         matrix = np.empty((len(X), len(self.columns)))
         for position, name in enumerate(self.columns):
             if name in self.categories:
-                codes = pd.Index(self.categories[name]).get_indexer(X[name].astype(object))
+                codes = pd.Index(self.categories[name]).get_indexer(pd.Index(X[name].astype(object)))
                 matrix[:, position] = np.where(codes < 0, np.nan, codes)
             else:
                 matrix[:, position] = X[name].to_numpy(dtype=np.float64, na_value=np.nan)
@@ -109,9 +109,7 @@ class Sample:
 
     def take(self, rows: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Sample:
         """The sample with these rows only; actions stay as they are."""
-        return Sample(
-            self.X[rows], self.arm[rows], self.y[rows], self.propensity[rows], self.actions, self.encoder
-        )
+        return Sample(self.X[rows], self.arm[rows], self.y[rows], self.propensity[rows], self.actions, self.encoder)
 
 
 def check_sample(
@@ -159,9 +157,7 @@ def check_sample(
         raise InputError(f"action: expected at least {MIN_ROWS_PER_ACTION} rows an action, found {', '.join(rare)}")
     arm = pd.Index(actions).get_indexer(labels)
     encoder = FrameEncoder.fit(X)
-    return Sample(
-        encoder.transform(X), arm, outcome, check_propensity(propensity, arm, actions), actions, encoder
-    )
+    return Sample(encoder.transform(X), arm, outcome, check_propensity(propensity, arm, actions), actions, encoder)
 
 
 def check_propensity(

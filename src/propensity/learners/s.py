@@ -29,9 +29,7 @@ class SLearner(UpliftLearner):
     Kunzel, Sekhon, Bickel, Yu (2019), Metalearners for estimating heterogeneous treatment effects, PNAS 116.
     """
 
-    def __init__(
-        self, random_state: int = 0, settings: TreeSettings | None = None, control: str = "control"
-    ) -> None:
+    def __init__(self, random_state: int = 0, settings: TreeSettings | None = None, control: str = "control") -> None:
         self.random_state = random_state
         self.settings = settings
         self.control = control

@@ -49,6 +49,8 @@ class UpliftStack(UpliftLearner):
     averages_ : AverageEffects
     weights_ : dict
         Weight of each learner; all 0 where differences between people are not supported.
+    out_of_fold_outcome_ : array (n, n actions)
+        Outcomes predicted by the first learner for its own training people, out of fold; not saved.
 
     Notes
     -----
@@ -84,7 +86,7 @@ class UpliftStack(UpliftLearner):
         fold = stratified_folds(sample.arm, sample.y, self.n_folds, derive_seed(self.random_state, "folds"))
         candidates = self._candidates()
         predictions = [out_of_fold(learner, sample, self.factors_, fold) for learner in candidates]
-        mu = predictions[0][1]
+        mu = self.out_of_fold_outcome_ = predictions[0][1]
         scores = score_matrix(sample.y, sample.arm, sample.propensity, mu)
         self.averages_ = average_effects(scores, sample.propensity)
 

@@ -1,0 +1,304 @@
+"""What a model is worth on people that no part of its training saw, and whether it may decide.
+
+Every figure that a report, a page, MLflow or the command line shows of a model comes from the one `Assessment`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from propensity.contract import CONTROL
+from propensity.evaluation import (
+    Estimate,
+    autoc_score,
+    calibration_slope,
+    calibration_table,
+    dr_scores,
+    policy_value,
+    qini_score,
+)
+from propensity.frame import logged_propensity
+from propensity.model import DecisionModel, PolicyMode
+from propensity.policy import best_action, contact_costs, profit, rule_action
+
+PEOPLE = 1000
+"""Policies are compared per so many people."""
+
+
+@dataclass(frozen=True)
+class PolicyResult:
+    """One policy on the held-out people.
+
+    Attributes
+    ----------
+    key, title : str
+    contacted_share : float
+    cost : float
+        Of sending, in currency per 1,000 people.
+    reactivations, revenue, net_value : Estimate
+        Against contacting nobody, per 1,000 people. ``revenue`` is measured; ``net_value`` follows the playbook's
+        rule for turning effects into money.
+    model_minus_this : dict of Estimate
+        The assessed policy's reactivations, revenue and net value minus this one's, paired, per 1,000 people.
+    """
+
+    key: str
+    title: str
+    contacted_share: float
+    cost: float
+    reactivations: Estimate
+    revenue: Estimate
+    net_value: Estimate
+    model_minus_this: dict[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Whether held-out people confirm what training supports.
+
+    Attributes
+    ----------
+    proposed, granted : {"per_person", "one_action", "nobody"}
+    why : str
+        One sentence.
+    """
+
+    proposed: PolicyMode
+    granted: PolicyMode
+    why: str
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """A model on held-out people.
+
+    Attributes
+    ----------
+    n_people : int
+    policies : tuple of PolicyResult
+        The granted policy first (key ``model``).
+    gate : Gate
+    actions : dict
+        People per action under the granted policy.
+    propensity_calibration, effect_calibration : list of dict
+        Rows of `calibration_table`.
+    propensity_slope, effect_slope : float
+        Slope of observed on predicted; NaN where predictions do not vary.
+    autoc, qini : Estimate
+        How well predicted effects rank people, in reactivations.
+    """
+
+    n_people: int
+    policies: tuple[PolicyResult, ...]
+    gate: Gate
+    actions: dict[str, int]
+    propensity_calibration: list[dict[str, Any]]
+    effect_calibration: list[dict[str, Any]]
+    propensity_slope: float
+    effect_slope: float
+    autoc: Estimate
+    qini: Estimate
+
+    def policy(self, key: str) -> PolicyResult | None:
+        """The policy of this key, if it was assessed."""
+        return next((p for p in self.policies if p.key == key), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON-ready values; estimates become objects."""
+        return _plain(self)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Assessment:
+        """The assessment that `to_json` described."""
+        policies = []
+        for row in content["policies"]:
+            estimates = {k: Estimate(**row[k]) for k in ("reactivations", "revenue", "net_value")}
+            paired = {k: Estimate(**v) for k, v in row["model_minus_this"].items()}
+            policies.append(PolicyResult(**{**row, **estimates, "model_minus_this": paired}))
+        return cls(
+            **{
+                **content,
+                "policies": tuple(policies),
+                "gate": Gate(**content["gate"]),
+                "autoc": Estimate(**content["autoc"]),
+                "qini": Estimate(**content["qini"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class _HeldOut:
+    """Scores of the held-out people: reactivations, measured revenue and net value under each action."""
+
+    frame: pd.DataFrame
+    allowed: pd.DataFrame
+    scores: dict[str, pd.DataFrame]
+    costs: pd.Series
+
+
+def assess(model: DecisionModel, frame: pd.DataFrame) -> Assessment:
+    """Assess a model and grant it a mode; the model itself is not changed.
+
+    Parameters
+    ----------
+    model : DecisionModel
+    frame : DataFrame
+        Training frame of people that the model has not seen.
+
+    Returns
+    -------
+    Assessment
+        Of the granted policy.
+    """
+    frame = frame[frame["action"].isin(model.actions)].reset_index(drop=True)
+    predictions = model.predict(frame, frame["decided_at"])
+    held_out = _score(model, frame, predictions)
+    chosen: dict[PolicyMode, np.ndarray] = {
+        mode: best_action(model.choice_value(predictions, mode), held_out.allowed)
+        for mode in ("nobody", "one_action", "per_person")
+    }
+    gate = _gate(model, held_out, chosen)
+    granted = chosen[gate.granted]
+    gain = predictions.effect.to_numpy().max(axis=1)
+    best_effect = predictions.effect.columns.to_numpy(dtype=object)[predictions.effect.to_numpy().argmax(axis=1)]
+    reactivated = held_out.scores["reactivations"]
+    observed_gain = (
+        reactivated.to_numpy()[np.arange(len(frame)), reactivated.columns.get_indexer(pd.Index(best_effect))]
+        - reactivated[CONTROL].to_numpy()
+    )
+    untouched = (frame["action"] == CONTROL).to_numpy()
+    returning = predictions.reactivated[CONTROL].to_numpy()
+    came_back = frame["reactivated"].to_numpy()
+    return Assessment(
+        n_people=len(frame),
+        policies=_compare(model, held_out, granted, chosen, returning),
+        gate=gate,
+        actions={str(a): int(n) for a, n in pd.Series(granted).value_counts().items()},
+        propensity_calibration=_rows(calibration_table(returning[untouched], came_back[untouched])),
+        effect_calibration=_rows(calibration_table(gain, observed_gain)),
+        propensity_slope=calibration_slope(returning[untouched], came_back[untouched]),
+        effect_slope=calibration_slope(gain, observed_gain),
+        autoc=autoc_score(observed_gain, gain),
+        qini=qini_score(observed_gain, gain),
+    )
+
+
+def _score(model: DecisionModel, frame: pd.DataFrame, predictions: Any) -> _HeldOut:
+    propensity = logged_propensity(frame, model.actions)
+    action = frame["action"]
+    reactivated = dr_scores(frame["reactivated"], action, propensity, predictions.reactivated)
+    revenue = dr_scores(frame["revenue"], action, propensity, predictions.revenue)
+    unsubscribed = dr_scores(frame["unsubscribed"], action, propensity, predictions.unsubscribed)
+    if model.revenue is None:
+        encoder = model.reactivation.encoder_
+        amount = model.amount.predict(encoder.transform(model.features.transform(frame, frame["decided_at"])))
+        money = reactivated.mul(amount, axis=0)
+    else:
+        money = revenue
+    profits = profit(money.to_numpy(), reactivated.to_numpy(), unsubscribed.to_numpy(), model.playbook, model.actions)
+    allowed = model.eligible(frame, frame["decided_at"]).allowed
+    # what had no chance of being served cannot be judged on these people
+    allowed &= propensity[allowed.columns].to_numpy() > 0
+    return _HeldOut(
+        frame=frame,
+        allowed=allowed,
+        scores={
+            "reactivations": reactivated,
+            "revenue": revenue,
+            "net_value": pd.DataFrame(profits, columns=model.actions, index=frame.index),
+        },
+        costs=pd.Series(contact_costs(model.playbook, model.actions), index=model.actions),
+    )
+
+
+def _gate(model: DecisionModel, held_out: _HeldOut, chosen: dict[PolicyMode, np.ndarray]) -> Gate:
+    """Grant the proposed mode, or a simpler one where held-out people do not confirm it."""
+    proposed = model.evidence_.supported_mode
+    if proposed == "nobody":
+        return Gate(
+            proposed, "nobody", "Training found no effect of contact that covers its cost, so nobody is contacted."
+        )
+    scores = held_out.scores["net_value"]
+    mode: PolicyMode = proposed
+    why = "Training found one action that pays for itself, and no difference between people to act on."
+    if proposed == "per_person":
+        gain = policy_value(scores, chosen["per_person"], chosen["one_action"])
+        if gain.value > 0:
+            why = "Training found that people differ, and choosing per person did better on the held-out people."
+        else:
+            mode = "one_action"
+            why = (
+                "Training found that people differ, but on the held-out people choosing per person did not do better "
+                "than the same action for everybody."
+            )
+    worth = policy_value(scores, chosen[mode], chosen["nobody"])
+    if worth.low <= 0:
+        return Gate(
+            proposed,
+            "nobody",
+            "On the held-out people, the value of contact cannot be told from nothing, so nobody is contacted.",
+        )
+    return Gate(proposed, mode, why)
+
+
+def _compare(
+    model: DecisionModel,
+    held_out: _HeldOut,
+    granted: np.ndarray,
+    chosen: dict[PolicyMode, np.ndarray],
+    returning: np.ndarray,
+) -> tuple[PolicyResult, ...]:
+    nobody = chosen["nobody"]
+    likely = returning >= np.median(returning)
+    can = held_out.allowed.to_numpy(dtype=float)
+    none_allowed = can.sum(axis=1) == 0
+    random = pd.DataFrame(can / np.maximum(can.sum(axis=1), 1)[:, None], columns=held_out.allowed.columns)
+    random.insert(0, CONTROL, none_allowed.astype(float))
+    policies: list[tuple[str, str, Any]] = [
+        ("model", "this model", granted),
+        ("per_person", "each person's best action", chosen["per_person"]),
+        ("one_action", f"{model.evidence_.best_action} to all", chosen["one_action"]),
+        ("likeliest", "only the likelier half to return", np.where(likely, chosen["one_action"], CONTROL)),
+        ("rules", "the rule playbook", rule_action(held_out.frame, model.playbook, held_out.allowed)),
+        ("random", "a random action", random),
+        ("nobody", "nobody", nobody),
+    ]
+    results = []
+    for key, title, policy in policies:
+        shares = policy if isinstance(policy, pd.DataFrame) else pd.get_dummies(pd.Series(policy)).astype(float)
+        shares = shares.reindex(columns=model.actions, fill_value=0.0)
+        against_nobody, paired = {}, {}
+        for name, scores in held_out.scores.items():
+            against_nobody[name] = policy_value(scores, policy, nobody).times(PEOPLE)
+            paired[name] = policy_value(scores, granted, policy).times(PEOPLE)
+        results.append(
+            PolicyResult(
+                key=key,
+                title=title,
+                contacted_share=float(1 - shares[CONTROL].mean()),
+                cost=float((shares.mean() * held_out.costs).sum() * PEOPLE),
+                model_minus_this=paired,
+                **against_nobody,
+            )
+        )
+    return tuple(results)
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in table.to_dict(orient="records")]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Estimate):
+        return value._asdict()
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,45 @@
+"""Predicted against observed, by groups of equal size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from propensity.evaluation.estimate import mean_estimate
+
+
+def calibration_table(predicted: object, observed: object, n_groups: int = 10) -> pd.DataFrame:
+    """Predicted against observed means, by groups of similar prediction.
+
+    Parameters
+    ----------
+    predicted : array-like (n,)
+    observed : array-like (n,)
+        Outcomes (for a propensity) or doubly robust scores (for an effect), in units of ``predicted``.
+    n_groups : int
+
+    Returns
+    -------
+    DataFrame (up to n_groups, 6)
+        ``group`` (1 = lowest), ``n``, ``predicted``, ``observed``, ``low``, ``high`` (95 % interval of observed).
+        Fewer groups where many predictions are equal.
+    """
+    prediction, outcome = np.asarray(predicted, dtype=float), np.asarray(observed, dtype=float)
+    edges = np.unique(np.quantile(prediction, np.linspace(0, 1, n_groups + 1)[1:-1]))
+    group = np.searchsorted(edges, prediction, side="left") if np.ptp(prediction) > 0 else np.zeros(len(prediction))
+    rows = []
+    for position, number in enumerate(np.unique(group), start=1):
+        members = group == number
+        if members.sum() < 2:
+            continue
+        estimate = mean_estimate(outcome[members])
+        rows.append((position, estimate.n, prediction[members].mean(), estimate.value, estimate.low, estimate.high))
+    return pd.DataFrame(rows, columns=["group", "n", "predicted", "observed", "low", "high"])
+
+
+def calibration_slope(predicted: object, observed: object) -> float:
+    """Slope of observed on predicted (1 is perfect, 0 means no information); NaN where predictions never vary."""
+    prediction, outcome = np.asarray(predicted, dtype=float), np.asarray(observed, dtype=float)
+    centred = prediction - prediction.mean()
+    square = float(centred @ centred)
+    return float(centred @ outcome) / square if square > 0 else float("nan")

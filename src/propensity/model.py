@@ -1,0 +1,442 @@
+"""The decision model: everything that is learnt, in one artifact that decides for customers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from propensity import __version__
+from propensity.contract import CONTROL
+from propensity.evaluation.estimate import mean_estimate
+from propensity.evaluation.scores import score_matrix
+from propensity.features import FeatureBuilder
+from propensity.frame import all_actions, logged_propensity
+from propensity.learners import UpliftStack
+from propensity.learners.averages import average_effects, shrink
+from propensity.learners.base import derive_seed
+from propensity.learners.hurdle import AmountModel
+from propensity.persistence import load_state, save_state
+from propensity.playbook import Playbook
+from propensity.policy import (
+    Eligibility,
+    best_action,
+    contact_costs,
+    decide,
+    decision_keys,
+    eligibility,
+    net_value,
+    profit,
+    window_number,
+)
+from propensity.reactivation import ReactivationPropensity
+
+PolicyMode = Literal["per_person", "one_action", "nobody"]
+MODES: tuple[PolicyMode, ...] = ("nobody", "one_action", "per_person")
+
+DECISION_COLUMNS = (
+    "decision_id",
+    "customer_id",
+    "campaign",
+    "send",
+    "action",
+    "archetype",
+    "channel",
+    "offer",
+    "assignment",
+    "probability",
+    "reason_codes",
+    "reactivation_propensity",
+    "uplift",
+    "uplift_low",
+    "uplift_high",
+    "expected_revenue",
+    "cost",
+    "net_value",
+    "reason_for_churn",
+    "archetype_probability",
+    "not_before",
+    "expires_at",
+    "brief",
+    "model_version",
+    "playbook_version",
+    "feature_as_of",
+)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the model expects of each person under each action.
+
+    Attributes
+    ----------
+    reactivated, revenue, unsubscribed, profit : DataFrame (n, actions with control)
+        Chance, currency, chance, currency.
+    effect : DataFrame (n, actions without control)
+        Of contact on the chance of coming back.
+    net_value : DataFrame (n, actions without control)
+        Profit above that of no contact, in currency.
+    """
+
+    reactivated: pd.DataFrame
+    revenue: pd.DataFrame
+    unsubscribed: pd.DataFrame
+    profit: pd.DataFrame
+    effect: pd.DataFrame
+    net_value: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class TrainingEvidence:
+    """What training found, and the policy that it supports.
+
+    Attributes
+    ----------
+    supported_mode : {"per_person", "one_action", "nobody"}
+    heterogeneity_t, heterogeneity_p : float
+        Of the test that effects differ between people.
+    best_action : str
+        The action of greatest average net value.
+    average_net_value, average_net_value_error : dict
+        Each action's measured average net value a person and its standard error, in currency.
+    shrunk_net_value : dict
+        The same, shrunk towards each other; what a policy for everybody chooses by.
+    """
+
+    supported_mode: PolicyMode
+    heterogeneity_t: float
+    heterogeneity_p: float
+    best_action: str
+    average_net_value: dict[str, float]
+    average_net_value_error: dict[str, float]
+    shrunk_net_value: dict[str, float]
+
+
+class DecisionModel:
+    """Learns what contact causes and decides whom to contact with what.
+
+    Parameters
+    ----------
+    playbook : Playbook
+    random_state : int
+
+    Attributes
+    ----------
+    evidence_ : TrainingEvidence
+    mode : {"per_person", "one_action", "nobody"}
+        How decisions are taken: each person's best action, the same action for everybody (the next best one for
+        those who may not get it), or no contact beyond exploration. Set by training, lowered by `restrict`.
+    version : str
+        Name under which decisions are logged; set when the model is registered.
+    """
+
+    def __init__(self, playbook: Playbook, random_state: int = 0) -> None:
+        self.playbook = playbook
+        self.random_state = random_state
+        self.version = "unregistered"
+
+    def fit(self, frame: pd.DataFrame) -> Self:
+        """Fit on a training frame (see `frame.training_frame`).
+
+        Raises
+        ------
+        InputError
+            An arm is missing or too small, or probabilities cannot be used.
+        """
+        seen = set(frame["action"])
+        self.actions = all_actions([a for a in self.playbook.labels if a in seen])
+        self.features = FeatureBuilder.fit(frame, self.playbook)
+        X = self.features.transform(frame, frame["decided_at"])
+        propensity = logged_propensity(frame, self.actions)
+        reactivated = frame["reactivated"].to_numpy(dtype=float)
+        self.reactivation = UpliftStack(derive_seed(self.random_state, "reactivation")).fit(
+            X, frame["action"], reactivated, propensity=propensity, factors=self.playbook.factors()
+        )
+        untouched = (frame["action"] == CONTROL).to_numpy()
+        predicted = self.reactivation.out_of_fold_outcome_
+        self.propensity = ReactivationPropensity.fit(predicted[untouched, 0], reactivated[untouched])
+        self._fit_money(X, frame, propensity)
+        self._weigh_evidence(frame, propensity, predicted)
+        self.mode: PolicyMode = self.evidence_.supported_mode
+        return self
+
+    def _fit_money(self, X: pd.DataFrame, frame: pd.DataFrame, propensity: pd.DataFrame) -> None:
+        revenue = frame["revenue"].to_numpy(dtype=float)
+        came_back = (frame["reactivated"] > 0).to_numpy()
+        encoder = self.reactivation.encoder_
+        self.amount = AmountModel(self.random_state).fit(
+            encoder.transform(X)[came_back], revenue[came_back], encoder.categorical
+        )
+        self.revenue: UpliftStack | None = None
+        if self.playbook.value.revenue_effect == "direct":
+            self.revenue = UpliftStack(derive_seed(self.random_state, "revenue")).fit(
+                X, frame["action"], revenue, propensity=propensity, factors=self.playbook.factors()
+            )
+        unsubscribed = frame["unsubscribed"].to_numpy(dtype=float)
+        arm = pd.Index(self.actions).get_indexer(pd.Index(frame["action"]))
+        share = np.full((len(frame), len(self.actions)), unsubscribed.mean())
+        scores = score_matrix(unsubscribed, arm, propensity.to_numpy(), share)
+        # opt-outs are too rare to tell people apart: one effect an action
+        self.unsubscribe_effect = average_effects(scores, propensity.to_numpy()).shrunk
+
+    def _weigh_evidence(self, frame: pd.DataFrame, propensity: pd.DataFrame, outcome: np.ndarray) -> None:
+        """Which policy the training people support, judged in out-of-fold doubly robust scores."""
+        arm = pd.Index(self.actions).get_indexer(pd.Index(frame["action"]))
+        chances = propensity.to_numpy()
+        reactivated = score_matrix(frame["reactivated"].to_numpy(dtype=float), arm, chances, outcome)
+        if self.revenue is None:
+            revenue = self.amount.mean_ * reactivated
+        else:
+            revenue = score_matrix(
+                frame["revenue"].to_numpy(dtype=float), arm, chances, self.revenue.out_of_fold_outcome_
+            )
+        unsubscribed = np.tile(np.r_[0.0, self.unsubscribe_effect], (len(frame), 1))
+        profits = profit(revenue, reactivated, unsubscribed, self.playbook, self.actions)
+        estimates = {}
+        for a, label in enumerate(self.actions[1:], start=1):
+            possible = (chances[:, a] > 0) & (chances[:, 0] > 0)
+            estimates[label] = mean_estimate((profits[:, a] - profits[:, 0])[possible])
+        means = np.array([e.value for e in estimates.values()])
+        errors = np.array([e.standard_error for e in estimates.values()])
+        shrunk = shrink(means, errors)
+        # one-sided 2.5 % over all actions together (Bonferroni)
+        threshold = stats.norm.isf(0.025 / len(means))
+        pays = bool((means > threshold * errors).any())
+        tests = [stack.heterogeneity_ for stack in (self.reactivation, self.revenue) if stack is not None]
+        strongest = min(tests, key=lambda t: t.p_value)
+        mode: PolicyMode = "per_person" if strongest.supported else ("one_action" if pays else "nobody")
+        self.evidence_ = TrainingEvidence(
+            supported_mode=mode,
+            heterogeneity_t=strongest.t_statistic,
+            heterogeneity_p=strongest.p_value,
+            best_action=self.actions[1:][int(shrunk.argmax())],
+            average_net_value={a: e.value for a, e in estimates.items()},
+            average_net_value_error={a: e.standard_error for a, e in estimates.items()},
+            shrunk_net_value=dict(zip(estimates, map(float, shrunk), strict=True)),
+        )
+
+    def restrict(self, mode: PolicyMode) -> None:
+        """Decide more simply than training supports; never less simply.
+
+        Raises
+        ------
+        ValueError
+            ``mode`` asks for more than training supports.
+        """
+        if MODES.index(mode) > MODES.index(self.evidence_.supported_mode):
+            raise ValueError(f"mode: expected at most {self.evidence_.supported_mode!r}, found {mode!r}")
+        self.mode = mode
+
+    def predict(self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> Predictions:
+        """What to expect of each person under each action.
+
+        Parameters
+        ----------
+        customers : DataFrame (n, ...)
+            Checked customers.
+        at : Timestamp or Series (n,)
+            When the decision is taken.
+        """
+        X = self.features.transform(customers, at)
+        encoded = self.reactivation.encoder_.transform(X)
+        effect = self.reactivation._effect(encoded)
+        at_control = self.propensity.without_contact(self.reactivation.outcome_learner_._outcome(encoded)[:, 0])
+        reactivated = np.column_stack([at_control, at_control[:, None] + effect])
+        if self.revenue is None:
+            revenue = self.amount.predict(encoded)[:, None] * reactivated
+        else:
+            revenue = self.revenue._outcome(self.revenue.encoder_.transform(X))
+        unsubscribed = np.tile(np.r_[0.0, self.unsubscribe_effect], (len(X), 1))
+        profits = profit(revenue, reactivated, unsubscribed, self.playbook, self.actions)
+
+        def table(values: np.ndarray) -> pd.DataFrame:
+            return pd.DataFrame(values, columns=self.actions, index=customers.index)
+
+        return Predictions(
+            reactivated=table(reactivated),
+            revenue=table(revenue),
+            unsubscribed=table(unsubscribed),
+            profit=table(profits),
+            effect=pd.DataFrame(effect, columns=self.actions[1:], index=customers.index),
+            net_value=net_value(profits, self.actions, customers.index),
+        )
+
+    def choice_value(self, predictions: Predictions, mode: PolicyMode | None = None) -> pd.DataFrame:
+        """The values (n, actions without control) that decisions choose by, under the model's mode or another."""
+        mode = mode or self.mode
+        if mode == "per_person":
+            return predictions.net_value
+        averages = [self.evidence_.shrunk_net_value[a] if mode == "one_action" else -np.inf for a in self.actions[1:]]
+        tiled = np.tile(averages, (len(predictions.net_value), 1))
+        return pd.DataFrame(tiled, columns=self.actions[1:], index=predictions.net_value.index)
+
+    def eligible(
+        self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series, suppressed: Collection[str] = ()
+    ) -> Eligibility:
+        """Who may get which of the learnt actions."""
+        found = eligibility(customers, self.playbook, at, suppressed)
+        return Eligibility(found.allowed[self.actions[1:]], found.stopped_by)
+
+    def choose(
+        self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series, mode: PolicyMode | None = None
+    ) -> np.ndarray:
+        """Each person's action (n,) without holdout or exploration."""
+        values = self.choice_value(self.predict(customers, at), mode)
+        return best_action(values, self.eligible(customers, at).allowed)
+
+    def decide(
+        self,
+        customers: pd.DataFrame,
+        *,
+        at: pd.Timestamp,
+        campaign: str = "default",
+        suppressed: Collection[str] = (),
+        dry_run: bool = False,
+    ) -> pd.DataFrame:
+        """Decide for each customer.
+
+        Parameters
+        ----------
+        customers : DataFrame (n, ...)
+            Checked customers, each once.
+        at : Timestamp
+            When the decision is taken, aware.
+        campaign : str
+        suppressed : collection of str
+            Ids that must not be contacted.
+        dry_run : bool
+            Decisions without ``decision_id``: they cannot be recorded.
+
+        Returns
+        -------
+        DataFrame (n, 26)
+            `DECISION_COLUMNS`, in the order of ``customers``.
+        """
+        predictions = self.predict(customers, at)
+        eligible = self.eligible(customers, at, suppressed)
+        window = window_number(at, self.playbook.program.decision_window_days)
+        chosen = decide(
+            customers["customer_id"],
+            self.choice_value(predictions),
+            eligible.allowed,
+            self.playbook.learning,
+            campaign=campaign,
+            window=window,
+        )
+        low, high = self.reactivation.interval_around(predictions.effect)
+        rows = np.arange(len(customers))
+        # a person who gets nothing is described by what would have been sent, if anything
+        described = np.where(chosen["action"] == CONTROL, chosen["would_have_sent"], chosen["action"])
+        column = pd.Index(self.actions).get_indexer(pd.Index(described))
+
+        def of_action(values: pd.DataFrame) -> np.ndarray:
+            padded = values.to_numpy() if CONTROL in values else np.column_stack([np.zeros(len(values)), values])
+            return padded[rows, column]
+
+        action = chosen["action"].to_numpy(dtype=object)
+        parts = {part: [self._part(a, part) for a in action] for part in ("archetype", "channel", "offer")}
+        revenue = predictions.revenue.sub(predictions.revenue[CONTROL], axis=0)
+        costs = contact_costs(self.playbook, self.actions)
+        ids = decision_keys(customers["customer_id"], campaign, window)
+        expires = pd.Timestamp("1970-01-01", tz="UTC") + pd.Timedelta(
+            days=(window + 1) * self.playbook.program.decision_window_days
+        )
+        reason = customers["reason"] if "reason" in customers else pd.Series(None, index=customers.index, dtype="str")
+        archetype = reason.map(self.playbook.archetype_of_reason())
+        decisions = {
+            "decision_id": None if dry_run else ids,
+            "customer_id": customers["customer_id"].to_numpy(),
+            "campaign": campaign,
+            "send": action != CONTROL,
+            "action": action,
+            **parts,
+            "assignment": chosen["assignment"].to_numpy(),
+            "probability": chosen["probability"].to_numpy(),
+            "reason_codes": self._reason_codes(chosen, eligible),
+            "reactivation_propensity": predictions.reactivated[CONTROL].to_numpy(),
+            "uplift": of_action(predictions.effect),
+            "uplift_low": of_action(low),
+            "uplift_high": of_action(high),
+            "expected_revenue": of_action(revenue),
+            "cost": costs[pd.Index(self.actions).get_indexer(pd.Index(action))],
+            "net_value": of_action(predictions.net_value),
+            "reason_for_churn": reason.to_numpy(dtype=object),
+            "archetype_probability": np.where(archetype.notna(), 1.0, np.nan),
+            "not_before": at,
+            "expires_at": expires,
+            "brief": parts["archetype"],
+            "model_version": self.version,
+            "playbook_version": self.playbook.version,
+            "feature_as_of": customers["as_of"].to_numpy() if "as_of" in customers else pd.NaT,
+        }
+        return pd.DataFrame(decisions, index=customers.index)[list(DECISION_COLUMNS)]
+
+    def _part(self, action: str, part: str) -> str | None:
+        return None if action == CONTROL else getattr(self.playbook.actions[action], part)
+
+    def _reason_codes(self, chosen: pd.DataFrame, eligible: Eligibility) -> list[list[str]]:
+        pays = {"per_person": "worth_more_than_it_costs", "one_action": "best_action_for_all", "nobody": ""}[self.mode]
+        pays_not = "no_action_pays" if self.mode != "nobody" else "no_effect_found"
+        codes = []
+        for assignment, would, rule in zip(
+            chosen["assignment"], chosen["would_have_sent"], eligible.stopped_by, strict=True
+        ):
+            if assignment == "suppressed":
+                codes.append([str(rule)])
+            elif assignment == "holdout":
+                codes.append(["held_out_to_measure", *([f"would_have_sent_{would}"] if would != CONTROL else [])])
+            elif assignment == "explore":
+                codes.append(["tried_to_learn"])
+            else:
+                codes.append([pays_not if would == CONTROL else pays])
+        return codes
+
+    def save(self, directory: str | Path) -> None:
+        """Write the model as a directory of JSON and text files, whole or not at all."""
+        save_state(
+            {
+                "format": 1,
+                "propensity_version": __version__,
+                "version": self.version,
+                "random_state": self.random_state,
+                "playbook": self.playbook.model_dump(mode="json"),
+                "actions": self.actions,
+                "mode": self.mode,
+                "evidence": asdict(self.evidence_),
+                "features": self.features.to_state(),
+                "reactivation": self.reactivation.to_state(),
+                "propensity": asdict(self.propensity),
+                "amount": self.amount.to_state(),
+                "revenue": self.revenue.to_state() if self.revenue else None,
+                "unsubscribe_effect": self.unsubscribe_effect.tolist(),
+            },
+            directory,
+        )
+
+    @classmethod
+    def load(cls, directory: str | Path) -> DecisionModel:
+        """Read a model that `save` wrote.
+
+        Raises
+        ------
+        InputError
+            Files are missing or were changed.
+        """
+        state = load_state(directory)
+        model = cls(Playbook.model_validate(state["playbook"]), state["random_state"])
+        model.version = state["version"]
+        model.actions = list(state["actions"])
+        model.mode = state["mode"]
+        model.evidence_ = TrainingEvidence(**state["evidence"])
+        model.features = FeatureBuilder.from_state(state["features"])
+        model.reactivation = UpliftStack().load_state(state["reactivation"])
+        model.propensity = ReactivationPropensity(**state["propensity"])
+        model.amount = AmountModel().load_state(state["amount"])
+        model.revenue = UpliftStack().load_state(state["revenue"]) if state["revenue"] else None
+        model.unsubscribe_effect = np.asarray(state["unsubscribe_effect"])
+        return model

@@ -1,0 +1,44 @@
+"""Draws that depend on who a person is and nothing else: the same person gets the same draw everywhere, always."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+
+def uniform_draws(keys: Iterable[str], *salt: str) -> np.ndarray:
+    """One number in [0, 1) for each key.
+
+    Parameters
+    ----------
+    keys : iterable of str (n,)
+    *salt : str
+        What the draw is for; different salts give independent draws.
+
+    Returns
+    -------
+    array (n,)
+        The first 53 bits of BLAKE2b(salt, key), so that any other system can repeat the draw.
+    """
+    prefix = hashlib.blake2b("\x1f".join(salt).encode(), digest_size=8)
+    numbers = []
+    for key in keys:
+        digest = prefix.copy()
+        digest.update(b"\x1f" + str(key).encode())
+        numbers.append(int.from_bytes(digest.digest(), "big") >> 11)
+    return np.array(numbers, dtype=np.float64) / 2.0**53
+
+
+def window_number(at: pd.Timestamp, window_days: float) -> int:
+    """Number of the decision window that holds ``at``, counted from 1970 (UTC)."""
+    elapsed = at.tz_convert("UTC") - pd.Timestamp("1970-01-01", tz="UTC")
+    return int(elapsed / pd.Timedelta(days=window_days))
+
+
+def decision_keys(customer_id: Iterable[str], campaign: str, window: int) -> list[str]:
+    """Decision ids (n,): the same for the same customer, campaign and decision window."""
+    prefix = f"{campaign}\x1f{window}\x1f"
+    return [hashlib.blake2b((prefix + str(c)).encode(), digest_size=16).hexdigest() for c in customer_id]
