@@ -256,6 +256,21 @@ def test_weighted_mean_of_a_policy_agrees_with_the_truth(program, logged):
     assert abs(weighted.mean() - truth.mean()) < MAX_Z * (weighted - truth).std() / np.sqrt(len(weighted))
 
 
+def test_the_truth_counts_the_contacts_that_do_not_arrive():
+    # Three in ten pushes are lost; with one strong action for many people the difference cannot hide in the noise.
+    label = "miss_you_push_points"
+    alone = DEFAULT.model_copy(update={"actions": {label: DEFAULT.actions[label]}})
+    program = simulate(N, seed=7, playbook=alone, effect_scale=5)
+    pushed = program.contacts.loc[program.contacts["action"] == label, "customer_id"]
+    types = program.outcomes.groupby("type")["customer_id"].agg(set)
+    assert 0.67 < pushed.isin(types["delivered"]).mean() < 0.73
+    chance = program.truth.reactivation_probability.loc[pushed, label].to_numpy()
+    window_end = DECIDED_AT + timedelta(days=DEFAULT.program.attribution_window_days)
+    returned = program.outcomes[(program.outcomes["type"] == "reactivated") & (program.outcomes["at"] <= window_end)]
+    residual = pushed.isin(returned["customer_id"]).to_numpy() - chance
+    assert abs(residual.sum()) < MAX_Z * np.sqrt((chance * (1 - chance)).sum())
+
+
 def test_no_effect_means_the_same_outcome_under_every_action():
     nothing = simulate(3000, seed=3, effect_scale=0)
     for name in ("reactivation_probability", "expected_revenue", "unsubscribe_probability"):
@@ -444,7 +459,7 @@ def test_a_playbook_of_another_company_can_be_simulated():
     assert program.truth.reactivation_probability["socks"].mean() > 0
 
 
-def test_written_files_read_back_equal(program, tmp_path):
+def test_written_files_read_back_equal(tmp_path):
     small = simulate(300)
     directory = write(small, tmp_path / "new" / "program")
     for table in TABLES:
