@@ -227,8 +227,13 @@ def _gate(model: DecisionModel, held_out: _HeldOut, chosen: dict[PolicyMode, np.
     why = "Training found one action that pays for itself, and no difference between people to act on."
     if proposed == "per_person":
         gain = policy_value(scores, chosen["per_person"], chosen["one_action"])
-        if gain.value > 0:
+        if gain.low > 0:
             why = "Training found that people differ, and choosing per person did better on the held-out people."
+        elif gain.value > 0:
+            why = (
+                "Training found that people differ; on the held-out people choosing per person did as well as the same "
+                "action for everybody, within chance."
+            )
         else:
             mode = "one_action"
             why = (

@@ -184,7 +184,7 @@ def find_hillstrom() -> tuple[Path | None, str]:
     origin : str
         Where it was found, or why it was not, for people.
     """
-    for directory, why in _data_directories():
+    for directory, why in data_directories():
         file = directory / HILLSTROM_FILE
         if file.is_file():
             return file, f"the Hillstrom e-mail experiment, found in {why}"
@@ -195,7 +195,8 @@ def find_hillstrom() -> tuple[Path | None, str]:
     return target, f"the Hillstrom e-mail experiment, downloaded to {target.parent}"
 
 
-def _data_directories() -> list[tuple[Path, str]]:
+def data_directories() -> list[tuple[Path, str]]:
+    """Where real data files are looked for, each with a name for people, first come first served."""
     named = os.environ.get(DATA_DIRECTORY_VARIABLE)
     places = [(Path(named), f"${DATA_DIRECTORY_VARIABLE}")] if named else []
     beside = CHECKOUT.parent / "shared" / "data"

@@ -11,6 +11,13 @@ from functools import cache
 from pathlib import Path
 
 THREADS_VARIABLE = "PROPENSITY_THREADS"
+ROWS_WORTH_THREADS = 100_000
+"""Below this many rows a second thread gains little, and costs much on a machine that is busy with something else."""
+
+
+def threads_for(n_rows: int) -> int:
+    """Threads for a computation on this many rows."""
+    return available_threads() if n_rows >= ROWS_WORTH_THREADS else 1
 
 
 @cache

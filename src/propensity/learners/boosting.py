@@ -12,7 +12,7 @@ import lightgbm as lgb
 import numpy as np
 
 from propensity.learners._typing import Matrix, Vector
-from propensity.threads import available_threads
+from propensity.threads import threads_for
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def fit_booster(
         # no leaf may want more rows than a small data set has
         "min_data_in_leaf": max(1, min(settings.min_data_in_leaf, len(y) // 20)),
         "objective": "binary" if binary else "regression",
-        "num_threads": available_threads(),
+        "num_threads": threads_for(len(y)),
         "seed": seed,
         "deterministic": True,
         "force_row_wise": True,
@@ -68,8 +68,6 @@ def fit_booster(
     return lgb.train(parameters, data, num_boost_round=settings.n_trees)
 
 
-def predict_booster(booster: lgb.Booster, X: Matrix, n_threads: int | None = None) -> Vector:
+def predict_booster(booster: lgb.Booster, X: Matrix) -> Vector:
     """Predictions (n,) for a float64 matrix (n, d)."""
-    # a handful of rows is not worth waking threads for
-    threads = n_threads or (1 if len(X) < 512 else available_threads())
-    return np.asarray(booster.predict(np.ascontiguousarray(X), num_threads=threads), dtype=np.float64)
+    return np.asarray(booster.predict(np.ascontiguousarray(X), num_threads=threads_for(len(X))), dtype=np.float64)
