@@ -1,1 +1,1 @@
-"""The serving door."""
+"""The campaign tool's door: decisions over HTTP."""

@@ -12,11 +12,12 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -24,6 +25,7 @@ from propensity import contract, playbook
 from propensity.contract import ContractError, Violation
 from propensity.errors import InputError
 from propensity.features import required_columns
+from propensity.files import written_aside
 from propensity.frame import all_actions
 from propensity.policy import contact_costs
 
@@ -132,6 +134,7 @@ def load(
     playbook_path: str | Path | None = None,
     quarantine: bool = False,
     seed: int = 0,
+    shuffle_arms: int | None = None,
 ) -> Dataset:
     """Read and check a data set.
 
@@ -148,11 +151,20 @@ def load(
         Set faulty rows aside instead of refusing the data.
     seed : int
         Of the simulated program.
+    shuffle_arms : int, optional
+        A rehearsal: shuffle with this seed who got what, so that no effect exists and none should be found.
 
     Raises
     ------
     InputError, ContractError, PlaybookError
     """
+    dataset = _load(data, mapping, playbook_path, quarantine, seed)
+    return dataset if shuffle_arms is None else _shuffled(dataset, shuffle_arms)
+
+
+def _load(
+    data: str, mapping: str | Path | None, playbook_path: str | Path | None, quarantine: bool, seed: int
+) -> Dataset:
     if data in ("auto", "hillstrom"):
         path, origin = find_hillstrom()
         if path is not None:
@@ -173,6 +185,37 @@ def load(
     if mapping is None:
         raise InputError(f"data {data}: a single file needs --mapping FILE, which says what its columns are")
     return read_wide(path, load_mapping(mapping), f"the file {path.name}, as asked", playbook_path, quarantine)
+
+
+def _shuffled(dataset: Dataset, seed: int) -> Dataset:
+    """The same people and outcomes, with whole contacts (action, probabilities, cost) dealt out at random."""
+    contacts = dataset.contacts
+    order = np.random.default_rng(seed).permutation(len(contacts))
+    dealt = contacts.iloc[order].reset_index(drop=True)
+    own = ["decision_id", "customer_id"]
+    dealt[own] = contacts[own].to_numpy()
+    origin = f"{dataset.origin}, with the arms shuffled (seed {seed}): no effect exists here"
+    return replace(dataset, contacts=dealt, origin=origin, campaign=str(dealt["campaign"].iloc[0]))
+
+
+def description(dataset: Dataset) -> str:
+    """What a data set holds, in one line."""
+    contacted = int((dataset.contacts["action"] != contract.CONTROL).sum())
+    held_out = len(dataset.contacts) - contacted
+    return (
+        f"{len(dataset.customers):,} customers; {contacted:,} were contacted, {held_out:,} were not; "
+        f"{len(dataset.outcomes):,} outcomes; playbook {dataset.playbook.name} ({dataset.playbook.version})"
+    )
+
+
+def write_quarantine(dataset: Dataset, file: Path) -> str:
+    """Write the rows that were set aside; what was done, for people."""
+    if dataset.quarantined.empty:
+        return "No row had a fault, so nothing was set aside."
+    with written_aside(file) as aside:
+        dataset.quarantined.to_csv(aside, index=False)
+    faults = "; ".join(map(str, dataset.violations))
+    return f"Set {len(dataset.quarantined):,} faulty rows aside in {file}: {faults}"
 
 
 def find_hillstrom() -> tuple[Path | None, str]:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from propensity.contract import CONTROL, PROBABILITY_PREFIX
+from propensity.policy.draws import uniform_draws
 
 OUTCOME_COLUMNS = ("reactivated", "revenue", "unsubscribed")
 
@@ -116,6 +117,11 @@ def logged_propensity(frame: pd.DataFrame, actions: list[str]) -> pd.DataFrame:
             f"({', '.join(f'{a} {p:g}' for a, p in shares.items())}) sum to {shares.sum():g}, must be 1"
         )
     return pd.DataFrame(np.tile(shares.to_numpy(), (len(frame), 1)), columns=actions, index=frame.index)
+
+
+def is_held_out_of_training(customer_id: pd.Series, share: float, seed: int) -> np.ndarray:
+    """Who is kept from every training, (n,) bool: a draw by customer, so that nobody is on both sides."""
+    return uniform_draws(customer_id, "training", str(seed)) < share
 
 
 def all_actions(labels: list[str]) -> list[str]:

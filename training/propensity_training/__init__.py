@@ -1,1 +1,1 @@
-"""The training door."""
+"""The data scientist's door: train, assess and register models."""

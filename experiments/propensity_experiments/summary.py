@@ -1,0 +1,195 @@
+"""The summary of an experiment: every figure that a page, a terminal or a file shows of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from propensity.assessment import PEOPLE, Assessment, PolicyResult
+from propensity.contract import CONTROL
+from propensity.errors import InputError
+from propensity.evaluation import Estimate
+from propensity.frame import all_actions, logged_propensity, training_frame
+from propensity.inference import Lift, SampleRatio, lift, sample_ratio_test
+from propensity.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm of the experiment.
+
+    Attributes
+    ----------
+    action : str
+    people : int
+    reactivated : int
+        People who came back inside the window.
+    revenue : float
+        Their purchases inside the window, in currency.
+    reactivation_lift, revenue_lift : Lift, optional
+        Against the control, per person; None for the control itself.
+    """
+
+    action: str
+    people: int
+    reactivated: int
+    revenue: float
+    reactivation_lift: Lift | None
+    revenue_lift: Lift | None
+
+
+@dataclass(frozen=True)
+class NextWave:
+    """Decisions that act on the experiment.
+
+    Attributes
+    ----------
+    campaign : str
+    people : int
+    sent : dict
+        People per action, by policy and exploration together; control left out.
+    assignments : dict
+        People per assignment.
+    cost : float
+        Of sending, in currency.
+    reactivations, revenue : Estimate, optional
+        Expected of the people whom the policy decides on (neither held out, nor exploring, nor suppressed), against
+        contacting none of them; None where no assessment is known.
+    """
+
+    campaign: str
+    people: int
+    sent: dict[str, int]
+    assignments: dict[str, int]
+    cost: float
+    reactivations: Estimate | None
+    revenue: Estimate | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """An experiment, its health, its arms, the policy learnt from it, and the wave that follows."""
+
+    campaign: dict[str, Any]
+    people: int
+    open_windows: int
+    sample_ratio: SampleRatio
+    arms: tuple[Arm, ...]
+    assessment: Assessment | None
+    model_version: str | None
+    next_wave: NextWave | None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the figures may be read at all."""
+        return self.sample_ratio.healthy
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {
+            "campaign": {k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in self.campaign.items()},
+            "people": self.people,
+            "open_windows": self.open_windows,
+            "healthy": self.healthy,
+            "sample_ratio": self.sample_ratio._asdict(),
+            "arms": [_arm_json(arm) for arm in self.arms],
+            "assessment": self.assessment.to_json() if self.assessment else None,
+            "model_version": self.model_version,
+            "next_wave": _wave_json(self.next_wave),
+        }
+
+
+def summarise(ledger: Ledger, campaign: str, now: pd.Timestamp | None = None) -> Summary:
+    """Summarise a campaign from the ledger.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    campaign : str
+    now : Timestamp, optional
+        Decisions whose window is open at this time are counted but left out of every figure.
+
+    Raises
+    ------
+    InputError
+        The campaign is unknown, or has no control or no contacts to compare.
+    """
+    row = ledger.campaign(campaign)
+    contacts = ledger.contacts(campaign)
+    if contacts.empty:
+        raise InputError(f"campaign {campaign}: nobody was contacted or held out yet, so there is nothing to compare")
+    frame = training_frame(
+        ledger.customers(campaign), contacts, ledger.outcomes(campaign), window_days=row["window_days"], now=now
+    )
+    served = set(frame["action"])
+    if CONTROL not in served or len(served) < 2:
+        raise InputError(
+            f"campaign {campaign}: found only {', '.join(sorted(served)) or 'open windows'}; "
+            "without contacted and held-out people there is nothing to compare"
+        )
+    propensity = logged_propensity(frame, all_actions(list(served - {CONTROL})))
+    recorded = ledger.assessment(campaign)
+    assessment = Assessment.from_json(recorded["content"]) if recorded else None
+    return Summary(
+        campaign=row,
+        people=len(frame),
+        open_windows=len(contacts) - len(frame),
+        sample_ratio=sample_ratio_test(frame["action"], propensity),
+        arms=_arms(frame, propensity),
+        assessment=assessment,
+        model_version=recorded["model_version"] if recorded else None,
+        next_wave=_next_wave(ledger, campaign, assessment.policy("model") if assessment else None),
+    )
+
+
+def _arms(frame: pd.DataFrame, propensity: pd.DataFrame) -> tuple[Arm, ...]:
+    reactivation = {x.action: x for x in lift(frame["reactivated"], frame["action"], propensity)}
+    revenue = {x.action: x for x in lift(frame["revenue"], frame["action"], propensity)}
+    arms = []
+    for action in propensity.columns:
+        mine = frame[frame["action"] == action]
+        arms.append(
+            Arm(
+                action=action,
+                people=len(mine),
+                reactivated=int(mine["reactivated"].sum()),
+                revenue=float(mine["revenue"].sum()),
+                reactivation_lift=reactivation.get(action),
+                revenue_lift=revenue.get(action),
+            )
+        )
+    return tuple(arms)
+
+
+def _next_wave(ledger: Ledger, campaign: str, policy: PolicyResult | None) -> NextWave | None:
+    """The newest wave that follows the campaign and has decisions."""
+    for following in ledger.following(campaign):
+        decisions = ledger.decisions(following["campaign"])
+        if decisions.empty:
+            continue
+        by_policy = int((decisions["assignment"] == "policy").sum())
+        sent = decisions.loc[decisions["send"].astype(bool), "action"].value_counts()
+        return NextWave(
+            campaign=following["campaign"],
+            people=len(decisions),
+            sent={str(k): int(v) for k, v in sent.items()},
+            assignments={str(k): int(v) for k, v in decisions["assignment"].value_counts().items()},
+            cost=float(decisions["cost"].sum()),
+            reactivations=policy.reactivations.times(by_policy / PEOPLE) if policy else None,
+            revenue=policy.revenue.times(by_policy / PEOPLE) if policy else None,
+        )
+    return None
+
+
+def _arm_json(arm: Arm) -> dict[str, Any]:
+    lifts = {name: getattr(arm, name) for name in ("reactivation_lift", "revenue_lift")}
+    return {**asdict(arm), **{name: value._asdict() if value else None for name, value in lifts.items()}}
+
+
+def _wave_json(wave: NextWave | None) -> dict[str, Any] | None:
+    if wave is None:
+        return None
+    estimates = {name: getattr(wave, name) for name in ("reactivations", "revenue")}
+    return {**asdict(wave), **{name: value._asdict() if value else None for name, value in estimates.items()}}

@@ -1,0 +1,206 @@
+"""What the figures say, in sentences for a marketer. The page and the terminal show the same ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from propensity.evaluation import Estimate
+from propensity.inference import Lift
+from propensity_experiments.summary import Summary
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to do, in one headline, and the sentences that support it.
+
+    Attributes
+    ----------
+    kind : {"unhealthy", "no_difference", "one_action", "per_person", "measured"}
+        ``measured``: no model has learnt from this experiment yet.
+    headline : str
+    sentences : tuple of str
+    """
+
+    kind: str
+    headline: str
+    sentences: tuple[str, ...]
+
+
+def verdict(summary: Summary) -> Verdict:
+    """The verdict on an experiment."""
+    if not summary.healthy:
+        ratio = summary.sample_ratio
+        return Verdict(
+            "unhealthy",
+            "Do not read these results: people did not get their arms with the planned chances.",
+            (
+                f"A split like this one would come about by chance in {chance(ratio.p_value)} of healthy experiments. "
+                "Find out where people were lost or added before trusting any figure below.",
+            ),
+        )
+    sentences = [_health(summary), *_arm_sentences(summary)]
+    assessment = summary.assessment
+    if assessment is None:
+        return Verdict("measured", "No model has learnt from this experiment yet.", tuple(sentences))
+    granted = assessment.gate.granted
+    if granted == "nobody":
+        headline = "No difference worth acting on was found: contact nobody, apart from the people used to learn."
+        sentences.append(f"{assessment.gate.why} The recommended policy is the same for everybody: no contact.")
+        return Verdict("no_difference", headline, (*sentences, *_wave_sentences(summary)))
+    best = action_words(assessment.policies[2].title.removesuffix(" to all"))
+    if granted == "one_action":
+        headline = f"Send {best} to everybody who may get it; choosing per person is not shown to do better."
+    else:
+        headline = "Choose for each person: people differ in what brings them back."
+    sentences.append(assessment.gate.why)
+    sentences += _policy_sentences(summary, best)
+    return Verdict(granted, headline, (*sentences, *_wave_sentences(summary)))
+
+
+def _health(summary: Summary) -> str:
+    ratio = summary.sample_ratio
+    counted = f"{summary.people:,} people are counted"
+    if summary.open_windows:
+        counted += f" ({summary.open_windows:,} more are left out: their {_days(summary)} are not over)"
+    return (
+        f"{counted}, and the sizes of the arms fit the plan (a split at least this uneven comes about in "
+        f"{chance(ratio.p_value)} of healthy experiments)."
+    )
+
+
+def _arm_sentences(summary: Summary) -> list[str]:
+    lifts = [arm for arm in summary.arms if arm.reactivation_lift is not None]
+    if len(lifts) > 4:
+        clear = [arm for arm in lifts if arm.reactivation_lift and holm(summary)[arm.action]]
+        names = ", ".join(action_words(arm.action) for arm in clear) or "none"
+        return [f"Of {len(lifts)} actions, these changed how many people came back, beyond chance: {names}."]
+    sentences = []
+    for arm in lifts:
+        if arm.reactivation_lift is None or arm.revenue_lift is None:
+            continue
+        clear = holm(summary)[arm.action]
+        found = "brought" if clear else "showed no effect that can be told from chance:"
+        sentences.append(
+            f"{action_words(arm.action).capitalize()} {found} {_lift_words(summary, arm.reactivation_lift)} and "
+            f"{_money_lift(summary, arm.revenue_lift)} of revenue for each 1,000 people contacted."
+        )
+    return sentences
+
+
+def holm(summary: Summary, level: float = 0.05) -> dict[str, bool]:
+    """Which arms changed the number of people who came back, with the chance of any false finding held to 5 % (Holm)."""
+    tests = sorted((a.reactivation_lift.p_value, a.action) for a in summary.arms if a.reactivation_lift)
+    found, going = {}, True
+    for rank, (p_value, action) in enumerate(tests):
+        going = going and p_value <= level / (len(tests) - rank)
+        found[action] = going
+    return found
+
+
+def _policy_sentences(summary: Summary, best: str) -> list[str]:
+    assessment = summary.assessment
+    if assessment is None:
+        return []
+    model, same = assessment.policy("model"), assessment.policy("one_action")
+    personal = assessment.policy("per_person")
+    if model is None or same is None or personal is None:
+        return []
+    many = summary.campaign["reactivated_words"]
+    sentences = [
+        f"Measured on {assessment.n_people:,} people whom no training saw, this policy brings "
+        f"{interval(model.reactivations)} extra {many} and {money(model.revenue, summary)} of extra revenue for each "
+        f"1,000 people, and costs {_amount(model.cost, summary)} to send."
+    ]
+    if assessment.gate.granted == "per_person":
+        difference = same.model_minus_this
+        sentences.append(
+            f"Against {best} to all, choosing per person brings {interval(difference['reactivations'], sign=True)} "
+            f"{many} and {money(difference['revenue'], summary, sign=True)} of revenue for each 1,000 people"
+            + (
+                "."
+                if difference["reactivations"].low > 0
+                else ": too little to tell from chance, so nothing would be lost by the simpler choice."
+            )
+        )
+    elif assessment.gate.proposed == "per_person":
+        difference = personal.model_minus_this["reactivations"].times(-1)
+        sentences.append(
+            f"Choosing per person instead would bring {interval(difference, sign=True)} {many} for each 1,000 people "
+            f"against {best} to all."
+        )
+    return sentences
+
+
+def _wave_sentences(summary: Summary) -> list[str]:
+    wave = summary.next_wave
+    if wave is None:
+        return []
+    total = sum(wave.sent.values())
+    actions = ", ".join(f"{n:,} with {action_words(a)}" for a, n in sorted(wave.sent.items(), key=lambda x: -x[1])[:6])
+    if len(wave.sent) > 6:
+        actions += f", the rest with {len(wave.sent) - 6} other actions"
+    kept = []
+    for assignment, why in (
+        ("holdout", "are held out so that the next result can be measured"),
+        ("explore", "of the contacts are drawn at random to keep learning"),
+        ("suppressed", "may not be contacted"),
+    ):
+        if wave.assignments.get(assignment):
+            kept.append(f"{wave.assignments[assignment]:,} {why}")
+    by = f" ({actions})" if total else ""
+    sentences = [
+        f"Next wave, {wave.people:,} people: contact {total:,}{by} for {_amount(wave.cost, summary)}"
+        + (f"; {', '.join(kept)}." if kept else ".")
+    ]
+    if wave.reactivations is not None and wave.revenue is not None and wave.reactivations.value:
+        many = summary.campaign["reactivated_words"]
+        sentences.append(
+            f"Expected of the {wave.assignments.get('policy', 0):,} people whom the policy decides on: "
+            f"{interval(wave.reactivations, digits=0)} extra {many} and {money(wave.revenue, summary)} of extra revenue."
+        )
+    return sentences
+
+
+def interval(estimate: Estimate, digits: int = 1, sign: bool = False) -> str:
+    """A value with its interval: ``76.1 (95 % sure: 67.0 to 85.2)``."""
+    form = f"{'+' if sign else ''},.{digits}f"
+    level = f"{estimate.level:.0%}".replace("%", " %")
+    return f"{estimate.value:{form}} ({level} sure: {estimate.low:{form}} to {estimate.high:{form}})"
+
+
+def money(estimate: Estimate, summary: Summary, sign: bool = False) -> str:
+    """A sum of money with its interval."""
+    return f"{summary.campaign['currency']} {interval(estimate, digits=0, sign=sign)}"
+
+
+def _amount(value: float, summary: Summary) -> str:
+    return f"{summary.campaign['currency']} {value:,.0f}"
+
+
+def _lift_words(summary: Summary, found: Lift) -> str:
+    return f"{interval(_of_lift(found), sign=True)} {summary.campaign['reactivated_words']}"
+
+
+def _money_lift(summary: Summary, found: Lift) -> str:
+    return money(_of_lift(found), summary, sign=True)
+
+
+def _of_lift(found: Lift) -> Estimate:
+    """A lift per 1,000 people."""
+    return Estimate(found.difference, float("nan"), found.low, found.high, found.n, found.level).times(1000)
+
+
+def chance(p_value: float) -> str:
+    """A probability in words: ``90 %``, ``1.2 %``, ``fewer than 1 in 10,000``."""
+    if p_value < 1e-4:
+        return "fewer than 1 in 10,000"
+    return f"{p_value:.1%}".replace("%", " %") if p_value < 0.1 else f"{p_value:.0%}".replace("%", " %")
+
+
+def action_words(action: str) -> str:
+    """An action's label as words."""
+    return action.replace("_", " ")
+
+
+def _days(summary: Summary) -> str:
+    return f"{summary.campaign['window_days']:.0f} days"

@@ -1,0 +1,76 @@
+"""`propensity serve`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from propensity.cli import DEFAULT_LEDGER, LedgerUrl
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this door."""
+    app.command()(serve)
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on; 0 takes a free one")] = 3000,
+    workers: Annotated[int, typer.Option(min=1, help="worker processes")] = 1,
+    ledger: LedgerUrl = DEFAULT_LEDGER,
+    model: Annotated[str | None, typer.Option(help="registered model; default: the only one")] = None,
+    alias: Annotated[str, typer.Option(help="alias of the version to serve")] = "champion",
+) -> None:
+    """Serve decisions over HTTP."""
+    import os
+    import sys
+
+    from propensity import registry
+    from propensity.ledger import Ledger
+    from propensity_serving.state import ALIAS_VARIABLE, LEDGER_VARIABLE, MODEL_VARIABLE
+
+    port = _free_port(host, port)
+    Ledger(ledger).open().close()
+    _, registered = registry.load(model, alias)
+    typer.echo(
+        f"Serving {registered.name} version {registered.version} on http://{host}:{port}/ "
+        f"(ledger {ledger}); stop with Ctrl-C."
+    )
+    sys.stdout.flush()
+    environment = {
+        **os.environ,
+        "BENTOML_DO_NOT_TRACK": "True",
+        "MLFLOW_TRACKING_URI": registered.tracking_uri,
+        LEDGER_VARIABLE: ledger,
+        MODEL_VARIABLE: registered.name,
+        ALIAS_VARIABLE: alias,
+    }
+    command = [sys.executable, "-m", "bentoml", "serve", "propensity_serving.service:PropensityService"]
+    options = ["--host", host, "--port", str(port), "--api-workers", str(workers)]
+    # this process becomes the server, so that signals reach it
+    os.execve(sys.executable, command + options, environment)
+
+
+def _free_port(host: str, port: int) -> int:
+    """The port, found to be free; for 0, one that is.
+
+    Raises
+    ------
+    InputError
+        Somebody else listens there, or the address is not this machine's.
+    """
+    import errno
+    import socket
+
+    from propensity.errors import InputError
+
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise InputError(f"port {port}: is in use; choose another with --port, or 0 for a free one") from error
+            raise InputError(f"host {host}, port {port}: cannot listen there ({error.strerror})") from error
+        return probe.getsockname()[1]

@@ -1,0 +1,121 @@
+"""What a campaign tool may send, checked; every fault becomes a sentence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from starlette.requests import Request
+
+from propensity import contract
+from propensity.features import required_columns
+from propensity.playbook import Playbook, sentences
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+MAX_CUSTOMERS = 1_000
+
+
+class Problem(Exception):  # noqa: N818 - the name that RFC 9457 gives it
+    """An error that the caller is told, as ``application/problem+json`` (RFC 9457)."""
+
+    def __init__(self, status: int, title: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.title, self.detail = status, title, detail
+
+
+class DecisionRequest(BaseModel):
+    """The body of ``POST /v1/decisions``: one ``customer``, or up to 1,000 ``customers``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    campaign: str = Field(min_length=1, max_length=200)
+    customer: dict[str, Any] | None = None
+    customers: list[dict[str, Any]] | None = Field(default=None, max_length=MAX_CUSTOMERS)
+    at: AwareDatetime | None = None
+    dry_run: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> DecisionRequest:
+        if (self.customer is None) == (self.customers is None):
+            raise ValueError("expected either 'customer' (one object) or 'customers' (a list of objects)")
+        if self.customers is not None and not self.customers:
+            raise ValueError("customers: expected at least one, found an empty list")
+        return self
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The customers, one or many."""
+        return self.customers if self.customers is not None else [self.customer or {}]
+
+
+async def read_json(request: Request) -> Any:
+    """The request's body as JSON, at most `MAX_BODY_BYTES`, also when its length is not announced.
+
+    Raises
+    ------
+    Problem
+        413 too large, 400 not JSON.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise Problem(413, "Body too large", f"the body may have {MAX_BODY_BYTES} bytes; send fewer customers")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, "Not JSON", "the body is not valid JSON in UTF-8") from error
+
+
+def parse_decision_request(content: Any) -> DecisionRequest:
+    """Check the outer form of a request for decisions.
+
+    Raises
+    ------
+    Problem
+        422, saying where and what.
+    """
+    try:
+        return DecisionRequest.model_validate(content)
+    except ValidationError as error:
+        raise Problem(422, "Request not understood", sentences(error)) from error
+
+
+@dataclass(frozen=True)
+class CheckedCustomers:
+    """The good rows as a contract table, and for every row of the request its place there or its faults."""
+
+    table: pd.DataFrame
+    position: dict[int, int]
+    faults: dict[int, str]
+
+
+def check_customers(rows: list[dict[str, Any]], playbook: Playbook, at: pd.Timestamp) -> CheckedCustomers:
+    """Check each customer on its own: one bad row never fails the rest.
+
+    ``as_of`` may be left out: it is the time of the decision. Features that a row lacks are missing values.
+    """
+    frame = pd.DataFrame.from_records([_scalars(row) for row in rows])
+    faults: dict[int, str] = {}
+    for name in ("customer_id", "churned_at"):
+        if name not in frame:
+            frame[name] = None
+    if "as_of" not in frame:
+        frame["as_of"] = None
+    frame["as_of"] = frame["as_of"].where(frame["as_of"].notna(), at.isoformat())
+    for column in required_columns(playbook):
+        if column.name not in frame:
+            frame[column.name] = None
+    checked = contract.check("customers", frame, extra=required_columns(playbook), quarantine=True)
+    for position, fault in checked.bad["fault"].items():
+        faults[int(str(position))] = fault
+    good = [i for i in range(len(rows)) if i not in faults]
+    return CheckedCustomers(checked.good, {row: place for place, row in enumerate(good)}, faults)
+
+
+def _scalars(row: dict[str, Any]) -> dict[str, Any]:
+    """A nested value has no meaning in a table: it is shown as text, which its column's check then refuses."""
+    return {str(k): json.dumps(v) if isinstance(v, (dict, list)) else v for k, v in row.items()}

@@ -1,0 +1,77 @@
+"""Did everybody get their arm with the chance that was planned?"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+LEVEL = 0.01
+"""Below this p-value the experiment is called unhealthy."""
+
+
+class SampleRatio(NamedTuple):
+    """Result of the sample-ratio test.
+
+    Attributes
+    ----------
+    healthy : bool
+        Whether the p-value is at least 1 %.
+    p_value : float
+    statistic : float
+        Chi-square.
+    degrees_of_freedom : int
+    observed, expected : dict
+        People per arm.
+    """
+
+    healthy: bool
+    p_value: float
+    statistic: float
+    degrees_of_freedom: int
+    observed: dict[str, int]
+    expected: dict[str, float]
+
+
+def sample_ratio_test(action: object, propensity: pd.DataFrame) -> SampleRatio:
+    """Test the number of people in each arm against the logged probabilities.
+
+    Parameters
+    ----------
+    action : array-like (n,) of labels
+    propensity : DataFrame (n, n actions)
+        Logged probability of each action for each person.
+
+    Raises
+    ------
+    ValueError
+        A label has no column.
+
+    Notes
+    -----
+    d' C^+ d with d the observed minus the expected counts and C = sum_i diag(p_i) - p_i p_i', the covariance of the
+    counts; chi-square with rank(C) degrees of freedom. With the same probabilities for everybody this is Pearson's
+    chi-square test (Fabijan et al. 2019, Diagnosing sample ratio mismatch in online controlled experiments, KDD).
+    """
+    labels = np.asarray(action)
+    unknown = set(labels) - set(propensity.columns)
+    if unknown:
+        raise ValueError(f"action: expected labels among {list(propensity.columns)}, found {sorted(unknown)}")
+    chances = propensity.to_numpy(dtype=float)
+    observed = np.array([(labels == a).sum() for a in propensity.columns])
+    expected = chances.sum(axis=0)
+    covariance = np.diag(expected) - chances.T @ chances
+    difference = observed - expected
+    degrees = int(np.linalg.matrix_rank(covariance, hermitian=True))
+    statistic = float(difference @ np.linalg.pinv(covariance, hermitian=True) @ difference)
+    p_value = float(stats.chi2.sf(statistic, degrees)) if degrees else 1.0
+    return SampleRatio(
+        healthy=p_value >= LEVEL,
+        p_value=p_value,
+        statistic=statistic,
+        degrees_of_freedom=degrees,
+        observed=dict(zip(map(str, propensity.columns), map(int, observed), strict=True)),
+        expected=dict(zip(map(str, propensity.columns), map(float, expected), strict=True)),
+    )

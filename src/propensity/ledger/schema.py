@@ -1,0 +1,102 @@
+"""The ledger's tables. What is written stays: rows are added, never changed, except to forget a person."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+
+class UtcTime(sa.types.TypeDecorator[datetime]):
+    """An aware time, kept in UTC on every database (SQLite knows no time zones)."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times; store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"expected a time with a time zone, found {value}")
+        return value.astimezone(UTC).replace(tzinfo=None) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give back an aware time."""
+        return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = sa.MetaData()
+
+campaigns = sa.Table(
+    "campaigns",
+    metadata,
+    sa.Column("campaign", sa.Text, primary_key=True),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("follows", sa.Text, comment="the campaign whose results this one acts on"),
+    sa.Column("currency", sa.Text, nullable=False),
+    sa.Column("window_days", sa.Float, nullable=False, comment="attribution window"),
+    sa.Column("reactivated_word", sa.Text, nullable=False),
+    sa.Column("reactivated_words", sa.Text, nullable=False, comment="its plural"),
+    sa.Column("started_at", UtcTime, nullable=False),
+)
+customers = sa.Table(
+    "customers",
+    metadata,
+    sa.Column("customer_id", sa.Text, primary_key=True),
+    sa.Column("as_of", UtcTime, primary_key=True),
+    sa.Column("churned_at", UtcTime, nullable=False),
+    sa.Column("attributes", sa.JSON, nullable=False, comment="all other columns of the snapshot"),
+)
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("decision_id", sa.Text, primary_key=True),
+    sa.Column("customer_id", sa.Text, nullable=False, index=True),
+    sa.Column("campaign", sa.Text, nullable=False, index=True),
+    sa.Column("decided_at", UtcTime, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("assignment", sa.Text, nullable=False),
+    sa.Column("probability", sa.Float, nullable=False),
+    sa.Column("cost", sa.Float, nullable=False),
+    sa.Column("probabilities", sa.JSON, comment="of every action, where they differ between people"),
+    sa.Column("answer", sa.JSON, comment="the decision as it was given, all keys"),
+)
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("event_id", sa.Text, primary_key=True),
+    sa.Column("customer_id", sa.Text, nullable=False, index=True),
+    sa.Column("decision_id", sa.Text),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("amount", sa.Float),
+)
+tombstones = sa.Table(
+    "tombstones",
+    metadata,
+    sa.Column("customer_hash", sa.Text, primary_key=True, comment="of an erased customer's id"),
+    sa.Column("erased_at", UtcTime, nullable=False),
+)
+assessments = sa.Table(
+    "assessments",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("campaign", sa.Text, nullable=False, index=True),
+    sa.Column("model_version", sa.Text, nullable=False),
+    sa.Column("recorded_at", UtcTime, nullable=False),
+    sa.Column("content", sa.JSON, nullable=False),
+)
+promotions = sa.Table(
+    "promotions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("from_version", sa.Text),
+    sa.Column("to_version", sa.Text, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+)
