@@ -38,23 +38,22 @@ def verdict(summary: Summary) -> Verdict:
                 "Find out where people were lost or added before trusting any figure below.",
             ),
         )
-    sentences = [_health(summary), *_arm_sentences(summary)]
+    found = [*_arm_sentences(summary), _health(summary)]
     assessment = summary.assessment
     if assessment is None:
-        return Verdict("measured", "No model has learnt from this experiment yet.", tuple(sentences))
+        return Verdict("measured", "No model has learnt from this experiment yet.", tuple(found))
+    why, wave = assessment.gate.why, _wave_sentences(summary)
     granted = assessment.gate.granted
     if granted == "nobody":
         headline = "No difference worth acting on was found: contact nobody, apart from the people used to learn."
-        sentences.append(f"{assessment.gate.why} The recommended policy is the same for everybody: no contact.")
-        return Verdict("no_difference", headline, (*sentences, *_wave_sentences(summary)))
-    best = action_words(assessment.policies[2].title.removesuffix(" to all"))
+        policy = f"{why} The recommended policy is the same for everybody: no contact."
+        return Verdict("no_difference", headline, (policy, *wave, *found))
+    best = action_words(assessment.best_action)
     if granted == "one_action":
         headline = f"Send {best} to everybody who may get it; choosing per person is not shown to do better."
     else:
         headline = "Choose for each person: people differ in what brings them back."
-    sentences.append(assessment.gate.why)
-    sentences += _policy_sentences(summary, best)
-    return Verdict(granted, headline, (*sentences, *_wave_sentences(summary)))
+    return Verdict(granted, headline, (*_policy_sentences(summary, best), why, *wave, *found))
 
 
 def _health(summary: Summary) -> str:
@@ -88,7 +87,7 @@ def _arm_sentences(summary: Summary) -> list[str]:
 
 
 def holm(summary: Summary, level: float = 0.05) -> dict[str, bool]:
-    """Which arms changed the number of people who came back, with the chance of any false finding held to 5 % (Holm)."""
+    """Which arms changed the number of people who came back, the chance of any false finding held to 5 % (Holm)."""
     tests = sorted((a.reactivation_lift.p_value, a.action) for a in summary.arms if a.reactivation_lift)
     found, going = {}, True
     for rank, (p_value, action) in enumerate(tests):
@@ -154,9 +153,11 @@ def _wave_sentences(summary: Summary) -> list[str]:
     ]
     if wave.reactivations is not None and wave.revenue is not None and wave.reactivations.value:
         many = summary.campaign["reactivated_words"]
+        decided = wave.assignments.get("policy", 0)
+        extra, revenue = interval(wave.reactivations, digits=0), money(wave.revenue, summary)
         sentences.append(
-            f"Expected of the {wave.assignments.get('policy', 0):,} people whom the policy decides on: "
-            f"{interval(wave.reactivations, digits=0)} extra {many} and {money(wave.revenue, summary)} of extra revenue."
+            f"Expected of the {decided:,} people whom the policy decides on: {extra} extra {many} and {revenue} of "
+            "extra revenue."
         )
     return sentences
 
@@ -178,16 +179,22 @@ def _amount(value: float, summary: Summary) -> str:
 
 
 def _lift_words(summary: Summary, found: Lift) -> str:
-    return f"{interval(_of_lift(found), sign=True)} {summary.campaign['reactivated_words']}"
+    return f"{interval(lift_per_thousand(found), sign=True)} {summary.campaign['reactivated_words']}"
 
 
 def _money_lift(summary: Summary, found: Lift) -> str:
-    return money(_of_lift(found), summary, sign=True)
+    return money(lift_per_thousand(found), summary, sign=True)
 
 
-def _of_lift(found: Lift) -> Estimate:
-    """A lift per 1,000 people."""
+def lift_per_thousand(found: Lift) -> Estimate:
+    """A lift per 1,000 people; the standard error is in the interval alone."""
     return Estimate(found.difference, float("nan"), found.low, found.high, found.n, found.level).times(1000)
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A number with its sign; nothing is 0."""
+    text = f"{value:+,.{digits}f}"
+    return text.lstrip("+-") if not any(c in "123456789" for c in text) else text
 
 
 def chance(p_value: float) -> str:

@@ -57,7 +57,7 @@ def specification(model: DecisionModel | None) -> dict[str, Any]:
         "description": "A problem (RFC 9457)",
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
-    problems = {status: problem for status in ("400", "413", "422", "500", "503")}
+    problems = dict.fromkeys(("400", "413", "422", "500", "503"), problem)
     return {
         "openapi": "3.1.0",
         "info": {

@@ -82,6 +82,8 @@ class Assessment:
     policies : tuple of PolicyResult
         The granted policy first (key ``model``).
     gate : Gate
+    best_action : str
+        The action that everybody would get if all got the same.
     actions : dict
         People per action under the granted policy.
     propensity_calibration, effect_calibration : list of dict
@@ -95,6 +97,7 @@ class Assessment:
     n_people: int
     policies: tuple[PolicyResult, ...]
     gate: Gate
+    best_action: str
     actions: dict[str, int]
     propensity_calibration: list[dict[str, Any]]
     effect_calibration: list[dict[str, Any]]
@@ -177,6 +180,7 @@ def assess(model: DecisionModel, frame: pd.DataFrame) -> Assessment:
         n_people=len(frame),
         policies=_compare(model, held_out, granted, chosen, returning),
         gate=gate,
+        best_action=model.evidence_.best_action,
         actions={str(a): int(n) for a, n in pd.Series(granted).value_counts().items()},
         propensity_calibration=_rows(calibration_table(returning[untouched], came_back[untouched])),
         effect_calibration=_rows(calibration_table(gain, observed_gain)),

@@ -11,6 +11,8 @@ from scipy import stats
 LEVEL = 0.01
 """Below this p-value the experiment is called unhealthy."""
 
+_ROUNDING = 1e-9
+
 
 class SampleRatio(NamedTuple):
     """Result of the sample-ratio test.
@@ -64,8 +66,11 @@ def sample_ratio_test(action: object, propensity: pd.DataFrame) -> SampleRatio:
     expected = chances.sum(axis=0)
     covariance = np.diag(expected) - chances.T @ chances
     difference = observed - expected
-    degrees = int(np.linalg.matrix_rank(covariance, hermitian=True))
-    statistic = float(difference @ np.linalg.pinv(covariance, hermitian=True) @ difference)
+    # probabilities sum to 1, so one direction has no variance; rounding must not pass for some
+    sizes, directions = np.linalg.eigh(covariance)
+    real = sizes > _ROUNDING * len(labels)
+    degrees = int(real.sum())
+    statistic = float(((directions[:, real].T @ difference) ** 2 / sizes[real]).sum())
     p_value = float(stats.chi2.sf(statistic, degrees)) if degrees else 1.0
     return SampleRatio(
         healthy=p_value >= LEVEL,

@@ -1,0 +1,54 @@
+"""A summary as one self-contained HTML page."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from propensity_experiments import charts, words
+from propensity_experiments.summary import Summary
+
+
+def render(summary: Summary) -> str:
+    """The page of an experiment, everything inside."""
+    shown = {
+        "summary": summary,
+        "verdict": words.verdict(summary),
+        "clear": words.holm(summary),
+        "lift_chart": Markup(charts.lift_chart(summary)),
+        "policy_chart": Markup(charts.policy_chart(summary)),
+        "calibration_chart": Markup(charts.calibration_chart(summary)),
+    }
+    return _environment().get_template("summary.html").render(**shown)
+
+
+def render_list(campaigns: list[dict[str, Any]]) -> str:
+    """The page that lists experiments."""
+    return _environment().get_template("list.html").render(campaigns=campaigns)
+
+
+def render_problem(title: str, detail: str) -> str:
+    """A page that says what is wrong."""
+    return _environment().get_template("problem.html").render(title=title, detail=detail)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "action": words.action_words,
+        "chance": words.chance,
+        "per_thousand": words.lift_per_thousand,
+        "signed": words.signed,
+    }
+    return environment
