@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from propensity.contract import CONTROL
 from propensity.evaluation import Estimate
 from propensity.inference import Lift
 from propensity_experiments.summary import Summary
@@ -50,7 +51,9 @@ def verdict(summary: Summary) -> Verdict:
         return Verdict("no_difference", headline, (policy, *wave, *found))
     best = action_words(assessment.best_action)
     if granted == "one_action":
-        headline = f"Send {best} to everybody who may get it; choosing per person is not shown to do better."
+        others = set(assessment.actions) - {assessment.best_action, CONTROL}
+        instead = ", and the next best action to the rest" if others else ""
+        headline = f"Send {best} to everybody who may get it{instead}; choosing per person is not shown to do better."
     else:
         headline = "Choose for each person: people differ in what brings them back."
     return Verdict(granted, headline, (*_policy_sentences(summary, best), why, *wave, *found))
@@ -115,11 +118,7 @@ def _policy_sentences(summary: Summary, best: str) -> list[str]:
         sentences.append(
             f"Against {best} to all, choosing per person brings {interval(difference['reactivations'], sign=True)} "
             f"{many} and {money(difference['revenue'], summary, sign=True)} of revenue for each 1,000 people"
-            + (
-                "."
-                if difference["reactivations"].low > 0
-                else ": too little to tell from chance, so nothing would be lost by the simpler choice."
-            )
+            + ("." if difference["reactivations"].low > 0 else ": too little to tell from chance.")
         )
     elif assessment.gate.proposed == "per_person":
         difference = personal.model_minus_this["reactivations"].times(-1)

@@ -270,7 +270,7 @@ def _compare(
     policies: list[tuple[str, str, Any]] = [
         ("model", "this model", granted),
         ("per_person", "each person's best action", chosen["per_person"]),
-        ("one_action", f"{model.evidence_.best_action} to all", chosen["one_action"]),
+        ("one_action", _to_all(model, chosen["one_action"]), chosen["one_action"]),
         ("likeliest", "only the likelier half to return", np.where(likely, chosen["one_action"], CONTROL)),
         ("rules", "the rule playbook", rule_action(held_out.frame, model.playbook, held_out.allowed)),
         ("random", "a random action", random),
@@ -295,6 +295,11 @@ def _compare(
             )
         )
     return tuple(results)
+
+
+def _to_all(model: DecisionModel, chosen: np.ndarray) -> str:
+    best = model.evidence_.best_action
+    return f"{best} to all" if set(chosen) <= {best, CONTROL} else f"{best} (or the next best allowed) to all"
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
