@@ -30,7 +30,7 @@ def policy_chart(summary: Summary) -> str:
     if summary.assessment is None:
         return ""
     rows = [_row(action_words(p.title), p.net_value) for p in summary.assessment.policies if p.key != "nobody"]
-    return _intervals(rows, f"net value above contacting nobody, {summary.campaign['currency']} per 1,000 people")
+    return _intervals(rows, f"net value per 1,000 people, {summary.campaign['currency']}")
 
 
 def calibration_chart(summary: Summary) -> str:
@@ -46,7 +46,7 @@ def calibration_chart(summary: Summary) -> str:
     line = alt.Chart(pd.DataFrame({"at": bounds})).mark_line(color=MUTED, strokeDash=[4, 4]).encode(x="at:Q", y="at:Q")
     bars = alt.Chart(table).mark_rule(color=CONTACT).encode(x=x, y=alt.Y("low:Q", title="observed"), y2="high:Q")
     points = alt.Chart(table).mark_point(filled=True, size=60, color=CONTACT).encode(x=x, y="observed:Q")
-    return _svg((line + bars + points).properties(width=320, height=240))
+    return _svg((line + bars + points).properties(width=380, height=260))
 
 
 def _row(name: str, estimate: Estimate) -> dict[str, object]:
@@ -63,7 +63,7 @@ def _intervals(rows: list[dict[str, object]], title: str) -> str:
     bars = base.mark_rule(color=CONTACT, strokeWidth=3).encode(x=alt.X("low:Q", title=title), x2="high:Q", y=y)
     points = base.mark_point(filled=True, size=90, color=CONTACT).encode(x="value:Q", y=y)
     height = max(80, 34 * len(table))
-    return _svg((zero + bars + points).properties(width=280, height=height))
+    return _svg((zero + bars + points).properties(width=340, height=height))
 
 
 def _svg(chart: alt.LayerChart) -> str:
