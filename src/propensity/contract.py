@@ -8,10 +8,12 @@ what was found. Nothing is dropped silently: bad rows come back beside the good 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from datetime import date
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
@@ -129,18 +131,14 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "outcomes": OUTCOMES,
 }
 
-_DTYPES: dict[Kind, object] = {
-    "text": str,
-    "number": "float64",
-    "time": pd.DatetimeTZDtype("us", "UTC"),
-    "flag": "boolean",
-}
 _KIND_WORDS: dict[Kind, str] = {
     "text": "a text",
     "number": "a number",
     "time": "a time such as 2026-01-31 or 2026-01-31T09:00:00Z",
     "flag": "true or false",
 }
+_LONGEST_EXAMPLE = 60
+MEND = "Mend the file, or set the bad rows aside with --quarantine FILE"
 
 
 @dataclass(frozen=True)
@@ -216,16 +214,12 @@ def check(
         raise ContractError([Violation(table, "(all)", 0, "at least one row", "an empty table")])
     frame = frame.reset_index(drop=True)
     present = [c for c in columns if c.name in frame.columns]
-    faults = _coercion_faults(table, frame, present)
-    sound = frame.drop(index=_fault_rows(faults))
-    if len(sound):
-        sound = _coerce(sound, present)
-        value_faults = _value_faults(table, sound, present)
-        sound = sound.drop(index=_fault_rows(value_faults))
-        faults += value_faults
+    typed, faults = _convert(table, frame, present)
+    faults += _value_faults(table, typed, present, faults)
     if faults and not quarantine:
-        raise ContractError(faults, fix="Mend the file, or set the bad rows aside with --quarantine FILE")
-    return Checked(sound.reset_index(drop=True), _bad_rows(frame, faults), tuple(faults))
+        raise ContractError(faults, fix=MEND)
+    good = typed.drop(index=_fault_rows(faults)).reset_index(drop=True)
+    return Checked(good, _bad_rows(frame, faults), tuple(faults))
 
 
 def check_references(customers: pd.DataFrame, contacts: pd.DataFrame, outcomes: pd.DataFrame) -> list[Violation]:
@@ -304,6 +298,11 @@ def _columns(table: str, frame: pd.DataFrame, actions: Iterable[str] | None, ext
 
 def _require_columns(table: str, frame: pd.DataFrame, columns: Sequence[Column]) -> None:
     found = [str(c) for c in frame.columns]
+    repeated = [c for c in columns if found.count(c.name) > 1]
+    if repeated:
+        raise ContractError(
+            [Violation(table, c.name, len(frame), "one such column", str(found.count(c.name))) for c in repeated]
+        )
     missing = [c for c in columns if c.required and c.name not in found]
     if not missing:
         return
@@ -312,7 +311,7 @@ def _require_columns(table: str, frame: pd.DataFrame, columns: Sequence[Column])
         near = close_name(column.name, found)
         hint = f"no such column (did the file mean {near!r}?)" if near else "no such column"
         violations.append(Violation(table, column.name, len(frame), _KIND_WORDS[column.kind], hint))
-    raise ContractError(violations, fix=f"The columns are: {', '.join(found)}")
+    raise ContractError(violations, fix=f"The columns are: {', '.join(found) or 'none'}")
 
 
 def close_name(name: str, candidates: Iterable[str]) -> str | None:
@@ -324,58 +323,94 @@ def close_name(name: str, candidates: Iterable[str]) -> str | None:
     return by_lower[near[0]] if near else None
 
 
-def _coerce(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
-    schema = pa.DataFrameSchema({c.name: pa.Column(_DTYPES[c.kind], coerce=True, nullable=True) for c in columns})
-    return schema.validate(_plain_text(frame, columns), lazy=True)
+def as_text(values: pd.Series) -> pd.Series:
+    """Any values as texts without blanks around them; a blank is missing, and a whole number has no decimal point."""
+    if values.dtype == object or pd.api.types.is_numeric_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
+        there = values.notna()
+        values = values.astype(object).where(there, None)
+        values = values.map(_one_text, na_action="ignore")
+    values = values.astype("str").str.strip()
+    return values.where(values != "")
 
 
-def _plain_text(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
-    """Text columns as str with true missing values: a blank is missing, and a number in a key stays readable."""
-    frame = frame.copy()
-    for column in columns:
-        values = frame[column.name]
-        if column.kind == "text":
-            text = values.astype("object").where(values.notna(), None)
-            text = text.map(lambda v: None if v is None or str(v).strip() == "" else str(v).strip())
-            frame[column.name] = text.astype("str")
-        elif column.kind in ("number", "time", "flag") and values.dtype == object:
-            frame[column.name] = values.where(values.notna(), None)
-        if column.kind == "flag":
-            frame[column.name] = frame[column.name].map(_as_flag)
-    return frame
+def _one_text(value: object) -> str:
+    # one missing value makes whole numbers floats, and a key must read the same in every table
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _as_number(values: pd.Series) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_complex_dtype(values):
+        return values.astype("float64")
+    if values.dtype.kind in "mMc":
+        return pd.Series(float("nan"), index=values.index)
+    return values.map(_one_number).astype("float64")
+
+
+def _one_number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
+
+
+def _as_time(values: pd.Series) -> pd.Series:
+    """UTC times. Only ISO 8601 is read: 03/04/2026 has two meanings, and a bare number has no unit."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    if values.dtype.kind != "M":
+        dated = values.map(lambda v: isinstance(v, (str, date)))
+        values = values.astype(object).where(dated, None)
+    times = pd.to_datetime(values, format="ISO8601", utc=True, errors="coerce")
+    return times.astype(pd.DatetimeTZDtype("us", "UTC"))
+
+
+def _as_flag(values: pd.Series) -> pd.Series:
+    if not pd.api.types.is_bool_dtype(values):
+        values = values.map(lambda v: _FLAGS.get(str(v).strip().lower()))
+    return values.astype("boolean")
 
 
 _FLAGS = {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "no": False, "0": False, "0.0": False}
+_CONVERTERS: dict[Kind, Callable[[pd.Series], pd.Series]] = {
+    "text": as_text,
+    "number": _as_number,
+    "time": _as_time,
+    "flag": _as_flag,
+}
 
 
-def _as_flag(value: object) -> object:
-    if value is None or value is pd.NA or (isinstance(value, float) and value != value) or value == "":
-        return pd.NA
-    return _FLAGS.get(str(value).strip().lower(), value)
-
-
-def _coercion_faults(table: str, frame: pd.DataFrame, columns: Sequence[Column]) -> list[Violation]:
-    faults = []
+def _convert(table: str, frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[pd.DataFrame, list[Violation]]:
+    """The frame with the promised kinds, and the values that could not be had so: they are missing in it."""
+    typed, faults = frame.copy(), []
     for column in columns:
-        if column.kind == "text":
-            continue
-        try:
-            _coerce(frame[[column.name]], [column])
-        except pa.errors.SchemaErrors as error:
-            cases = error.failure_cases
-            rows = tuple(sorted(set(cases["index"].dropna().astype(int))))
-            rows = rows or tuple(frame.index)
-            found = _examples(frame.loc[list(rows), column.name])
+        values = frame[column.name]
+        typed[column.name] = _CONVERTERS[column.kind](values)
+        lost = frame.index[typed[column.name].isna() & values.notna()]
+        rows = tuple(int(row) for row in lost if not _is_blank(values.loc[row]))
+        if rows:
+            found = _examples(values.loc[list(rows)])
             faults.append(Violation(table, column.name, len(rows), _KIND_WORDS[column.kind], found, rows))
-    return faults
+    return typed, faults
 
 
-def _value_faults(table: str, frame: pd.DataFrame, columns: Sequence[Column]) -> list[Violation]:
+def _is_blank(value: object) -> bool:
+    return isinstance(value, str) and not value.strip()
+
+
+def _value_faults(
+    table: str, typed: pd.DataFrame, columns: Sequence[Column], unread: Sequence[Violation]
+) -> list[Violation]:
     schema = pa.DataFrameSchema({c.name: _pandera_column(c) for c in columns})
     try:
-        schema.validate(frame, lazy=True)
+        schema.validate(typed, lazy=True)
     except pa.errors.SchemaErrors as error:
-        return _violations(table, frame, error.failure_cases)
+        # what could not be read is missing by now, and was named already
+        named = {(fault.column, row) for fault in unread for row in fault.index}
+        cases = error.failure_cases
+        again = [pair in named for pair in zip(cases["column"], cases["index"], strict=True)]
+        return _violations(table, typed, cases[~np.array(again)])
     return []
 
 
@@ -396,23 +431,29 @@ def _pandera_column(column: Column) -> pa.Column:
 
 
 def _violations(table: str, frame: pd.DataFrame, cases: pd.DataFrame) -> list[Violation]:
-    found_of = {"not_nullable": "a missing value"}
     expected_of = {"not_nullable": "a value", "field_uniqueness": "each value once"}
     violations = []
     for (column, check_name), group in cases.astype({"column": str, "check": str}).groupby(
         ["column", "check"], sort=False
     ):
         rows = tuple(sorted(set(group["index"].astype(int))))
-        found = found_of.get(str(check_name)) or _examples(frame[str(column)].loc[list(rows)])
+        found = _examples(frame[str(column)].loc[list(rows)])
         expected = expected_of.get(str(check_name), str(check_name))
         violations.append(Violation(table, str(column), len(rows), expected, found, rows))
     return violations
 
 
 def _examples(values: pd.Series) -> str:
-    shown = [repr(v) if isinstance(v, str) else str(v) for v in pd.unique(values)[:3]]
-    where = f" (first in data row {int(values.index[0]) + 1})" if len(values) else ""
-    return ", ".join(shown) + where
+    """Up to three different values, shortened, and where the first one is."""
+    shown = dict.fromkeys(_shown(value) for value in values.iloc[:1_000])
+    return f"{', '.join(list(shown)[:3])} (first in data row {int(values.index[0]) + 1})"
+
+
+def _shown(value: Any) -> str:
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return "a missing value"
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= _LONGEST_EXAMPLE else text[:_LONGEST_EXAMPLE] + "…"
 
 
 def _fault_rows(faults: Sequence[Violation]) -> list[int]:
