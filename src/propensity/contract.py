@@ -143,7 +143,10 @@ MEND = "Mend the file, or set the bad rows aside with --quarantine FILE"
 
 @dataclass(frozen=True)
 class Violation:
-    """One kind of fault in one column: how many rows, what was expected, what was found (up to three examples)."""
+    """One kind of fault in one column: how many rows, what was expected, what was found (up to three examples).
+
+    ``column`` is empty where the fault is the table's.
+    """
 
     table: str
     column: str
@@ -154,7 +157,8 @@ class Violation:
 
     def __str__(self) -> str:
         rows = "1 row" if self.n_rows == 1 else f"{self.n_rows:,} rows"
-        return f"{self.table}.{self.column}: {rows}: expected {self.expected}, found {self.found}"
+        place = f"{self.table}.{self.column}: {rows}" if self.column else self.table
+        return f"{place}: expected {self.expected}, found {self.found}"
 
 
 class ContractError(ValueError):
@@ -211,31 +215,39 @@ def check(
     columns = _columns(table, frame, actions, extra)
     _require_columns(table, frame, columns)
     if frame.empty:
-        raise ContractError([Violation(table, "(all)", 0, "at least one row", "an empty table")])
+        raise ContractError([Violation(table, "", 0, "at least one row", "none")])
     frame = frame.reset_index(drop=True)
     present = [c for c in columns if c.name in frame.columns]
     typed, faults = _convert(table, frame, present)
     faults += _value_faults(table, typed, present, faults)
+    if table == "outcomes":
+        faults += _repeated_events(typed)
     if faults and not quarantine:
         raise ContractError(faults, fix=MEND)
     good = typed.drop(index=_fault_rows(faults)).reset_index(drop=True)
-    return Checked(good, _bad_rows(frame, faults), tuple(faults))
+    return Checked(good, bad_rows(frame, faults), tuple(faults))
 
 
 def check_references(customers: pd.DataFrame, contacts: pd.DataFrame, outcomes: pd.DataFrame) -> list[Violation]:
-    """Faults between tables: contacts and outcomes that name nobody, and contacts older than the customer's churn."""
-    known = pd.Index(customers["customer_id"])
+    """Faults between checked tables: contacts and outcomes that name nobody, contacts before the customer's row."""
+    known_since = customers.groupby("customer_id")["as_of"].min()
     faults = []
     for table, frame in (("contacts", contacts), ("outcomes", outcomes)):
-        lost = frame.index[~frame["customer_id"].isin(known)]
-        if len(lost):
-            found = _examples(frame.loc[lost, "customer_id"])
-            faults.append(
-                Violation(
-                    table, "customer_id", len(lost), "a customer of the customers table", found, tuple(map(int, lost))
-                )
-            )
+        lost = frame["customer_id"][known_since.reindex(frame["customer_id"]).isna().to_numpy()]
+        faults += faults_in(table, "customer_id", lost, "a customer of the customers table")
+    decided_at = contacts["decided_at"]
+    early = decided_at[decided_at.array < known_since.reindex(contacts["customer_id"]).array]
+    # a model may see nothing younger than the decision, so such a contact could never be learnt from
+    faults += faults_in("contacts", "decided_at", early, "a time no earlier than the customer's as_of")
     return faults
+
+
+def faults_in(table: str, column: str, values: pd.Series, expected: str) -> list[Violation]:
+    """The violation that these values are, indexed by their rows; none where there are no values."""
+    if values.empty:
+        return []
+    rows = tuple(map(int, values.index))
+    return [Violation(table, column, len(rows), expected, _examples(values), rows)]
 
 
 def check_arms(contacts: pd.DataFrame) -> None:
@@ -246,7 +258,7 @@ def check_arms(contacts: pd.DataFrame) -> None:
     ContractError
     """
     counts = contacts["action"].value_counts()
-    found = ", ".join(f"{label} ({n:,})" for label, n in counts.items())
+    found = ", ".join(f"{label} ({n:,})" for label, n in counts.items()) or "none"
     if CONTROL not in counts.index:
         fault = Violation(
             "contacts", "action", len(contacts), f"some rows with {CONTROL!r} (people not contacted)", found
@@ -340,7 +352,8 @@ def _one_text(value: object) -> str:
     return str(value)
 
 
-def _as_number(values: pd.Series) -> pd.Series:
+def as_number(values: pd.Series) -> pd.Series:
+    """Any values as floats; what is no number is missing."""
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_complex_dtype(values):
         return values.astype("float64")
     if values.dtype.kind in "mMc":
@@ -366,7 +379,10 @@ def _as_time(values: pd.Series) -> pd.Series:
     return times.astype(pd.DatetimeTZDtype("us", "UTC"))
 
 
-def _as_flag(values: pd.Series) -> pd.Series:
+def as_flag(values: pd.Series) -> pd.Series:
+    """Any values as nullable booleans; what is neither true, yes, 1 nor false, no, 0 is missing."""
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        return values.where(values.isin([0, 1])).astype("boolean")
     if not pd.api.types.is_bool_dtype(values):
         values = values.map(lambda v: _FLAGS.get(str(v).strip().lower()))
     return values.astype("boolean")
@@ -375,9 +391,9 @@ def _as_flag(values: pd.Series) -> pd.Series:
 _FLAGS = {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "no": False, "0": False, "0.0": False}
 _CONVERTERS: dict[Kind, Callable[[pd.Series], pd.Series]] = {
     "text": as_text,
-    "number": _as_number,
+    "number": as_number,
     "time": _as_time,
-    "flag": _as_flag,
+    "flag": as_flag,
 }
 
 
@@ -387,31 +403,36 @@ def _convert(table: str, frame: pd.DataFrame, columns: Sequence[Column]) -> tupl
     for column in columns:
         values = frame[column.name]
         typed[column.name] = _CONVERTERS[column.kind](values)
-        lost = frame.index[typed[column.name].isna() & values.notna()]
-        rows = tuple(int(row) for row in lost if not _is_blank(values.loc[row]))
-        if rows:
-            found = _examples(values.loc[list(rows)])
-            faults.append(Violation(table, column.name, len(rows), _KIND_WORDS[column.kind], found, rows))
+        faults += faults_in(table, column.name, unread(values, typed[column.name]), _KIND_WORDS[column.kind])
     return typed, faults
 
 
-def _is_blank(value: object) -> bool:
-    return isinstance(value, str) and not value.strip()
+def unread(values: pd.Series, converted: pd.Series) -> pd.Series:
+    """The values that are missing after a conversion though they were there; a blank was not."""
+    lost = values[converted.isna() & values.notna()]
+    return lost[[not (isinstance(value, str) and not value.strip()) for value in lost]]
 
 
 def _value_faults(
-    table: str, typed: pd.DataFrame, columns: Sequence[Column], unread: Sequence[Violation]
+    table: str, typed: pd.DataFrame, columns: Sequence[Column], unreadable: Sequence[Violation]
 ) -> list[Violation]:
     schema = pa.DataFrameSchema({c.name: _pandera_column(c) for c in columns})
     try:
         schema.validate(typed, lazy=True)
     except pa.errors.SchemaErrors as error:
         # what could not be read is missing by now, and was named already
-        named = {(fault.column, row) for fault in unread for row in fault.index}
+        named = {(fault.column, row) for fault in unreadable for row in fault.index}
         cases = error.failure_cases
         again = [pair in named for pair in zip(cases["column"], cases["index"], strict=True)]
         return _violations(table, typed, cases[~np.array(again)])
     return []
+
+
+def _repeated_events(outcomes: pd.DataFrame) -> list[Violation]:
+    """Events that a source reported twice: their money would count twice."""
+    key = ["source", "event_id"]
+    again = outcomes.index[outcomes.duplicated(key, keep="first") & outcomes[key].notna().all(axis=1)]
+    return faults_in("outcomes", "event_id", outcomes.loc[again, "event_id"], "each event of a source once")
 
 
 def _pandera_column(column: Column) -> pa.Column:
@@ -460,7 +481,8 @@ def _fault_rows(faults: Sequence[Violation]) -> list[int]:
     return sorted({row for fault in faults for row in fault.index})
 
 
-def _bad_rows(frame: pd.DataFrame, faults: Sequence[Violation]) -> pd.DataFrame:
+def bad_rows(frame: pd.DataFrame, faults: Sequence[Violation]) -> pd.DataFrame:
+    """The rows that have a fault, as they came, with their reasons in the column ``fault``."""
     rows = _fault_rows(faults)
     bad = frame.loc[rows].copy()
     reasons: dict[int, list[str]] = {row: [] for row in rows}
