@@ -344,6 +344,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, content, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"data .*gone\.csv: there is no such file"):
+        read_file(tmp_path / "gone.csv")
+
+
 def test_texts_of_a_csv_are_read_as_they_stand(tmp_path):
     path = tmp_path / "keys.csv"
     path.write_text("id,n\n007,007\n,1\n")

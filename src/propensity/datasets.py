@@ -315,6 +315,8 @@ def read_file(path: Path, texts: Iterable[str] = ()) -> pd.DataFrame:
         The file is empty or cannot be read.
     """
     kind = "Parquet" if path.suffix == ".parquet" else "CSV"
+    if not path.is_file():
+        raise InputError(f"data {path}: there is no such file; check the name")
     try:
         frame = _read_parquet(path) if kind == "Parquet" else _read_csv(path, texts)
     except pd.errors.EmptyDataError as error:
