@@ -12,14 +12,17 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+import warnings
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from propensity import contract, playbook
 from propensity.contract import ContractError, Violation
@@ -36,6 +39,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 DOWNLOAD_SECONDS = 20
 HILLSTROM_FILE = "hillstrom.csv.gz"
 SIMULATED_CUSTOMERS = 40_000
+LONGEST_DAYS = 36_525
+"""A century: no time in a file is longer ago or further ahead."""
+_TABLE_FILES = ", ".join(f"{name}.parquet" for name in contract.TABLES)
 
 
 class _Part(BaseModel):
@@ -52,6 +58,17 @@ class Source(_Part):
     months_before: str | None = None
     days_before: str | None = None
 
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if len(self.model_fields_set - {"labels"}) != 1:
+            raise ValueError("expected one of column, constant, row_number, months_before, days_before")
+        return self
+
+    @property
+    def file_column(self) -> str | None:
+        """The column of the file that it reads."""
+        return self.column or self.months_before or self.days_before
+
 
 def _as_source(value: Any) -> Any:
     return {"column": value} if isinstance(value, str) else value
@@ -64,8 +81,14 @@ class Probability(_Part):
     """The chance of the served action: the same for ``each`` action, per action, or a ``column``."""
 
     each: float | None = Field(default=None, gt=0, le=1)
-    by_action: dict[str, float] = {}
+    by_action: dict[str, Annotated[float, Field(gt=0, le=1)]] = {}
     column: str | None = None
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("expected one of each, by_action, column")
+        return self
 
 
 class ContactColumns(_Part):
@@ -83,6 +106,14 @@ class OutcomeColumns(_Part):
     flag: str | None = None
     amount: str | None = None
     after_days: str | None = None
+
+    @model_validator(mode="after")
+    def _check_columns(self) -> Self:
+        if self.type not in contract.OUTCOME_TYPES:
+            raise ValueError(f"type: expected one of {', '.join(contract.OUTCOME_TYPES)}, found {self.type!r}")
+        if self.flag is None and self.amount is None:
+            raise ValueError("expected a flag or an amount, or no row could have the event")
+        return self
 
 
 class OutcomeWords(_Part):
@@ -104,7 +135,19 @@ class Mapping(_Part):
     customers: dict[str, Mapped]
     features: dict[str, Mapped] = {}
     contacts: ContactColumns
-    outcomes: tuple[OutcomeColumns, ...]
+    outcomes: Annotated[tuple[OutcomeColumns, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check_customers(self) -> Self:
+        missing = [name for name in ("customer_id", "churned_at") if name not in self.customers]
+        if missing:
+            raise ValueError(f"customers: {', '.join(missing)} is missing; say which column it comes from")
+        return self
+
+    @property
+    def person(self) -> dict[str, Source]:
+        """Where every column of the customers table comes from."""
+        return {**self.customers, **self.features}
 
 
 @dataclass(frozen=True)
@@ -286,7 +329,7 @@ def load_mapping(path: str | Path) -> Mapping:
     if not file.exists() and str(path) in shipped:
         file = shipped[str(path)]
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
         return Mapping.model_validate(content)
     except OSError as error:
         known = ", ".join(sorted(shipped))
@@ -299,63 +342,88 @@ def load_mapping(path: str | Path) -> Mapping:
         raise InputError(f"mapping {path}: " + playbook.sentences(error)) from error
 
 
-def read_file(path: Path) -> pd.DataFrame:
-    """Read a CSV (also .gz) or Parquet file as it is, texts untouched.
+def read_file(path: Path, texts: Iterable[str] = ()) -> pd.DataFrame:
+    """Read a CSV (also .gz) or Parquet file as it is.
+
+    Parameters
+    ----------
+    path : Path
+    texts : iterable of str
+        Columns of a CSV that are texts whatever they look like: the key 007 is not the number 7.
 
     Raises
     ------
     InputError
         The file is empty or cannot be read.
     """
+    kind = "Parquet" if path.suffix == ".parquet" else "CSV"
+    if not path.is_file():
+        raise InputError(f"data {path}: there is no such file; check the name")
     try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, low_memory=False)
+        frame = _read_parquet(path) if kind == "Parquet" else _read_csv(path, texts)
     except pd.errors.EmptyDataError as error:
         raise InputError(f"data {path}: the file is empty; expected a header and at least one row") from error
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        kind = "Parquet" if path.suffix == ".parquet" else "CSV"
-        detail = str(error).splitlines()[0]
-        raise InputError(f"data {path}: cannot be read as {kind} ({detail})") from error
+    except pd.errors.ParserWarning as error:
+        raise InputError(
+            f"data {path}: rows have more fields than the header; name every column, or quote the commas"
+        ) from error
+    except (OSError, EOFError, zlib.error, ValueError, NotImplementedError) as error:
+        detail = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"data {path}: cannot be read as {kind} ({detail}); write it again as {kind}") from error
     if frame.empty:
         raise InputError(f"data {path}: has a header but no rows; expected at least one row")
     return frame
 
 
+def _read_csv(path: Path, texts: Iterable[str]) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        # rows longer than the header would lose their ends, or shift all columns
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(path, low_memory=False, index_col=False, dtype=dict.fromkeys(texts, str))
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    frame = pd.read_parquet(path)
+    return frame.reset_index(drop=frame.index.names == [None])
+
+
 def read_wide(
     path: Path, mapping: Mapping, origin: str, playbook_path: str | Path | None = None, quarantine: bool = False
 ) -> Dataset:
-    """A wide file through a mapping.
+    """A wide file through a mapping. A row with a fault in any table is set aside in all of them.
 
     Raises
     ------
-    InputError, ContractError
+    InputError, ContractError, PlaybookError
     """
     book = playbook.load(playbook_path or mapping.playbook)
-    wide = read_file(path)
+    _require_features(mapping, book)
+    wide = read_file(path, _text_columns(mapping, book))
     _require_file_columns(wide, mapping)
-    tables, checks = {}, {}
-    for name, table, extra in (
-        ("customers", _customers(wide, mapping), required_columns(book)),
-        ("contacts", _contacts(wide, mapping, book), ()),
-    ):
-        tables[name] = table
-        checks[name] = contract.check(name, table, actions=book.labels, extra=extra, quarantine=quarantine)
-    faults: dict[int, list[str]] = {}
-    for check in checks.values():
-        for row, fault in check.bad["fault"].items():
-            faults.setdefault(int(str(row)), []).append(fault)
-    events, event_faults = _outcomes(wide, mapping, book, tables["customers"]["customer_id"])
-    for violation in event_faults:
-        if not quarantine:
-            raise ContractError([violation], fix="Mend the file, or set the bad rows aside with --quarantine FILE")
-        for row in violation.index:
-            faults.setdefault(int(str(row)), []).append(f"{violation.column}: expected {violation.expected}")
-    bad = wide.loc[sorted(faults)].copy()
-    bad["fault"] = ["; ".join(faults[row]) for row in sorted(faults)]
-    bad_ids = set(tables["customers"].loc[sorted(faults), "customer_id"])
-    kept = {name: check.good[~check.good["customer_id"].isin(bad_ids)] for name, check in checks.items()}
+    people = _customers(wide, mapping)
+    customer_id = contract.as_text(people["customer_id"])
+    checks = {
+        "customers": contract.check("customers", people, extra=required_columns(book), quarantine=True),
+        "contacts": contract.check(
+            "contacts", _contacts(wide, mapping, book, customer_id), actions=book.labels, quarantine=True
+        ),
+    }
+    events, event_faults = _events(wide, mapping, book, customer_id)
+    good = {name: check.good.set_axis(wide.index.drop(check.bad.index)) for name, check in checks.items()}
+    both = good["customers"].index.intersection(good["contacts"].index)
+    faults = [
+        *_in_words_of_the_file(checks, mapping),
+        *event_faults,
+        *contract.check_references(
+            good["customers"].loc[both], good["contacts"].loc[both], events[events.index.isin(both)]
+        ),
+    ]
+    if faults and not quarantine:
+        raise ContractError(faults, fix=contract.MEND)
+    quarantined = contract.bad_rows(wide, faults)
+    kept = {name: table.drop(index=quarantined.index, errors="ignore") for name, table in good.items()}
     if kept["contacts"].empty:
-        raise ContractError([v for check in checks.values() for v in check.violations], fix="No good row is left")
-    outcomes = _check_outcomes(events[~events["customer_id"].isin(bad_ids)])
+        raise ContractError(faults, fix="No good row is left")
     contract.check_arms(kept["contacts"])
     return Dataset(
         name=mapping.name,
@@ -366,10 +434,37 @@ def read_wide(
         playbook=book,
         customers=kept["customers"].reset_index(drop=True),
         contacts=kept["contacts"].reset_index(drop=True),
-        outcomes=outcomes,
-        quarantined=bad,
-        violations=(*(v for check in checks.values() for v in check.violations), *event_faults),
+        outcomes=_check_outcomes(events[~events.index.isin(quarantined.index)]),
+        quarantined=quarantined,
+        violations=tuple(faults),
     )
+
+
+def _in_words_of_the_file(checks: dict[str, contract.Checked], mapping: Mapping) -> list[Violation]:
+    """The faults of the tables, each with the column of the file that it comes from."""
+    # the keys of contacts are made of the customer's key, whose faults are named once
+    contact_faults = [v for v in checks["contacts"].violations if v.column not in ("decision_id", "customer_id")]
+    cost = None if mapping.contacts.cost == "playbook" else mapping.contacts.cost
+    contact_columns = {
+        "action": mapping.contacts.action.file_column,
+        "probability": mapping.contacts.probability.column,
+        "cost": cost,
+    }
+    person_columns = {name: source.file_column for name, source in mapping.person.items()}
+    told = [_with_file_column(v, contact_columns.get(v.column)) for v in contact_faults]
+    for fault in checks["customers"].violations:
+        source = mapping.person.get(fault.column)
+        unit = source and ("months" if source.months_before else "days" if source.days_before else None)
+        if unit and fault.expected != "a value":
+            fault = replace(fault, expected=f"a number of {unit}, 0 or more")
+        told.append(_with_file_column(fault, person_columns.get(fault.column)))
+    return told
+
+
+def _with_file_column(fault: Violation, column: str | None) -> Violation:
+    if column in (None, fault.column):
+        return fault
+    return replace(fault, column=f"{fault.column} (column {column!r})")
 
 
 def read_tables(directory: Path, playbook_path: str | Path, quarantine: bool = False) -> Dataset:
@@ -386,7 +481,7 @@ def read_tables(directory: Path, playbook_path: str | Path, quarantine: bool = F
     for name in contract.TABLES:
         file = directory / f"{name}.parquet"
         if not file.exists():
-            raise InputError(f"data {directory}: has no {name}.parquet (expected customers, contacts, outcomes)")
+            raise InputError(f"data {directory}: has no {name}.parquet; expected {_TABLE_FILES}")
         extra = required_columns(book) if name == "customers" else ()
         checked = contract.check(name, read_file(file), actions=book.labels, extra=extra, quarantine=quarantine)
         tables[name] = checked.good
@@ -394,12 +489,13 @@ def read_tables(directory: Path, playbook_path: str | Path, quarantine: bool = F
         bad.append(checked.bad.assign(table=name))
     lost = contract.check_references(tables["customers"], tables["contacts"], tables["outcomes"])
     if lost and not quarantine:
-        raise ContractError(lost, fix="Mend the file, or set the bad rows aside with --quarantine FILE")
-    for fault in lost:
-        rows = list(fault.index)
-        reason = f"{fault.column}: expected {fault.expected}"
-        bad.append(tables[fault.table].loc[rows].assign(fault=reason, table=fault.table))
-        tables[fault.table] = tables[fault.table].drop(index=rows).reset_index(drop=True)
+        raise ContractError(lost, fix=contract.MEND)
+    for name in tables:
+        aside = contract.bad_rows(tables[name], [fault for fault in lost if fault.table == name])
+        bad.append(aside.assign(table=name))
+        tables[name] = tables[name].drop(index=aside.index).reset_index(drop=True)
+    if any(table.empty for table in tables.values()):
+        raise ContractError([*violations, *lost], fix="No good row is left in one of the tables")
     contract.check_arms(tables["contacts"])
     return Dataset(
         name=directory.name,
@@ -437,22 +533,19 @@ def simulated(playbook_path: str | Path | None, seed: int, origin: str) -> Datas
 
 def _require_file_columns(wide: pd.DataFrame, mapping: Mapping) -> None:
     """Every column that the mapping names must be in the file."""
-    needed: dict[str, str] = {}
-    for table, sources in (("customers", mapping.customers), ("features", mapping.features)):
-        for target, source in sources.items():
-            for column in (source.column, source.months_before, source.days_before):
-                if column is not None:
-                    needed.setdefault(column, f"{table}.{target}")
-    for column, target in (
-        (mapping.contacts.action.column, "contacts.action"),
+    cost = None if mapping.contacts.cost == "playbook" else mapping.contacts.cost
+    named = [
+        *((source.file_column, f"customers.{target}") for target, source in mapping.customers.items()),
+        *((source.file_column, f"features.{target}") for target, source in mapping.features.items()),
+        (mapping.contacts.action.file_column, "contacts.action"),
         (mapping.contacts.probability.column, "contacts.probability"),
-    ):
+        (cost, "contacts.cost"),
+        *((c, f"outcomes.{part.type}") for part in mapping.outcomes for c in (part.flag, part.amount, part.after_days)),
+    ]
+    needed: dict[str, str] = {}
+    for column, target in named:
         if column is not None:
             needed.setdefault(column, target)
-    for outcome in mapping.outcomes:
-        for column in (outcome.flag, outcome.amount, outcome.after_days):
-            if column is not None:
-                needed.setdefault(column, f"outcomes.{outcome.type}")
     found = [str(c) for c in wide.columns]
     missing = []
     for column, target in needed.items():
@@ -464,37 +557,57 @@ def _require_file_columns(wide: pd.DataFrame, mapping: Mapping) -> None:
         raise InputError(f"mapping {mapping.name}: {'; '.join(missing)} (columns: {', '.join(found)})")
 
 
-def _value(wide: pd.DataFrame, source: Source, decided_at: pd.Timestamp, table: str, target: str) -> pd.Series:
+def _require_features(mapping: Mapping, book: playbook.Playbook) -> None:
+    """Every column that the playbook wants of a customer must be mapped."""
+    missing = []
+    for column in required_columns(book):
+        if column.name not in mapping.person:
+            near = contract.close_name(column.name, mapping.person)
+            missing.append(f"{column.name!r}" + (f" (did it mean {near!r}?)" if near else ""))
+    if missing:
+        raise InputError(
+            f"mapping {mapping.name}: says nothing of {', '.join(missing)}, which playbook {book.name!r} needs; "
+            "add them under [features], or consents under [customers]"
+        )
+
+
+def _text_columns(mapping: Mapping, book: playbook.Playbook) -> list[str]:
+    """The columns of the file that hold texts."""
+    kinds = {column.name: column.kind for column in (*contract.CUSTOMERS, *required_columns(book))}
+    texts = [source.column for target, source in mapping.person.items() if kinds.get(target) == "text"]
+    return [column for column in (*texts, mapping.contacts.action.column) if column is not None]
+
+
+def _value(wide: pd.DataFrame, source: Source, decided_at: pd.Timestamp) -> pd.Series:
     if source.column is not None:
         values = wide[source.column]
-        return values.replace(source.labels) if source.labels else values
+        if not source.labels:
+            return values
+        # labels are texts in the mapping, whatever the file's arm 0 is
+        return contract.as_text(values).map(lambda text: source.labels.get(text, text), na_action="ignore")
     if source.row_number is not None:
         width = len(str(len(wide)))
         return pd.Series([f"{source.row_number}{i + 1:0{width}d}" for i in range(len(wide))], index=wide.index)
     column = source.months_before or source.days_before
     if column is not None:
-        amounts = pd.to_numeric(wide[column], errors="coerce")
-        days = amounts * (30.4375 if source.months_before else 1.0)
+        days = contract.as_number(wide[column]) * (30.4375 if source.months_before else 1.0)
+        days = days.where(days.between(0, LONGEST_DAYS))
         times = decided_at - pd.to_timedelta(days, unit="D")
-        # what is no number is left as it was found, so that the contract names it
-        return times.astype(object).where(amounts.notna(), wide[column].astype(object))
+        # what is no such number is left as it was found, so that the contract names it
+        return times.astype(object).where(days.notna(), wide[column].astype(object))
     return pd.Series([source.constant] * len(wide), index=wide.index)
 
 
 def _customers(wide: pd.DataFrame, mapping: Mapping) -> pd.DataFrame:
     decided_at = _utc(mapping.decided_at)
-    columns = {
-        target: _value(wide, source, decided_at, "customers", target)
-        for target, source in {**mapping.customers, **mapping.features}.items()
-    }
+    columns = {target: _value(wide, source, decided_at) for target, source in mapping.person.items()}
     columns.setdefault("as_of", pd.Series(decided_at, index=wide.index))
     return pd.DataFrame(columns)
 
 
-def _contacts(wide: pd.DataFrame, mapping: Mapping, book: playbook.Playbook) -> pd.DataFrame:
+def _contacts(wide: pd.DataFrame, mapping: Mapping, book: playbook.Playbook, customer_id: pd.Series) -> pd.DataFrame:
     decided_at = _utc(mapping.decided_at)
-    customer_id = _value(wide, mapping.customers["customer_id"], decided_at, "customers", "customer_id").astype(str)
-    action = _value(wide, mapping.contacts.action, decided_at, "contacts", "action")
+    action = _value(wide, mapping.contacts.action, decided_at)
     rule = mapping.contacts.probability
     if rule.column is not None:
         probability = wide[rule.column]
@@ -521,65 +634,68 @@ def _contacts(wide: pd.DataFrame, mapping: Mapping, book: playbook.Playbook) -> 
     )
 
 
-def _outcomes(
+def _events(
     wide: pd.DataFrame, mapping: Mapping, book: playbook.Playbook, customer_id: pd.Series
 ) -> tuple[pd.DataFrame, list[Violation]]:
+    """The outcomes table, indexed by the rows of the file, and the faults of the columns that it comes from."""
     decided_at = _utc(mapping.decided_at)
-    window = book.program.attribution_window_days
     parts, faults = [], []
     for outcome in mapping.outcomes:
-        flagged, fault = _flagged(wide, outcome)
-        faults += fault
-        rows = wide.index[flagged]
-        # where the file does not say which day, the event is dated to the last moment of the window
-        days = wide.loc[rows, outcome.after_days].astype(float) if outcome.after_days else window
-        amount = pd.to_numeric(wide.loc[rows, outcome.amount], errors="coerce") if outcome.amount else None
+        happened, outcome_faults = _happened(wide, outcome, book.program.attribution_window_days)
+        faults += outcome_faults
+        person = customer_id[happened.index]
         parts.append(
             pd.DataFrame(
                 {
-                    "event_id": outcome.type + ":" + customer_id[rows].astype(str),
+                    "event_id": f"{outcome.type}:{outcome.flag or outcome.amount}:" + person,
                     "source": mapping.name,
-                    "customer_id": customer_id[rows].astype(str),
-                    "decision_id": mapping.campaign + ":" + customer_id[rows].astype(str),
-                    "at": decided_at + pd.to_timedelta(days, unit="D"),
+                    "customer_id": person,
+                    "decision_id": mapping.campaign + ":" + person,
+                    "at": decided_at + pd.to_timedelta(happened["after_days"], unit="D"),
                     "type": outcome.type,
-                    "amount": amount if amount is not None else float("nan"),
+                    "amount": happened["amount"],
                 }
             )
         )
-    return pd.concat(parts, ignore_index=True), faults
+    return pd.concat(parts), faults
 
 
-def _flagged(wide: pd.DataFrame, outcome: OutcomeColumns) -> tuple[pd.Series, list[Violation]]:
-    """Which rows had the event, and what is wrong with the columns that say so."""
+def _happened(wide: pd.DataFrame, outcome: OutcomeColumns, window_days: float) -> tuple[pd.DataFrame, list[Violation]]:
+    """After how many days and with what amount the event happened, for the rows that had it; and the faults."""
+
+    def faults_of(column: str, bad: pd.Series, expected: str) -> list[Violation]:
+        return contract.faults_in("outcomes", f"{outcome.type} (column {column!r})", wide.loc[bad, column], expected)
+
     faults = []
-    nothing = pd.Series(False, index=wide.index)
-    numbers = {}
-    for column, expected in ((outcome.flag, "0 or 1"), (outcome.amount, "a number"), (outcome.after_days, "a number")):
-        if column is None:
-            continue
-        values = pd.to_numeric(wide[column], errors="coerce")
-        bad = values.isna() if column != outcome.amount else values.isna() & wide[column].notna()
-        if column == outcome.flag:
-            bad |= ~values.isin([0, 1])
-        if bad.any():
-            found = ", ".join(map(repr, wide.loc[bad, column].unique()[:3]))
-            rows = tuple(wide.index[bad])
-            faults.append(
-                Violation("outcomes", f"{outcome.type} (column {column!r})", len(rows), expected, found, rows)
-            )
-        numbers[column] = values
-    if outcome.flag is not None:
-        return numbers[outcome.flag] == 1, faults
+    amount = pd.Series(float("nan"), index=wide.index)
     if outcome.amount is not None:
-        return numbers[outcome.amount] > 0, faults
-    return nothing, faults
+        amount = contract.as_number(wide[outcome.amount])
+        infinite = amount[np.isinf(amount)]
+        unread = wide.index.isin(contract.unread(wide[outcome.amount], amount).index.union(infinite.index))
+        faults += faults_of(outcome.amount, pd.Series(unread, index=wide.index), "a number")
+    if outcome.flag is None:
+        had = amount > 0
+    else:
+        flag = contract.as_flag(wide[outcome.flag])
+        faults += faults_of(outcome.flag, flag.isna(), "0 or 1")
+        had = flag.fillna(False).astype(bool)
+        if outcome.amount is not None:
+            unasked = ~had & flag.notna() & (amount.fillna(0) != 0)
+            faults += faults_of(outcome.amount, unasked, f"no amount where {outcome.flag!r} is 0")
+    # where the file does not say which day, the event is dated to the last moment of the window
+    days = pd.Series(window_days, index=wide.index)
+    if outcome.after_days is not None:
+        days = contract.as_number(wide[outcome.after_days])
+        outside = had & ~days.between(0, LONGEST_DAYS)
+        faults += faults_of(outcome.after_days, outside, "a number of days, 0 or more, where the event happened")
+        days = days.mask(outside)
+    return pd.DataFrame({"after_days": days, "amount": amount})[had], faults
 
 
 def _check_outcomes(events: pd.DataFrame) -> pd.DataFrame:
     if events.empty:
         raise ContractError(
-            [Violation("outcomes", "(all)", 0, "at least one event", "none")],
+            [Violation("outcomes", "", 0, "at least one event", "none")],
             fix="Nobody in the file came back, so nothing can be learnt",
         )
     return contract.check("outcomes", events).good
