@@ -145,9 +145,13 @@ def test_both_rows_of_a_repeated_customer_are_bad_even_where_one_has_another_fau
     checked = check("customers", frame, quarantine=True)
     assert checked.good["customer_id"].tolist() == ["b", "c"]
     assert checked.bad["fault"].tolist() == [
-        "annual_value: expected a number; customer_id: expected each value once",
-        "customer_id: expected each value once",
+        "annual_value: expected a number; customer_id: expected each customer once at a time",
+        "customer_id: expected each customer once at a time",
     ]
+
+
+def test_snapshots_of_a_customer_at_different_times_are_no_repetition():
+    assert len(check("customers", customers(2, customer_id="a", as_of=["2026-01-01", "2026-02-01"])).good) == 2
 
 
 def test_the_same_event_number_of_two_sources_is_two_events():

@@ -9,8 +9,10 @@ import pytest
 
 from propensity import contract, datasets, playbook
 from propensity.contract import ContractError
-from propensity.datasets import Mapping, load_mapping, read_file, read_wide
+from propensity.dataset import read_file
 from propensity.errors import InputError
+from propensity.mapping import Mapping, load_mapping
+from propensity.wide import read_wide
 
 CONTENT = {
     "name": "shop",
@@ -224,7 +226,7 @@ def test_quarantine_finds_its_rows_whatever_the_keys_are(read, ids):
 
 def test_a_repeated_customer_is_refused_once(read):
     message = refusal(read, wide(id=["a", "b", "a", "c", "d", "e"]))
-    assert message.startswith("customers.customer_id (column 'id'): 2 rows: expected each value once, found 'a'")
+    assert message.startswith("customers.customer_id (column 'id'): 2 rows: expected each customer once at a time, found 'a'")
     assert "contacts" not in message
 
 

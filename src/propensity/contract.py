@@ -75,7 +75,7 @@ REASONS = (
 RELATIONSHIPS = ("amicable", "neutral", "after_service_failure")
 
 CUSTOMERS = (
-    Column("customer_id", "text", "the company's own key of the person or account", unique=True),
+    Column("customer_id", "text", "the company's own key of the person or account"),
     Column("as_of", "time", "when the row was true; no feature may be younger", unit="UTC"),
     Column("churned_at", "time", "when the relationship ended or the last activity was", unit="UTC"),
     Column("reason", "text", "stated reason for churn", required=False, nullable=True, choices=REASONS),
@@ -220,8 +220,7 @@ def check(
     present = [c for c in columns if c.name in frame.columns]
     typed, faults = _convert(table, frame, present)
     faults += _value_faults(table, typed, present, faults)
-    if table == "outcomes":
-        faults += _repeated_events(typed)
+    faults += _repeated_keys(table, typed)
     if faults and not quarantine:
         raise ContractError(faults, fix=MEND)
     good = typed.drop(index=_fault_rows(faults)).reset_index(drop=True)
@@ -428,11 +427,16 @@ def _value_faults(
     return []
 
 
-def _repeated_events(outcomes: pd.DataFrame) -> list[Violation]:
-    """Events that a source reported twice: their money would count twice."""
-    key = ["source", "event_id"]
-    again = outcomes.index[outcomes.duplicated(key, keep="first") & outcomes[key].notna().all(axis=1)]
-    return faults_in("outcomes", "event_id", outcomes.loc[again, "event_id"], "each event of a source once")
+def _repeated_keys(table: str, typed: pd.DataFrame) -> list[Violation]:
+    """A person who stands twice at one time (which row is true?), and events reported twice (money twice)."""
+    if table == "customers":
+        again = typed.duplicated(["customer_id", "as_of"], keep=False) & typed["customer_id"].notna()
+        return faults_in(table, "customer_id", typed.loc[again, "customer_id"], "each customer once at a time")
+    if table == "outcomes":
+        key = ["source", "event_id"]
+        again = typed.duplicated(key, keep="first") & typed[key].notna().all(axis=1)
+        return faults_in(table, "event_id", typed.loc[again, "event_id"], "each event of a source once")
+    return []
 
 
 def _pandera_column(column: Column) -> pa.Column:
