@@ -226,7 +226,9 @@ def test_quarantine_finds_its_rows_whatever_the_keys_are(read, ids):
 
 def test_a_repeated_customer_is_refused_once(read):
     message = refusal(read, wide(id=["a", "b", "a", "c", "d", "e"]))
-    assert message.startswith("customers.customer_id (column 'id'): 2 rows: expected each customer once at a time, found 'a'")
+    assert message.startswith(
+        "customers.customer_id (column 'id'): 2 rows: expected each customer once at a time, found 'a'"
+    )
     assert "contacts" not in message
 
 
