@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 
 FLOOR = 1e-4
 """Predicted chances are kept this far from 0 and 1 before taking log-odds."""
-SLOPE_SPREAD = 0.5
+SLOPE_SPREAD = 0.25
 """Standard deviation of the slope's prior around 1. A holdout group may hold a dozen returns, from which a free slope
 can come out negative and turn the order of people around."""
 
