@@ -149,7 +149,7 @@ def check_sample(
             raise InputError(f"{name}: expected shape ({len(X)},) as X has rows, found {values.shape}")
     if not np.isfinite(outcome).all():
         raise InputError(f"y: expected finite numbers, found {int((~np.isfinite(outcome)).sum())} missing or infinite")
-    found = sorted(set(labels))
+    found = sorted(set(labels.tolist()))
     if control not in found:
         raise InputError(f"action: expected some rows with the control {control!r}, found only {', '.join(found)}")
     if len(found) < 2:
