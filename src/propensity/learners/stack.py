@@ -29,9 +29,9 @@ class UpliftStack(UpliftLearner):
     """Combines learners by the out-of-fold R-loss; the constant effects where no heterogeneity is supported.
 
     Effect of action a: average(a) + sum_j w_j (tau_j(x, a) - mean of tau_j(., a)), with the doubly robust averages
-    shrunk towards each other, means taken over the people who could get a (as the averages are), and weights w >= 0 that minimise the multi-arm R-loss out of fold. When a one-sided
-    test of the equally weighted combination (`heterogeneity_test`) does not reject at ``heterogeneity_level``, all
-    weights are 0.
+    shrunk towards each other, means taken over the people who could get a (as the averages are), and weights w >= 0
+    that minimise the multi-arm R-loss out of fold. When a one-sided test of the equally weighted combination
+    (`heterogeneity_test`) does not reject at ``heterogeneity_level``, all weights are 0.
 
     Parameters
     ----------
