@@ -100,6 +100,15 @@ def test_rows_sum_to_1_and_nothing_is_below_0(explore, held_out):
     assert (decide(ids, values, can, learning, campaign="c")["probability"] > 0).all()
 
 
+@pytest.mark.parametrize("explore", [0.1, 0.3])
+def test_control_is_never_a_hair_below_0_where_nobody_is_held_out(explore):
+    learning = Learning(holdout_share=0.0, campaign_holdout_share=0.0, explore_share=explore, salt="s")
+    for k in range(1, 13):
+        allowed = pd.DataFrame([[True] * k], columns=[f"a{i}" for i in range(k)])
+        table = action_probabilities(np.array(["a0"], dtype=object), allowed, learning)
+        assert table.loc[0, CONTROL] == 0.0, k
+
+
 def test_logged_probability_is_that_of_the_served_action_in_mixed_batches():
     ids, values, can = everybody()
     decided = decide(ids, values, can, LEARNING, campaign="spring", window=4)
