@@ -66,19 +66,28 @@ def test_paired_differences_are_the_differences(wave_assessment):
             assert policy.model_minus_this[name].value == pytest.approx(gap, abs=1e-9)
 
 
-def test_reactivations_and_revenue_are_the_doubly_robust_value_by_hand(wave, wave_model, wave_assessment):
+@pytest.mark.parametrize("key", ["rules", "likeliest", "random"])
+def test_reactivations_and_revenue_are_the_doubly_robust_value_by_hand(wave, wave_model, wave_assessment, key):
     predictions = wave_model.predict(wave.test, wave.test["decided_at"])
     propensity = logged_propensity(wave.test, wave_model.actions)
     allowed = wave_model.eligible(wave.test, wave.test["decided_at"]).allowed
-    chosen = rule_action(wave.test, wave_model.playbook, allowed)
-    nobody = np.full(len(chosen), CONTROL)
+    nobody = np.full(len(wave.test), CONTROL)
+    if key == "rules":
+        policy = rule_action(wave.test, wave_model.playbook, allowed)
+    elif key == "likeliest":
+        chance = predictions.reactivated[CONTROL]
+        one_action = wave_model.choose(wave.test, wave.test["decided_at"], "one_action")
+        policy = np.where(chance >= chance.median(), one_action, CONTROL)
+    else:
+        policy = allowed.div(allowed.sum(axis=1), axis=0)
+        policy.insert(0, CONTROL, 0.0)
     for name, column, model in [
         ("reactivations", "reactivated", predictions.reactivated),
         ("revenue", "revenue", predictions.revenue),
     ]:
         scores = dr_scores(wave.test[column], wave.test["action"], propensity, model)
-        by_hand = policy_value(scores, chosen, nobody).times(PEOPLE)
-        assert getattr(wave_assessment.policy("rules"), name) == pytest.approx(by_hand)
+        by_hand = policy_value(scores, policy, nobody).times(PEOPLE)
+        assert getattr(wave_assessment.policy(key), name) == pytest.approx(by_hand)
 
 
 def test_costs_and_shares_are_those_of_who_is_contacted(wave, wave_model, wave_assessment):
@@ -127,6 +136,21 @@ def test_gains_are_judged_only_on_actions_that_had_a_chance():
     predicted, observed = _best_gains(effect, held_out)
     assert predicted.tolist() == [0.1, 0.2]
     assert observed.tolist() == [3.0, 2.5]
+
+
+def test_no_policy_is_judged_on_what_was_never_served(wave, wave_model, wave_assessment):
+    """People may get the best action, but the rule that served them never gave it to those in the north."""
+    best = wave_model.evidence_.best_action
+    chances = [f"probability_{a}" for a in wave_model.actions]
+    without = (wave.test["region"] == "north").to_numpy()
+    frame = wave.test.copy()
+    frame.loc[without, f"probability_{best}"] = 0.0
+    frame.loc[without, chances] = frame.loc[without, chances].div(frame.loc[without, chances].sum(axis=1), axis=0)
+    frame = frame[~(without & (frame["action"] == best))]
+    found = assess(wave_model, frame)
+    only_north = assess(wave_model, frame[frame["region"] == "north"])
+    assert wave_assessment.actions[best] > found.actions[best] > 0
+    assert best not in only_north.actions
 
 
 def test_only_people_who_could_get_something_are_judged(wave, wave_model, wave_assessment):
