@@ -13,6 +13,7 @@ SIZES = {"summary": (1000, 900), "summary-phone": (390, 844)}
 
 
 def main() -> None:
+    """Take a picture at desktop width and one at phone width."""
     page_address = Path(sys.argv[1]).resolve().as_uri()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)

@@ -220,7 +220,7 @@ def _score(model: DecisionModel, frame: pd.DataFrame, propensity: pd.DataFrame, 
     if model.revenue is None:
         encoder = model.reactivation.encoder_
         amount = model.amount.predict(encoder.transform(model.features.transform(frame, frame["decided_at"])))
-        money = reactivated.mul(amount, axis=0)
+        money = reactivated * amount
     else:
         money = revenue
     profits = profit(money.to_numpy(), reactivated.to_numpy(), unsubscribed.to_numpy(), model.playbook, model.actions)

@@ -169,8 +169,9 @@ class DecisionModel:
         revenue = frame["revenue"].to_numpy(dtype=float)
         came_back = (frame["reactivated"] > 0).to_numpy()
         encoder = self.reactivation.encoder_
+        arm = pd.Index(self.actions).get_indexer(pd.Index(frame["action"]))
         self.amount = AmountModel(self.random_state).fit(
-            encoder.transform(X)[came_back], revenue[came_back], encoder.categorical
+            encoder.transform(X)[came_back], revenue[came_back], arm[came_back], len(self.actions), encoder.categorical
         )
         self.revenue: UpliftStack | None = None
         if self.playbook.value.revenue_effect == "direct":
@@ -178,7 +179,6 @@ class DecisionModel:
                 X, frame["action"], revenue, propensity=propensity, factors=self.playbook.factors()
             )
         unsubscribed = frame["unsubscribed"].to_numpy(dtype=float)
-        arm = pd.Index(self.actions).get_indexer(pd.Index(frame["action"]))
         share = np.full((len(frame), len(self.actions)), unsubscribed.mean())
         scores = score_matrix(unsubscribed, arm, propensity.to_numpy(), share)
         # opt-outs are too rare to tell people apart: one effect an action
@@ -190,7 +190,7 @@ class DecisionModel:
         chances = propensity.to_numpy()
         reactivated = score_matrix(frame["reactivated"].to_numpy(dtype=float), arm, chances, outcome)
         if self.revenue is None:
-            revenue = self.amount.mean_ * reactivated
+            revenue = self.amount.mean_ * self.amount.factors_ * reactivated
         else:
             revenue = score_matrix(
                 frame["revenue"].to_numpy(dtype=float), arm, chances, self.revenue.out_of_fold_outcome_
@@ -248,7 +248,7 @@ class DecisionModel:
         at_control = self.propensity.without_contact(self.reactivation.outcome_learner_._outcome(encoded)[:, 0])
         reactivated = np.column_stack([at_control, at_control[:, None] + effect])
         if self.revenue is None:
-            revenue = self.amount.predict(encoded)[:, None] * reactivated
+            revenue = self.amount.predict(encoded) * reactivated
         else:
             revenue = self.revenue._outcome(self.revenue.encoder_.transform(X))
         unsubscribed = np.tile(np.r_[0.0, self.unsubscribe_effect], (len(X), 1))
