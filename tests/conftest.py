@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+import sqlalchemy as sa
 
-from propensity import datasets
-from propensity.datasets import Dataset
+from propensity import datasets, playbook
+from propensity.datasets import Dataset, OutcomeWords
 from propensity.frame import training_frame
+from propensity.model import DecisionModel
+from propensity.playbook import Playbook
+from propensity.simulation import simulate
+
+POSTGRES = os.environ.get("PROPENSITY_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
+CHROMIUM = Path(os.environ.get("PROPENSITY_TEST_CHROMIUM", "/usr/bin/chromium"))
+
+
+def lacking(what: str) -> NoReturn:
+    """Skip a test for want of something; where a change is decided on (CI) that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what}; in CI no test may be skipped for that")
+    pytest.skip(what)
 
 
 def real_file(name: str) -> Path:
@@ -34,3 +52,66 @@ def hillstrom(hillstrom_file: Path) -> Dataset:
 def hillstrom_frame(hillstrom: Dataset):
     window = hillstrom.playbook.program.attribution_window_days
     return training_frame(hillstrom.customers, hillstrom.contacts, hillstrom.outcomes, window_days=window)
+
+
+@pytest.fixture(scope="session")
+def postgres_database() -> Iterator[str]:
+    """The address of an empty PostgreSQL database that is dropped in the end."""
+    server = sa.create_engine(POSTGRES, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 3})
+    name = f"propensity_test_{secrets.token_hex(6)}"
+    try:
+        with server.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    except sa.exc.OperationalError:
+        lacking(f"no PostgreSQL answers at {POSTGRES}")
+    yield server.url.set(database=name).render_as_string(hide_password=False)
+    with server.connect() as connection:
+        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+    server.dispose()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Where the browser is."""
+    if not CHROMIUM.is_file():
+        lacking(f"no browser at {CHROMIUM}")
+    return str(CHROMIUM)
+
+
+@pytest.fixture(scope="session")
+def small_playbook() -> Playbook:
+    """The default playbook with two e-mails only."""
+    content = playbook.load("default").model_dump()
+    actions = {name: content["actions"][name] for name in ("better_email_update", "miss_you_email_percent_off")}
+    return Playbook.model_validate({**content, "name": "small", "actions": actions})
+
+
+@pytest.fixture(scope="session")
+def small_dataset(small_playbook: Playbook) -> Dataset:
+    """A simulated program whose e-mails work so well that few people show it."""
+    program = simulate(3_000, seed=1, playbook=small_playbook, effect_scale=12)
+    return Dataset(
+        name="small",
+        title="Small program",
+        origin="a test",
+        campaign=str(program.contacts["campaign"].iloc[0]),
+        words=OutcomeWords(),
+        playbook=small_playbook,
+        customers=program.customers,
+        contacts=program.contacts,
+        outcomes=program.outcomes,
+        quarantined=program.customers.iloc[:0],
+        violations=(),
+    )
+
+
+@pytest.fixture(scope="session")
+def small_frame(small_dataset: Dataset):
+    window = small_dataset.playbook.program.attribution_window_days
+    return training_frame(small_dataset.customers, small_dataset.contacts, small_dataset.outcomes, window_days=window)
+
+
+@pytest.fixture(scope="session")
+def small_model(small_dataset: Dataset, small_frame) -> DecisionModel:
+    """A model that sends e-mail to people. Tests must not change it."""
+    return DecisionModel(small_dataset.playbook, 0).fit(small_frame)
