@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import mlflow
 import pytest
 import sqlalchemy as sa
 
@@ -16,7 +18,9 @@ from propensity.datasets import Dataset, OutcomeWords
 from propensity.frame import training_frame
 from propensity.model import DecisionModel
 from propensity.playbook import Playbook
+from propensity.progress import Steps
 from propensity.simulation import simulate
+from propensity_training.pipeline import TrainingResult, train
 
 POSTGRES = os.environ.get("PROPENSITY_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 CHROMIUM = Path(os.environ.get("PROPENSITY_TEST_CHROMIUM", "/usr/bin/chromium"))
@@ -115,3 +119,40 @@ def small_frame(small_dataset: Dataset):
 def small_model(small_dataset: Dataset, small_frame) -> DecisionModel:
     """A model that sends e-mail to people. Tests must not change it."""
     return DecisionModel(small_dataset.playbook, 0).fit(small_frame)
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of MLflow that holds nothing, to copy: MLflow takes seconds to make one."""
+    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{file}").search_registered_models()
+    return file
+
+
+@pytest.fixture(scope="session")
+def trained(small_dataset: Dataset, mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
+    """A training of the small program, registered in an MLflow of its own. Tests must not change it."""
+    directory = tmp_path_factory.mktemp("mlflow")
+    shutil.copy(mlflow_database, directory)
+    with pytest.MonkeyPatch.context() as patch, Steps(3) as steps:
+        # MLflow puts artifacts beside a SQLite store into the working directory
+        patch.chdir(directory)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{directory / 'mlflow.db'}")
+        return train(small_dataset, held_out_share=0.5, seed=0, alias="champion", steps=steps)
+
+
+@pytest.fixture
+def mlflow_of_trained(trained: TrainingResult, monkeypatch: pytest.MonkeyPatch) -> TrainingResult:
+    """The same, with the environment pointing at its MLflow."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", trained.registered.tracking_uri)
+    return trained
+
+
+@pytest.fixture
+def empty_mlflow(mlflow_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an MLflow that holds nothing; the environment points at it."""
+    shutil.copy(mlflow_database, tmp_path)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return uri
