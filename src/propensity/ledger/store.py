@@ -232,15 +232,15 @@ class Ledger:
             decisions = list(connection.scalars(sa.select(d.decision_id).where(d.customer_id == customer_id)))
             key_of = {old: f"{pseudonym}-{number}" for number, old in enumerate(decisions)}
             for old, key in key_of.items():
-                values = {"decision_id": key, "customer_id": pseudonym, "answer": sa.null()}
-                connection.execute(sa.update(schema.decisions).where(d.decision_id == old).values(values))
+                renamed = {"decision_id": key, "customer_id": pseudonym, "answer": sa.null()}
+                connection.execute(sa.update(schema.decisions).where(d.decision_id == old).values(renamed))
             mine = sa.select(e.source, e.event_id, e.decision_id).where(e.customer_id == customer_id)
             events = connection.execute(mine).all()
             for number, (source, old, decision_id) in enumerate(events):
                 answers = key_of.get(decision_id)
-                values = {"event_id": f"{pseudonym}-{number}", "customer_id": pseudonym, "decision_id": answers}
+                changed = {"event_id": f"{pseudonym}-{number}", "customer_id": pseudonym, "decision_id": answers}
                 this = (e.source == source) & (e.event_id == old)
-                connection.execute(sa.update(schema.events).where(this).values(values))
+                connection.execute(sa.update(schema.events).where(this).values(changed))
         return bool(snapshots.rowcount or decisions or events)
 
     # ---------------------------------------------------------------------------------------------- reading
