@@ -12,8 +12,10 @@ from typing import NoReturn
 import mlflow
 import pytest
 import sqlalchemy as sa
+from simulated_waves import FEW_ACTIONS, Wave, simulated_wave
 
 from propensity import datasets, playbook
+from propensity.assessment import Assessment, assess
 from propensity.datasets import Dataset, OutcomeWords
 from propensity.frame import training_frame
 from propensity.model import DecisionModel
@@ -83,7 +85,7 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def small_playbook() -> Playbook:
+def email_playbook() -> Playbook:
     """The default playbook with two e-mails only."""
     content = playbook.load("default").model_dump()
     actions = {name: content["actions"][name] for name in ("better_email_update", "miss_you_email_percent_off")}
@@ -91,16 +93,16 @@ def small_playbook() -> Playbook:
 
 
 @pytest.fixture(scope="session")
-def small_dataset(small_playbook: Playbook) -> Dataset:
+def small_dataset(email_playbook: Playbook) -> Dataset:
     """A simulated program whose e-mails work so well that few people show it."""
-    program = simulate(3_000, seed=1, playbook=small_playbook, effect_scale=12)
+    program = simulate(3_000, seed=1, playbook=email_playbook, effect_scale=12)
     return Dataset(
         name="small",
         title="Small program",
         origin="a test",
         campaign=str(program.contacts["campaign"].iloc[0]),
         words=OutcomeWords(),
-        playbook=small_playbook,
+        playbook=email_playbook,
         customers=program.customers,
         contacts=program.contacts,
         outcomes=program.outcomes,
@@ -156,3 +158,31 @@ def empty_mlflow(mlflow_database: Path, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     return uri
+
+
+def small_playbook() -> Playbook:
+    """The default playbook with five of its actions, so that a wave of 20,000 tells them apart."""
+    book = playbook.load("default")
+    return book.model_copy(update={"actions": {k: v for k, v in book.actions.items() if k in FEW_ACTIONS}})
+
+
+@pytest.fixture(scope="session")
+def wave(small_playbook: Playbook) -> Wave:
+    return simulated_wave(20_000, small_playbook, seed=3, effect_scale=1.0)
+
+
+@pytest.fixture(scope="session")
+def wave_model(wave: Wave, small_playbook: Playbook) -> DecisionModel:
+    return DecisionModel(small_playbook).fit(wave.train)
+
+
+@pytest.fixture(scope="session")
+def wave_model_saved(wave_model: DecisionModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("models") / "wave"
+    wave_model.save(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def wave_assessment(wave: Wave, wave_model: DecisionModel) -> Assessment:
+    return assess(wave_model, wave.test)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 import vl_convert as vlc
@@ -22,7 +24,7 @@ def lift_chart(summary: Summary) -> str:
         for a in summary.arms
         if (x := a.reactivation_lift) is not None
     ]
-    return _intervals(rows, f"extra {summary.campaign['reactivated_words']} per 1,000 people contacted")
+    return _intervals(rows, f"extra {_many(summary)} per 1,000 people contacted")
 
 
 def policy_chart(summary: Summary) -> str:
@@ -30,23 +32,39 @@ def policy_chart(summary: Summary) -> str:
     if summary.assessment is None:
         return ""
     rows = [_row(action_words(p.title), p.net_value) for p in summary.assessment.policies if p.key != "nobody"]
-    return _intervals(rows, f"net value above contacting nobody, {summary.campaign['currency']} per 1,000 people")
+    return _intervals(rows, f"net value per 1,000 people, {summary.campaign['currency']}")
 
 
-def calibration_chart(summary: Summary) -> str:
-    """Predicted against observed effect of the best action, by tenths of held-out people."""
-    if summary.assessment is None or len(summary.assessment.effect_calibration) < 2:
+def propensity_chart(summary: Summary) -> str:
+    """Predicted against observed share of people who come back without contact, by tenths of held-out people."""
+    if summary.assessment is None:
         return ""
-    table = pd.DataFrame(summary.assessment.effect_calibration)
-    for column in ("predicted", "observed", "low", "high"):
-        table[column] *= 1000
-    many = summary.campaign["reactivated_words"]
+    return _calibration(summary.assessment.propensity_calibration, f"{_many(summary)} per 1,000 people")
+
+
+def effect_chart(summary: Summary) -> str:
+    """Predicted against observed effect of each person's best action, by tenths of held-out people."""
+    if summary.assessment is None:
+        return ""
+    return _calibration(summary.assessment.effect_calibration, f"extra {_many(summary)} per 1,000 people")
+
+
+def _many(summary: Summary) -> str:
+    return str(summary.campaign["reactivated_words"])
+
+
+def _calibration(rows: list[dict[str, Any]], what: str) -> str:
+    if len(rows) < 2:
+        return ""
+    table = pd.DataFrame(rows)
+    figures = ["predicted", "observed", "low", "high"]
+    table[figures] *= 1000
     bounds = [float(table[["predicted", "low"]].min().min()), float(table[["predicted", "high"]].max().max())]
-    x = alt.X("predicted:Q", title=f"predicted extra {many} per 1,000", scale=alt.Scale(zero=False))
+    x = alt.X("predicted:Q", title=f"predicted {what}", scale=alt.Scale(zero=False))
     line = alt.Chart(pd.DataFrame({"at": bounds})).mark_line(color=MUTED, strokeDash=[4, 4]).encode(x="at:Q", y="at:Q")
     bars = alt.Chart(table).mark_rule(color=CONTACT).encode(x=x, y=alt.Y("low:Q", title="observed"), y2="high:Q")
     points = alt.Chart(table).mark_point(filled=True, size=60, color=CONTACT).encode(x=x, y="observed:Q")
-    return _svg((line + bars + points).properties(width=320, height=240))
+    return _svg((line + bars + points).properties(width=340, height=240))
 
 
 def _row(name: str, estimate: Estimate) -> dict[str, object]:
@@ -65,7 +83,7 @@ def _intervals(rows: list[dict[str, object]], title: str) -> str:
     bars = base.mark_rule(color=CONTACT, strokeWidth=3).encode(x=alt.X("low:Q", title=title), x2="high:Q", y=y)
     points = base.mark_point(filled=True, size=90, color=CONTACT).encode(x="value:Q", y=y)
     height = max(80, 34 * len(table))
-    return _svg((zero + bars + points).properties(width=280, height=height))
+    return _svg((zero + bars + points).properties(width=340, height=height))
 
 
 def _svg(chart: alt.LayerChart) -> str:

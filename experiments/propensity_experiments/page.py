@@ -21,7 +21,8 @@ def render(summary: Summary) -> str:
         "clear": words.holm(summary),
         "lift_chart": Markup(charts.lift_chart(summary)),
         "policy_chart": Markup(charts.policy_chart(summary)),
-        "calibration_chart": Markup(charts.calibration_chart(summary)),
+        "propensity_chart": Markup(charts.propensity_chart(summary)),
+        "effect_chart": Markup(charts.effect_chart(summary)),
     }
     return _environment().get_template("summary.html").render(**shown)
 

@@ -51,6 +51,9 @@ class NextWave:
     people : int
     sent : dict
         People per action, by policy and exploration together; control left out.
+    predicted : dict
+        For each sent action, what the model predicts on average of the people who get it: ``uplift`` (chance of coming
+        back) and ``net_value`` (currency), per person.
     assignments : dict
         People per assignment.
     cost : float
@@ -63,6 +66,7 @@ class NextWave:
     campaign: str
     people: int
     sent: dict[str, int]
+    predicted: dict[str, dict[str, float]]
     assignments: dict[str, int]
     cost: float
     reactivations: Estimate | None
@@ -172,11 +176,14 @@ def _next_wave(ledger: Ledger, campaign: str, policy: PolicyResult | None) -> Ne
         if decisions.empty:
             continue
         by_policy = int((decisions["assignment"] == "policy").sum())
-        sent = decisions.loc[decisions["send"].astype(bool), "action"].value_counts()
+        contacted = decisions[decisions["send"].astype(bool)]
+        sent = contacted["action"].value_counts()
+        predicted = contacted.groupby("action")[["uplift", "net_value"]].mean()
         return NextWave(
             campaign=following["campaign"],
             people=len(decisions),
             sent={str(k): int(v) for k, v in sent.items()},
+            predicted={str(k): {str(c): float(v) for c, v in row.items()} for k, row in predicted.iterrows()},
             assignments={str(k): int(v) for k, v in decisions["assignment"].value_counts().items()},
             cost=float(decisions["cost"].sum()),
             reactivations=policy.reactivations.times(by_policy / PEOPLE) if policy else None,

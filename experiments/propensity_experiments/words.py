@@ -16,8 +16,9 @@ class Verdict:
 
     Attributes
     ----------
-    kind : {"unhealthy", "no_difference", "one_action", "per_person", "measured"}
-        ``measured``: no model has learnt from this experiment yet.
+    kind : {"unhealthy", "no_difference", "not_enough", "one_action", "per_person", "measured"}
+        ``not_enough``: an arm brought people back, but held-out people do not show that it pays. ``measured``: no
+        model has learnt from this experiment yet.
     headline : str
     sentences : tuple of str
     """
@@ -46,8 +47,12 @@ def verdict(summary: Summary) -> Verdict:
     why, wave = assessment.gate.why, _wave_sentences(summary)
     granted = assessment.gate.granted
     if granted == "nobody":
-        headline = "No difference worth acting on was found: contact nobody, apart from the people used to learn."
         policy = f"{why} The recommended policy is the same for everybody: no contact."
+        clear = holm(summary)
+        if any(a.reactivation_lift and a.reactivation_lift.difference > 0 and clear[a.action] for a in summary.arms):
+            headline = "Contact brings people back, but is not yet shown to pay for itself: contact few, and learn on."
+            return Verdict("not_enough", headline, (policy, *wave, *found))
+        headline = "No difference worth acting on was found: contact nobody, apart from the people used to learn."
         return Verdict("no_difference", headline, (policy, *wave, *found))
     best = action_words(assessment.best_action)
     if granted == "one_action":

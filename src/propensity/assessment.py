@@ -21,8 +21,8 @@ from propensity.evaluation import (
     policy_value,
     qini_score,
 )
-from propensity.frame import logged_propensity
-from propensity.model import DecisionModel, PolicyMode
+from propensity.frame import all_actions, logged_propensity
+from propensity.model import DecisionModel, PolicyMode, Predictions
 from propensity.policy import best_action, contact_costs, profit, rule_action
 
 PEOPLE = 1000
@@ -91,7 +91,8 @@ class Assessment:
     propensity_slope, effect_slope : float
         Slope of observed on predicted; NaN where predictions do not vary.
     autoc, qini : Estimate
-        How well predicted effects rank people, in reactivations.
+        How well predicted effects rank people, in reactivations. Like ``effect_calibration``, of each person's most
+        effective action among those that they may get and that had a chance of being served.
     """
 
     n_people: int
@@ -159,22 +160,16 @@ def assess(model: DecisionModel, frame: pd.DataFrame) -> Assessment:
     Assessment
         Of the granted policy.
     """
-    frame = frame[frame["action"].isin(model.actions)].reset_index(drop=True)
+    frame, propensity = _known_actions(frame, model.actions)
     predictions = model.predict(frame, frame["decided_at"])
-    held_out = _score(model, frame, predictions)
+    held_out = _score(model, frame, propensity, predictions)
     chosen: dict[PolicyMode, np.ndarray] = {
         mode: best_action(model.choice_value(predictions, mode), held_out.allowed)
         for mode in ("nobody", "one_action", "per_person")
     }
     gate = _gate(model, held_out, chosen)
     granted = chosen[gate.granted]
-    gain = predictions.effect.to_numpy().max(axis=1)
-    best_effect = predictions.effect.columns.to_numpy(dtype=object)[predictions.effect.to_numpy().argmax(axis=1)]
-    reactivated = held_out.scores["reactivations"]
-    observed_gain = (
-        reactivated.to_numpy()[np.arange(len(frame)), reactivated.columns.get_indexer(pd.Index(best_effect))]
-        - reactivated[CONTROL].to_numpy()
-    )
+    gain, observed_gain = _best_gains(predictions.effect, held_out)
     untouched = (frame["action"] == CONTROL).to_numpy()
     returning = predictions.reactivated[CONTROL].to_numpy()
     came_back = frame["reactivated"].to_numpy()
@@ -193,8 +188,33 @@ def assess(model: DecisionModel, frame: pd.DataFrame) -> Assessment:
     )
 
 
-def _score(model: DecisionModel, frame: pd.DataFrame, predictions: Any) -> _HeldOut:
-    propensity = logged_propensity(frame, model.actions)
+def _known_actions(frame: pd.DataFrame, actions: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The people who were served one of the actions, and the chances of these, given that it was one of them.
+
+    A champion may be older than an action that these people were served.
+    """
+    known = frame["action"].isin(actions).to_numpy()
+    labels = all_actions(list({*frame["action"], *actions} - {CONTROL}))
+    propensity = logged_propensity(frame, labels).loc[known, actions].reset_index(drop=True)
+    if not known.all():
+        propensity = propensity.div(propensity.sum(axis=1), axis=0)
+    return frame[known].reset_index(drop=True), propensity
+
+
+def _best_gains(effect: pd.DataFrame, held_out: _HeldOut) -> tuple[np.ndarray, np.ndarray]:
+    """Predicted and observed gain (score against control's) of each person's most effective allowed action.
+
+    Only people who have one: where an action had no chance its score is the prediction itself and would confirm it.
+    """
+    reachable = held_out.allowed.any(axis=1).to_numpy()
+    predicted = np.where(held_out.allowed[effect.columns].to_numpy(), effect.to_numpy(), -np.inf)[reachable]
+    scores = held_out.scores["reactivations"][reachable]
+    rows, best = np.arange(len(predicted)), predicted.argmax(axis=1)
+    observed = scores[effect.columns].to_numpy()[rows, best] - scores[CONTROL].to_numpy()
+    return predicted[rows, best], observed
+
+
+def _score(model: DecisionModel, frame: pd.DataFrame, propensity: pd.DataFrame, predictions: Predictions) -> _HeldOut:
     action = frame["action"]
     reactivated = dr_scores(frame["reactivated"], action, propensity, predictions.reactivated)
     revenue = dr_scores(frame["revenue"], action, propensity, predictions.revenue)

@@ -8,10 +8,12 @@ what was found. Nothing is dropped silently: bad rows come back beside the good 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from datetime import date
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
@@ -73,7 +75,7 @@ REASONS = (
 RELATIONSHIPS = ("amicable", "neutral", "after_service_failure")
 
 CUSTOMERS = (
-    Column("customer_id", "text", "the company's own key of the person or account", unique=True),
+    Column("customer_id", "text", "the company's own key of the person or account"),
     Column("as_of", "time", "when the row was true; no feature may be younger", unit="UTC"),
     Column("churned_at", "time", "when the relationship ended or the last activity was", unit="UTC"),
     Column("reason", "text", "stated reason for churn", required=False, nullable=True, choices=REASONS),
@@ -129,23 +131,22 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "outcomes": OUTCOMES,
 }
 
-_DTYPES: dict[Kind, object] = {
-    "text": str,
-    "number": "float64",
-    "time": pd.DatetimeTZDtype("us", "UTC"),
-    "flag": "boolean",
-}
 _KIND_WORDS: dict[Kind, str] = {
     "text": "a text",
     "number": "a number",
     "time": "a time such as 2026-01-31 or 2026-01-31T09:00:00Z",
     "flag": "true or false",
 }
+_LONGEST_EXAMPLE = 60
+MEND = "Mend the file, or set the bad rows aside with --quarantine FILE"
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One kind of fault in one column: how many rows, what was expected, what was found (up to three examples)."""
+    """One kind of fault in one column: how many rows, what was expected, what was found (up to three examples).
+
+    ``column`` is empty where the fault is the table's.
+    """
 
     table: str
     column: str
@@ -156,7 +157,8 @@ class Violation:
 
     def __str__(self) -> str:
         rows = "1 row" if self.n_rows == 1 else f"{self.n_rows:,} rows"
-        return f"{self.table}.{self.column}: {rows}: expected {self.expected}, found {self.found}"
+        place = f"{self.table}.{self.column}: {rows}" if self.column else self.table
+        return f"{place}: expected {self.expected}, found {self.found}"
 
 
 class ContractError(ValueError):
@@ -213,35 +215,38 @@ def check(
     columns = _columns(table, frame, actions, extra)
     _require_columns(table, frame, columns)
     if frame.empty:
-        raise ContractError([Violation(table, "(all)", 0, "at least one row", "an empty table")])
+        raise ContractError([Violation(table, "", 0, "at least one row", "none")])
     frame = frame.reset_index(drop=True)
     present = [c for c in columns if c.name in frame.columns]
-    faults = _coercion_faults(table, frame, present)
-    sound = frame.drop(index=_fault_rows(faults))
-    if len(sound):
-        sound = _coerce(sound, present)
-        value_faults = _value_faults(table, sound, present)
-        sound = sound.drop(index=_fault_rows(value_faults))
-        faults += value_faults
+    typed, faults = _convert(table, frame, present)
+    faults += _value_faults(table, typed, present, faults)
+    faults += _repeated_keys(table, typed)
     if faults and not quarantine:
-        raise ContractError(faults, fix="Mend the file, or set the bad rows aside with --quarantine FILE")
-    return Checked(sound.reset_index(drop=True), _bad_rows(frame, faults), tuple(faults))
+        raise ContractError(faults, fix=MEND)
+    good = typed.drop(index=_fault_rows(faults)).reset_index(drop=True)
+    return Checked(good, bad_rows(frame, faults), tuple(faults))
 
 
 def check_references(customers: pd.DataFrame, contacts: pd.DataFrame, outcomes: pd.DataFrame) -> list[Violation]:
-    """Faults between tables: contacts and outcomes that name nobody, and contacts older than the customer's churn."""
-    known = pd.Index(customers["customer_id"])
+    """Faults between checked tables: contacts and outcomes that name nobody, contacts before the customer's row."""
+    known_since = customers.groupby("customer_id")["as_of"].min()
     faults = []
     for table, frame in (("contacts", contacts), ("outcomes", outcomes)):
-        lost = frame.index[~frame["customer_id"].isin(known)]
-        if len(lost):
-            found = _examples(frame.loc[lost, "customer_id"])
-            faults.append(
-                Violation(
-                    table, "customer_id", len(lost), "a customer of the customers table", found, tuple(map(int, lost))
-                )
-            )
+        lost = frame["customer_id"][known_since.reindex(frame["customer_id"]).isna().to_numpy()]
+        faults += faults_in(table, "customer_id", lost, "a customer of the customers table")
+    decided_at = contacts["decided_at"]
+    early = decided_at[decided_at.array < known_since.reindex(contacts["customer_id"]).array]
+    # a model may see nothing younger than the decision, so such a contact could never be learnt from
+    faults += faults_in("contacts", "decided_at", early, "a time no earlier than the customer's as_of")
     return faults
+
+
+def faults_in(table: str, column: str, values: pd.Series, expected: str) -> list[Violation]:
+    """The violation that these values are, indexed by their rows; none where there are no values."""
+    if values.empty:
+        return []
+    rows = tuple(map(int, values.index))
+    return [Violation(table, column, len(rows), expected, _examples(values), rows)]
 
 
 def check_arms(contacts: pd.DataFrame) -> None:
@@ -252,7 +257,7 @@ def check_arms(contacts: pd.DataFrame) -> None:
     ContractError
     """
     counts = contacts["action"].value_counts()
-    found = ", ".join(f"{label} ({n:,})" for label, n in counts.items())
+    found = ", ".join(f"{label} ({n:,})" for label, n in counts.items()) or "none"
     if CONTROL not in counts.index:
         fault = Violation(
             "contacts", "action", len(contacts), f"some rows with {CONTROL!r} (people not contacted)", found
@@ -304,6 +309,11 @@ def _columns(table: str, frame: pd.DataFrame, actions: Iterable[str] | None, ext
 
 def _require_columns(table: str, frame: pd.DataFrame, columns: Sequence[Column]) -> None:
     found = [str(c) for c in frame.columns]
+    repeated = [c for c in columns if found.count(c.name) > 1]
+    if repeated:
+        raise ContractError(
+            [Violation(table, c.name, len(frame), "one such column", str(found.count(c.name))) for c in repeated]
+        )
     missing = [c for c in columns if c.required and c.name not in found]
     if not missing:
         return
@@ -312,7 +322,7 @@ def _require_columns(table: str, frame: pd.DataFrame, columns: Sequence[Column])
         near = close_name(column.name, found)
         hint = f"no such column (did the file mean {near!r}?)" if near else "no such column"
         violations.append(Violation(table, column.name, len(frame), _KIND_WORDS[column.kind], hint))
-    raise ContractError(violations, fix=f"The columns are: {', '.join(found)}")
+    raise ContractError(violations, fix=f"The columns are: {', '.join(found) or 'none'}")
 
 
 def close_name(name: str, candidates: Iterable[str]) -> str | None:
@@ -324,58 +334,108 @@ def close_name(name: str, candidates: Iterable[str]) -> str | None:
     return by_lower[near[0]] if near else None
 
 
-def _coerce(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
-    schema = pa.DataFrameSchema({c.name: pa.Column(_DTYPES[c.kind], coerce=True, nullable=True) for c in columns})
-    return schema.validate(_plain_text(frame, columns), lazy=True)
+def as_text(values: pd.Series) -> pd.Series:
+    """Any values as texts without blanks around them; a blank is missing, and a whole number has no decimal point."""
+    if values.dtype == object or pd.api.types.is_numeric_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
+        there = values.notna()
+        values = values.astype(object).where(there, None)
+        values = values.map(_one_text, na_action="ignore")
+    values = values.astype("str").str.strip()
+    return values.where(values != "")
 
 
-def _plain_text(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
-    """Text columns as str with true missing values: a blank is missing, and a number in a key stays readable."""
-    frame = frame.copy()
-    for column in columns:
-        values = frame[column.name]
-        if column.kind == "text":
-            text = values.astype("object").where(values.notna(), None)
-            text = text.map(lambda v: None if v is None or str(v).strip() == "" else str(v).strip())
-            frame[column.name] = text.astype("str")
-        elif column.kind in ("number", "time", "flag") and values.dtype == object:
-            frame[column.name] = values.where(values.notna(), None)
-        if column.kind == "flag":
-            frame[column.name] = frame[column.name].map(_as_flag)
-    return frame
+def _one_text(value: object) -> str:
+    # one missing value makes whole numbers floats, and a key must read the same in every table
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def as_number(values: pd.Series) -> pd.Series:
+    """Any values as floats; what is no number is missing."""
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_complex_dtype(values):
+        return values.astype("float64")
+    if values.dtype.kind in "mMc":
+        return pd.Series(float("nan"), index=values.index)
+    return values.map(_one_number).astype("float64")
+
+
+def _one_number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
+
+
+def _as_time(values: pd.Series) -> pd.Series:
+    """UTC times. Only ISO 8601 is read: 03/04/2026 has two meanings, and a bare number has no unit."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    if values.dtype.kind != "M":
+        dated = values.map(lambda v: isinstance(v, (str, date)))
+        values = values.astype(object).where(dated, None)
+    times = pd.to_datetime(values, format="ISO8601", utc=True, errors="coerce")
+    return times.astype(pd.DatetimeTZDtype("us", "UTC"))
+
+
+def as_flag(values: pd.Series) -> pd.Series:
+    """Any values as nullable booleans; what is neither true, yes, 1 nor false, no, 0 is missing."""
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        return values.where(values.isin([0, 1])).astype("boolean")
+    if not pd.api.types.is_bool_dtype(values):
+        values = values.map(lambda v: _FLAGS.get(str(v).strip().lower()))
+    return values.astype("boolean")
 
 
 _FLAGS = {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "no": False, "0": False, "0.0": False}
+_CONVERTERS: dict[Kind, Callable[[pd.Series], pd.Series]] = {
+    "text": as_text,
+    "number": as_number,
+    "time": _as_time,
+    "flag": as_flag,
+}
 
 
-def _as_flag(value: object) -> object:
-    if value is None or value is pd.NA or (isinstance(value, float) and value != value) or value == "":
-        return pd.NA
-    return _FLAGS.get(str(value).strip().lower(), value)
-
-
-def _coercion_faults(table: str, frame: pd.DataFrame, columns: Sequence[Column]) -> list[Violation]:
-    faults = []
+def _convert(table: str, frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[pd.DataFrame, list[Violation]]:
+    """The frame with the promised kinds, and the values that could not be had so: they are missing in it."""
+    typed, faults = frame.copy(), []
     for column in columns:
-        if column.kind == "text":
-            continue
-        try:
-            _coerce(frame[[column.name]], [column])
-        except pa.errors.SchemaErrors as error:
-            cases = error.failure_cases
-            rows = tuple(sorted(set(cases["index"].dropna().astype(int))))
-            rows = rows or tuple(frame.index)
-            found = _examples(frame.loc[list(rows), column.name])
-            faults.append(Violation(table, column.name, len(rows), _KIND_WORDS[column.kind], found, rows))
-    return faults
+        values = frame[column.name]
+        typed[column.name] = _CONVERTERS[column.kind](values)
+        faults += faults_in(table, column.name, unread(values, typed[column.name]), _KIND_WORDS[column.kind])
+    return typed, faults
 
 
-def _value_faults(table: str, frame: pd.DataFrame, columns: Sequence[Column]) -> list[Violation]:
+def unread(values: pd.Series, converted: pd.Series) -> pd.Series:
+    """The values that are missing after a conversion though they were there; a blank was not."""
+    lost = values[converted.isna() & values.notna()]
+    return lost[[not (isinstance(value, str) and not value.strip()) for value in lost]]
+
+
+def _value_faults(
+    table: str, typed: pd.DataFrame, columns: Sequence[Column], unreadable: Sequence[Violation]
+) -> list[Violation]:
     schema = pa.DataFrameSchema({c.name: _pandera_column(c) for c in columns})
     try:
-        schema.validate(frame, lazy=True)
+        schema.validate(typed, lazy=True)
     except pa.errors.SchemaErrors as error:
-        return _violations(table, frame, error.failure_cases)
+        # what could not be read is missing by now, and was named already
+        named = {(fault.column, row) for fault in unreadable for row in fault.index}
+        cases = error.failure_cases
+        again = [pair in named for pair in zip(cases["column"], cases["index"], strict=True)]
+        return _violations(table, typed, cases[~np.array(again)])
+    return []
+
+
+def _repeated_keys(table: str, typed: pd.DataFrame) -> list[Violation]:
+    """A person who stands twice at one time (which row is true?), and events reported twice (money twice)."""
+    if table == "customers":
+        again = typed.duplicated(["customer_id", "as_of"], keep=False) & typed["customer_id"].notna()
+        return faults_in(table, "customer_id", typed.loc[again, "customer_id"], "each customer once at a time")
+    if table == "outcomes":
+        key = ["source", "event_id"]
+        again = typed.duplicated(key, keep="first") & typed[key].notna().all(axis=1)
+        return faults_in(table, "event_id", typed.loc[again, "event_id"], "each event of a source once")
     return []
 
 
@@ -396,30 +456,37 @@ def _pandera_column(column: Column) -> pa.Column:
 
 
 def _violations(table: str, frame: pd.DataFrame, cases: pd.DataFrame) -> list[Violation]:
-    found_of = {"not_nullable": "a missing value"}
     expected_of = {"not_nullable": "a value", "field_uniqueness": "each value once"}
     violations = []
     for (column, check_name), group in cases.astype({"column": str, "check": str}).groupby(
         ["column", "check"], sort=False
     ):
         rows = tuple(sorted(set(group["index"].astype(int))))
-        found = found_of.get(str(check_name)) or _examples(frame[str(column)].loc[list(rows)])
+        found = _examples(frame[str(column)].loc[list(rows)])
         expected = expected_of.get(str(check_name), str(check_name))
         violations.append(Violation(table, str(column), len(rows), expected, found, rows))
     return violations
 
 
 def _examples(values: pd.Series) -> str:
-    shown = [repr(v) if isinstance(v, str) else str(v) for v in pd.unique(values)[:3]]
-    where = f" (first in data row {int(values.index[0]) + 1})" if len(values) else ""
-    return ", ".join(shown) + where
+    """Up to three different values, shortened, and where the first one is."""
+    shown = dict.fromkeys(_shown(value) for value in values.iloc[:1_000])
+    return f"{', '.join(list(shown)[:3])} (first in data row {int(values.index[0]) + 1})"
+
+
+def _shown(value: Any) -> str:
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return "a missing value"
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= _LONGEST_EXAMPLE else text[:_LONGEST_EXAMPLE] + "…"
 
 
 def _fault_rows(faults: Sequence[Violation]) -> list[int]:
     return sorted({row for fault in faults for row in fault.index})
 
 
-def _bad_rows(frame: pd.DataFrame, faults: Sequence[Violation]) -> pd.DataFrame:
+def bad_rows(frame: pd.DataFrame, faults: Sequence[Violation]) -> pd.DataFrame:
+    """The rows that have a fault, as they came, with their reasons in the column ``fault``."""
     rows = _fault_rows(faults)
     bad = frame.loc[rows].copy()
     reasons: dict[int, list[str]] = {row: [] for row in rows}

@@ -1,8 +1,7 @@
-"""Readers that turn a real file into contract tables.
+"""Finds and reads data sets: Hillstrom, the simulated program, a wide file with its mapping, a directory of tables.
 
-The common real shape is a wide file: one row a person, one column for the arm, one an outcome. A mapping (a small
-TOML) says which column is what. A directory with ``customers.parquet``, ``contacts.parquet`` and ``outcomes.parquet``
-holds contract tables already and needs no mapping.
+The common real shape is a wide file (`wide.py`), whose columns a mapping explains (`mapping.py`). A directory with
+``customers.parquet``, ``contacts.parquet`` and ``outcomes.parquet`` holds contract tables already and needs no mapping.
 """
 
 from __future__ import annotations
@@ -11,23 +10,20 @@ import os
 import subprocess
 import sys
 import tempfile
-import tomllib
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from propensity import contract, playbook
 from propensity.contract import ContractError, Violation
+from propensity.dataset import Dataset, OutcomeWords, read_file
 from propensity.errors import InputError
 from propensity.features import required_columns
 from propensity.files import written_aside
-from propensity.frame import all_actions
-from propensity.policy import contact_costs
+from propensity.mapping import load_mapping
+from propensity.wide import read_wide
 
 DATA_DIRECTORY_VARIABLE = "PROPENSITY_DATA"
 """Environment variable that names the directory of the real data files."""
@@ -36,95 +32,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 DOWNLOAD_SECONDS = 20
 HILLSTROM_FILE = "hillstrom.csv.gz"
 SIMULATED_CUSTOMERS = 40_000
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Source(_Part):
-    """Where a value comes from: a ``column`` (with ``labels`` to rename), a ``constant``, or a rule."""
-
-    column: str | None = None
-    labels: dict[str, str] = {}
-    constant: Any = None
-    row_number: str | None = None
-    months_before: str | None = None
-    days_before: str | None = None
-
-
-def _as_source(value: Any) -> Any:
-    return {"column": value} if isinstance(value, str) else value
-
-
-Mapped = Annotated[Source, BeforeValidator(_as_source)]
-
-
-class Probability(_Part):
-    """The chance of the served action: the same for ``each`` action, per action, or a ``column``."""
-
-    each: float | None = Field(default=None, gt=0, le=1)
-    by_action: dict[str, float] = {}
-    column: str | None = None
-
-
-class ContactColumns(_Part):
-    """Where the arm, its probability and the cost of a contact come from."""
-
-    action: Mapped
-    probability: Probability
-    cost: str = "playbook"
-
-
-class OutcomeColumns(_Part):
-    """One kind of event: a 0/1 column ``flag`` and, for purchases, an ``amount`` column."""
-
-    type: str
-    flag: str | None = None
-    amount: str | None = None
-    after_days: str | None = None
-
-
-class OutcomeWords(_Part):
-    """What a reactivation is called in this data."""
-
-    reactivated: str = "reactivation"
-    reactivated_plural: str = "reactivations"
-
-
-class Mapping(_Part):
-    """How the columns of a wide file become contract tables."""
-
-    name: str
-    title: str
-    playbook: str
-    campaign: str
-    decided_at: datetime
-    outcome_words: OutcomeWords = OutcomeWords()
-    customers: dict[str, Mapped]
-    features: dict[str, Mapped] = {}
-    contacts: ContactColumns
-    outcomes: tuple[OutcomeColumns, ...]
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Checked contract tables with the playbook that they belong to.
-
-    ``quarantined`` holds the rows that were set aside, with the column ``fault``; ``violations`` counts them.
-    """
-
-    name: str
-    title: str
-    origin: str
-    campaign: str
-    words: OutcomeWords
-    playbook: playbook.Playbook
-    customers: pd.DataFrame
-    contacts: pd.DataFrame
-    outcomes: pd.DataFrame
-    quarantined: pd.DataFrame
-    violations: tuple[Violation, ...]
+_TABLE_FILES = ", ".join(f"{name}.parquet" for name in contract.TABLES)
 
 
 def load(
@@ -274,104 +182,6 @@ def _download_hillstrom(target: Path) -> str:
     return ""
 
 
-def load_mapping(path: str | Path) -> Mapping:
-    """Read and check a mapping file, or one that comes with the product by its name.
-
-    Raises
-    ------
-    InputError
-    """
-    file = Path(path)
-    shipped = {p.stem: p for p in playbook.shipped_directory("mappings").glob("*.toml")}
-    if not file.exists() and str(path) in shipped:
-        file = shipped[str(path)]
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-        return Mapping.model_validate(content)
-    except OSError as error:
-        known = ", ".join(sorted(shipped))
-        raise InputError(
-            f"mapping {path}: cannot be read ({error.strerror}). Name a TOML file or one of: {known}"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"mapping {path}: is not valid TOML: {error}") from error
-    except ValidationError as error:
-        raise InputError(f"mapping {path}: " + playbook.sentences(error)) from error
-
-
-def read_file(path: Path) -> pd.DataFrame:
-    """Read a CSV (also .gz) or Parquet file as it is, texts untouched.
-
-    Raises
-    ------
-    InputError
-        The file is empty or cannot be read.
-    """
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, low_memory=False)
-    except pd.errors.EmptyDataError as error:
-        raise InputError(f"data {path}: the file is empty; expected a header and at least one row") from error
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        kind = "Parquet" if path.suffix == ".parquet" else "CSV"
-        detail = str(error).splitlines()[0]
-        raise InputError(f"data {path}: cannot be read as {kind} ({detail})") from error
-    if frame.empty:
-        raise InputError(f"data {path}: has a header but no rows; expected at least one row")
-    return frame
-
-
-def read_wide(
-    path: Path, mapping: Mapping, origin: str, playbook_path: str | Path | None = None, quarantine: bool = False
-) -> Dataset:
-    """A wide file through a mapping.
-
-    Raises
-    ------
-    InputError, ContractError
-    """
-    book = playbook.load(playbook_path or mapping.playbook)
-    wide = read_file(path)
-    _require_file_columns(wide, mapping)
-    tables, checks = {}, {}
-    for name, table, extra in (
-        ("customers", _customers(wide, mapping), required_columns(book)),
-        ("contacts", _contacts(wide, mapping, book), ()),
-    ):
-        tables[name] = table
-        checks[name] = contract.check(name, table, actions=book.labels, extra=extra, quarantine=quarantine)
-    faults: dict[int, list[str]] = {}
-    for check in checks.values():
-        for row, fault in check.bad["fault"].items():
-            faults.setdefault(int(str(row)), []).append(fault)
-    events, event_faults = _outcomes(wide, mapping, book, tables["customers"]["customer_id"])
-    for violation in event_faults:
-        if not quarantine:
-            raise ContractError([violation], fix="Mend the file, or set the bad rows aside with --quarantine FILE")
-        for row in violation.index:
-            faults.setdefault(int(str(row)), []).append(f"{violation.column}: expected {violation.expected}")
-    bad = wide.loc[sorted(faults)].copy()
-    bad["fault"] = ["; ".join(faults[row]) for row in sorted(faults)]
-    bad_ids = set(tables["customers"].loc[sorted(faults), "customer_id"])
-    kept = {name: check.good[~check.good["customer_id"].isin(bad_ids)] for name, check in checks.items()}
-    if kept["contacts"].empty:
-        raise ContractError([v for check in checks.values() for v in check.violations], fix="No good row is left")
-    outcomes = _check_outcomes(events[~events["customer_id"].isin(bad_ids)])
-    contract.check_arms(kept["contacts"])
-    return Dataset(
-        name=mapping.name,
-        title=mapping.title,
-        origin=origin,
-        campaign=mapping.campaign,
-        words=mapping.outcome_words,
-        playbook=book,
-        customers=kept["customers"].reset_index(drop=True),
-        contacts=kept["contacts"].reset_index(drop=True),
-        outcomes=outcomes,
-        quarantined=bad,
-        violations=(*(v for check in checks.values() for v in check.violations), *event_faults),
-    )
-
-
 def read_tables(directory: Path, playbook_path: str | Path, quarantine: bool = False) -> Dataset:
     """A directory of contract tables.
 
@@ -386,7 +196,7 @@ def read_tables(directory: Path, playbook_path: str | Path, quarantine: bool = F
     for name in contract.TABLES:
         file = directory / f"{name}.parquet"
         if not file.exists():
-            raise InputError(f"data {directory}: has no {name}.parquet (expected customers, contacts, outcomes)")
+            raise InputError(f"data {directory}: has no {name}.parquet; expected {_TABLE_FILES}")
         extra = required_columns(book) if name == "customers" else ()
         checked = contract.check(name, read_file(file), actions=book.labels, extra=extra, quarantine=quarantine)
         tables[name] = checked.good
@@ -394,12 +204,13 @@ def read_tables(directory: Path, playbook_path: str | Path, quarantine: bool = F
         bad.append(checked.bad.assign(table=name))
     lost = contract.check_references(tables["customers"], tables["contacts"], tables["outcomes"])
     if lost and not quarantine:
-        raise ContractError(lost, fix="Mend the file, or set the bad rows aside with --quarantine FILE")
-    for fault in lost:
-        rows = list(fault.index)
-        reason = f"{fault.column}: expected {fault.expected}"
-        bad.append(tables[fault.table].loc[rows].assign(fault=reason, table=fault.table))
-        tables[fault.table] = tables[fault.table].drop(index=rows).reset_index(drop=True)
+        raise ContractError(lost, fix=contract.MEND)
+    for name in tables:
+        aside = contract.bad_rows(tables[name], [fault for fault in lost if fault.table == name])
+        bad.append(aside.assign(table=name))
+        tables[name] = tables[name].drop(index=aside.index).reset_index(drop=True)
+    if any(table.empty for table in tables.values()):
+        raise ContractError([*violations, *lost], fix="No good row is left in one of the tables")
     contract.check_arms(tables["contacts"])
     return Dataset(
         name=directory.name,
@@ -433,158 +244,3 @@ def simulated(playbook_path: str | Path | None, seed: int, origin: str) -> Datas
         quarantined=pd.DataFrame(),
         violations=(),
     )
-
-
-def _require_file_columns(wide: pd.DataFrame, mapping: Mapping) -> None:
-    """Every column that the mapping names must be in the file."""
-    needed: dict[str, str] = {}
-    for table, sources in (("customers", mapping.customers), ("features", mapping.features)):
-        for target, source in sources.items():
-            for column in (source.column, source.months_before, source.days_before):
-                if column is not None:
-                    needed.setdefault(column, f"{table}.{target}")
-    for column, target in (
-        (mapping.contacts.action.column, "contacts.action"),
-        (mapping.contacts.probability.column, "contacts.probability"),
-    ):
-        if column is not None:
-            needed.setdefault(column, target)
-    for outcome in mapping.outcomes:
-        for column in (outcome.flag, outcome.amount, outcome.after_days):
-            if column is not None:
-                needed.setdefault(column, f"outcomes.{outcome.type}")
-    found = [str(c) for c in wide.columns]
-    missing = []
-    for column, target in needed.items():
-        if column not in found:
-            near = contract.close_name(column, found)
-            hint = f"; did the file mean {near!r}?" if near else ""
-            missing.append(f"{target} comes from column {column!r}, which the file does not have{hint}")
-    if missing:
-        raise InputError(f"mapping {mapping.name}: {'; '.join(missing)} (columns: {', '.join(found)})")
-
-
-def _value(wide: pd.DataFrame, source: Source, decided_at: pd.Timestamp, table: str, target: str) -> pd.Series:
-    if source.column is not None:
-        values = wide[source.column]
-        return values.replace(source.labels) if source.labels else values
-    if source.row_number is not None:
-        width = len(str(len(wide)))
-        return pd.Series([f"{source.row_number}{i + 1:0{width}d}" for i in range(len(wide))], index=wide.index)
-    column = source.months_before or source.days_before
-    if column is not None:
-        amounts = pd.to_numeric(wide[column], errors="coerce")
-        days = amounts * (30.4375 if source.months_before else 1.0)
-        times = decided_at - pd.to_timedelta(days, unit="D")
-        # what is no number is left as it was found, so that the contract names it
-        return times.astype(object).where(amounts.notna(), wide[column].astype(object))
-    return pd.Series([source.constant] * len(wide), index=wide.index)
-
-
-def _customers(wide: pd.DataFrame, mapping: Mapping) -> pd.DataFrame:
-    decided_at = _utc(mapping.decided_at)
-    columns = {
-        target: _value(wide, source, decided_at, "customers", target)
-        for target, source in {**mapping.customers, **mapping.features}.items()
-    }
-    columns.setdefault("as_of", pd.Series(decided_at, index=wide.index))
-    return pd.DataFrame(columns)
-
-
-def _contacts(wide: pd.DataFrame, mapping: Mapping, book: playbook.Playbook) -> pd.DataFrame:
-    decided_at = _utc(mapping.decided_at)
-    customer_id = _value(wide, mapping.customers["customer_id"], decided_at, "customers", "customer_id").astype(str)
-    action = _value(wide, mapping.contacts.action, decided_at, "contacts", "action")
-    rule = mapping.contacts.probability
-    if rule.column is not None:
-        probability = wide[rule.column]
-    elif rule.by_action:
-        probability = action.map(rule.by_action)
-    else:
-        probability = pd.Series(rule.each, index=wide.index)
-    if mapping.contacts.cost == "playbook":
-        cost = action.map(
-            dict(zip(all_actions(book.labels), contact_costs(book, all_actions(book.labels)), strict=True))
-        ).fillna(0.0)
-    else:
-        cost = wide[mapping.contacts.cost]
-    return pd.DataFrame(
-        {
-            "decision_id": mapping.campaign + ":" + customer_id,
-            "customer_id": customer_id,
-            "decided_at": decided_at,
-            "campaign": mapping.campaign,
-            "action": action,
-            "probability": probability,
-            "cost": cost,
-        }
-    )
-
-
-def _outcomes(
-    wide: pd.DataFrame, mapping: Mapping, book: playbook.Playbook, customer_id: pd.Series
-) -> tuple[pd.DataFrame, list[Violation]]:
-    decided_at = _utc(mapping.decided_at)
-    window = book.program.attribution_window_days
-    parts, faults = [], []
-    for outcome in mapping.outcomes:
-        flagged, fault = _flagged(wide, outcome)
-        faults += fault
-        rows = wide.index[flagged]
-        # where the file does not say which day, the event is dated to the last moment of the window
-        days = wide.loc[rows, outcome.after_days].astype(float) if outcome.after_days else window
-        amount = pd.to_numeric(wide.loc[rows, outcome.amount], errors="coerce") if outcome.amount else None
-        parts.append(
-            pd.DataFrame(
-                {
-                    "event_id": outcome.type + ":" + customer_id[rows].astype(str),
-                    "source": mapping.name,
-                    "customer_id": customer_id[rows].astype(str),
-                    "decision_id": mapping.campaign + ":" + customer_id[rows].astype(str),
-                    "at": decided_at + pd.to_timedelta(days, unit="D"),
-                    "type": outcome.type,
-                    "amount": amount if amount is not None else float("nan"),
-                }
-            )
-        )
-    return pd.concat(parts, ignore_index=True), faults
-
-
-def _flagged(wide: pd.DataFrame, outcome: OutcomeColumns) -> tuple[pd.Series, list[Violation]]:
-    """Which rows had the event, and what is wrong with the columns that say so."""
-    faults = []
-    nothing = pd.Series(False, index=wide.index)
-    numbers = {}
-    for column, expected in ((outcome.flag, "0 or 1"), (outcome.amount, "a number"), (outcome.after_days, "a number")):
-        if column is None:
-            continue
-        values = pd.to_numeric(wide[column], errors="coerce")
-        bad = values.isna() if column != outcome.amount else values.isna() & wide[column].notna()
-        if column == outcome.flag:
-            bad |= ~values.isin([0, 1])
-        if bad.any():
-            found = ", ".join(map(repr, wide.loc[bad, column].unique()[:3]))
-            rows = tuple(wide.index[bad])
-            faults.append(
-                Violation("outcomes", f"{outcome.type} (column {column!r})", len(rows), expected, found, rows)
-            )
-        numbers[column] = values
-    if outcome.flag is not None:
-        return numbers[outcome.flag] == 1, faults
-    if outcome.amount is not None:
-        return numbers[outcome.amount] > 0, faults
-    return nothing, faults
-
-
-def _check_outcomes(events: pd.DataFrame) -> pd.DataFrame:
-    if events.empty:
-        raise ContractError(
-            [Violation("outcomes", "(all)", 0, "at least one event", "none")],
-            fix="Nobody in the file came back, so nothing can be learnt",
-        )
-    return contract.check("outcomes", events).good
-
-
-def _utc(time: datetime) -> pd.Timestamp:
-    stamp = pd.Timestamp(time)
-    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")

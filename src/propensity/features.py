@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from propensity.contract import CONSENT_PREFIX, CUSTOMERS, Column
+from propensity.contract import CONSENT_PREFIX, CUSTOMERS, Column, as_text
 from propensity.playbook import Playbook
 
 
@@ -58,7 +58,7 @@ class FeatureBuilder:
     def fit(cls, customers: pd.DataFrame, playbook: Playbook) -> FeatureBuilder:
         """Learn the categories of the playbook's categorical features."""
         categories = {
-            name: tuple(sorted(customers[name].dropna().astype(str).unique()))
+            name: tuple(sorted(as_text(customers[name]).dropna().unique()))
             for name in playbook.features.categorical
             if name in customers
         }
@@ -89,7 +89,8 @@ class FeatureBuilder:
             else:
                 columns[name] = pd.Series(float("nan"), index=customers.index)
         for name, categories in self.categories.items():
-            values = customers[name] if name in customers else pd.Series(None, index=customers.index, dtype="str")
+            # the same texts as in training: a flag or a number would match no category
+            values = as_text(customers[name]) if name in customers else pd.Series(index=customers.index, dtype="str")
             values = values.where(values.isin(list(categories)))
             columns[name] = values.astype(pd.CategoricalDtype(list(categories)))
         return pd.DataFrame(columns, index=customers.index)

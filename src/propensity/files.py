@@ -23,10 +23,21 @@ def written_aside(target: str | Path) -> Iterator[Path]:
     try:
         yield aside
         if target.is_dir():
-            target.rename(workplace / f"{target.name}.old")
-        os.replace(aside, target)
+            _replace_directory(target, aside, workplace / f"{target.name}.old")
+        else:
+            os.replace(aside, target)
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
+
+
+def _replace_directory(target: Path, aside: Path, old: Path) -> None:
+    # a directory with files in it cannot be replaced in one step
+    target.rename(old)
+    try:
+        os.replace(aside, target)
+    except OSError:
+        old.rename(target)
+        raise
 
 
 def write_text(target: str | Path, text: str) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from propensity.contract import CONTROL, PROBABILITY_PREFIX
+from propensity.errors import InputError
 from propensity.policy.draws import uniform_draws
 
 OUTCOME_COLUMNS = ("reactivated", "revenue", "unsubscribed")
@@ -97,7 +98,7 @@ def logged_propensity(frame: pd.DataFrame, actions: list[str]) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
+    InputError
         Probabilities differ between people and are not logged for every action.
     """
     wide = [PROBABILITY_PREFIX + a for a in actions]
@@ -106,13 +107,13 @@ def logged_propensity(frame: pd.DataFrame, actions: list[str]) -> pd.DataFrame:
     by_action = frame.groupby("action")["probability"].agg(["min", "max"])
     varies = by_action.index[~np.isclose(by_action["min"], by_action["max"])]
     if len(varies):
-        raise ValueError(
+        raise InputError(
             f"contacts.probability differs between people for {', '.join(varies)}: log the chance of every action "
             f"in columns {PROBABILITY_PREFIX}<action>, control included"
         )
     shares = by_action["min"].reindex(actions).fillna(0.0)
     if not np.isclose(shares.sum(), 1.0, atol=1e-6):
-        raise ValueError(
+        raise InputError(
             "contacts.probability: the chances of the actions "
             f"({', '.join(f'{a} {p:g}' for a, p in shares.items())}) sum to {shares.sum():g}, must be 1"
         )

@@ -50,7 +50,7 @@ def load_state(directory: str | Path) -> dict[str, Any]:
         return _with_boosters(json.loads((directory / STATE_FILE).read_text(encoding="utf-8")), directory)
     except OSError as error:
         raise InputError(f"model {directory}: {error.filename} cannot be read ({error.strerror})") from error
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"model {directory}: a file is not valid JSON ({error})") from error
 
 

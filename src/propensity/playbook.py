@@ -27,7 +27,7 @@ class PlaybookError(ValueError):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Brief(_Part):
@@ -156,6 +156,13 @@ class Playbook(_Part):
                     f"actions.{label}: offer {action.offer!r} excludes archetype {action.archetype!r}, "
                     "so nobody could ever get this action"
                 )
+        for name, offer in self.offers.items():
+            for excluded in offer.excluded_archetypes:
+                if excluded not in self.archetypes:
+                    raise ValueError(
+                        f"offers.{name}.excluded_archetypes: expected some of {', '.join(self.archetypes)}, "
+                        f"found {excluded!r}"
+                    )
         both = set(self.features.numeric) & set(self.features.categorical)
         if both:
             raise ValueError(f"features: {', '.join(sorted(both))} is listed as numeric and as categorical")
@@ -215,7 +222,7 @@ def load(path: str | Path) -> Playbook:
     if not file.exists() and str(path) in shipped():
         file = shipped()[str(path)]
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         names = ", ".join(shipped())
         raise PlaybookError(
@@ -265,8 +272,8 @@ def _sentence(error: Any) -> str:
     if kind == "missing":
         return f"{where}: is missing"
     if kind == "extra_forbidden":
-        return f"{where}: is not a setting of a playbook (misspelt?)"
+        return f"{where}: is not a setting that is known here (misspelt?)"
     if kind == "value_error":
-        return str(error["ctx"]["error"])
+        return f"{where}: {error['ctx']['error']}".removeprefix(": ")
     message = error["msg"].replace("Input should be", "expected", 1)
     return f"{where}: {message}, found {error['input']!r}"

@@ -163,7 +163,7 @@ def test_without_an_assessment_only_what_was_measured_is_said(summary):
 @pytest.mark.parametrize(
     ("mode", "kind", "headline"),
     [
-        ("nobody", "no_difference", "No difference worth acting on was found: contact nobody"),
+        ("nobody", "not_enough", "Contact brings people back, but is not yet shown to pay for itself"),
         ("one_action", "one_action", "Send better email update to everybody"),
         ("per_person", "per_person", "Choose for each person"),
     ],
@@ -174,6 +174,14 @@ def test_the_headline_follows_the_gate(experiment, assessed, mode, kind, headlin
     assert verdict.kind == kind
     assert verdict.headline.startswith(headline)
     assert any(mode in s for s in verdict.sentences)
+
+
+def test_without_any_finding_nobody_is_contacted(ledger, record_experiment, assessed):
+    record_experiment(ledger, arms={"control": (400, 20, 5), "mens_email": (400, 21, 5)})
+    ledger.add_assessment("spring", "m/7", assessed("nobody").to_json())
+    verdict = words.verdict(summarise(ledger, "spring", now=LATER))
+    assert verdict.kind == "no_difference"
+    assert verdict.headline.startswith("No difference worth acting on was found: contact nobody")
 
 
 def test_findings_among_many_arms_are_held_to_one_error(ledger, record_experiment):

@@ -150,11 +150,11 @@ def test_contacts_are_what_was_sent_or_held_out(ledger):
     assert set(ledger.contacts(CAMPAIGN)["customer_id"]) == {"sent", "held"}
 
 
-def test_tables_come_back_as_they_went_in_and_keep_the_contract(filled, tables, wave, small_playbook):
+def test_tables_come_back_as_they_went_in_and_keep_the_contract(filled, tables, wave, email_playbook):
     extra = contract.check("customers", tables["customers"]).good  # a copy with the contract's kinds
     for name, key in (("customers", "customer_id"), ("contacts", "decision_id"), ("outcomes", "event_id")):
         told = tables[name] if name != "customers" else extra
-        back = contract.check(name, getattr(filled, name)(wave), actions=small_playbook.labels).good
+        back = contract.check(name, getattr(filled, name)(wave), actions=email_playbook.labels).good
         if name == "outcomes":
             back = back[back["source"] != "import"]
         told, back = (t.sort_values(key).reset_index(drop=True) for t in (told, back))

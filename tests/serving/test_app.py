@@ -80,13 +80,13 @@ def problem(response, status: int) -> str:
 # ------------------------------------------------------------------------------------------------------- decisions
 
 
-def test_one_customer_gets_a_decision_with_every_key(client, ledger, small_playbook):
+def test_one_customer_gets_a_decision_with_every_key(client, ledger, email_playbook):
     response = client.post("/v1/decisions", json={"campaign": CAMPAIGN, "at": AT, "customer": person()})
     (decision,) = response.json()["decisions"]
     assert set(decision) == {*DECISION_COLUMNS, "status"}
     assert (decision["status"], decision["customer_id"], decision["campaign"]) == ("decided", "anna", CAMPAIGN)
     assert decision["send"] is True
-    assert decision["action"] in small_playbook.labels
+    assert decision["action"] in email_playbook.labels
     assert 0 < decision["probability"] <= 1
     assert [row["answer"] for row in recorded(ledger)] == [{k: decision[k] for k in DECISION_COLUMNS}]
 
@@ -104,9 +104,9 @@ def test_a_decision_asked_alone_is_the_one_asked_among_many(client):
     assert alone == [among[17]]
 
 
-def test_a_holdout_is_not_sent_anything_and_is_as_large_as_planned(client, small_playbook):
+def test_a_holdout_is_not_sent_anything_and_is_as_large_as_planned(client, email_playbook):
     found = pd.DataFrame(decisions(client, *people(1_000)))
-    held = is_held_out(found["customer_id"], CAMPAIGN, small_playbook.learning)
+    held = is_held_out(found["customer_id"], CAMPAIGN, email_playbook.learning)
     assert ((found["assignment"] == "holdout").to_numpy() == held).all()
     assert not found.loc[held, "send"].any()
     assert set(found.loc[held, "action"]) == {"control"}
@@ -346,8 +346,8 @@ def test_openapi_describes_exactly_the_keys_of_a_decision(openapi):
     assert set(described) == {*DECISION_COLUMNS, "status", "error"}
 
 
-def test_openapi_describes_exactly_the_columns_of_a_customer(openapi, small_playbook):
-    columns = {c.name for c in (*CUSTOMERS, *required_columns(small_playbook))}
+def test_openapi_describes_exactly_the_columns_of_a_customer(openapi, email_playbook):
+    columns = {c.name for c in (*CUSTOMERS, *required_columns(email_playbook))}
     assert set(openapi["components"]["schemas"]["Customer"]["properties"]) == columns
 
 

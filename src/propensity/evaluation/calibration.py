@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from propensity.evaluation.estimate import mean_estimate
 
@@ -21,7 +22,8 @@ def calibration_table(predicted: object, observed: object, n_groups: int = 10) -
     Returns
     -------
     DataFrame (up to n_groups, 6)
-        ``group`` (1 = lowest), ``n``, ``predicted``, ``observed``, ``low``, ``high`` (95 % interval of observed).
+        ``group`` (1 = lowest), ``n``, ``predicted``, ``observed``, ``low``, ``high`` (95 % interval of observed: of
+        Wilson where outcomes are 0 or 1, else normal).
         Fewer groups where many predictions are equal.
     """
     prediction, outcome = np.asarray(predicted, dtype=float), np.asarray(observed, dtype=float)
@@ -32,9 +34,18 @@ def calibration_table(predicted: object, observed: object, n_groups: int = 10) -
         members = group == number
         if members.sum() < 2:
             continue
-        estimate = mean_estimate(outcome[members])
-        rows.append((position, estimate.n, prediction[members].mean(), estimate.value, estimate.low, estimate.high))
+        observed_mean, low, high = _mean_with_interval(outcome[members])
+        rows.append((position, int(members.sum()), prediction[members].mean(), observed_mean, low, high))
     return pd.DataFrame(rows, columns=["group", "n", "predicted", "observed", "low", "high"])
+
+
+def _mean_with_interval(outcome: np.ndarray) -> tuple[float, float, float]:
+    if np.isin(outcome, (0.0, 1.0)).all():
+        # few people come back: a normal interval would reach below 0, or be empty where nobody did
+        interval = stats.binomtest(int(outcome.sum()), len(outcome)).proportion_ci(0.95, method="wilson")
+        return float(outcome.mean()), float(interval.low), float(interval.high)
+    estimate = mean_estimate(outcome)
+    return estimate.value, estimate.low, estimate.high
 
 
 def calibration_slope(predicted: object, observed: object) -> float:

@@ -32,7 +32,8 @@ def policy_scores(scores: pd.DataFrame, policy: object) -> np.ndarray:
         raise ValueError(f"policy: expected {len(scores)} labels, found shape {labels.shape}")
     column = scores.columns.get_indexer(pd.Index(labels))
     if (column < 0).any():
-        raise ValueError(f"policy: expected labels among {list(scores.columns)}, found {set(labels[column < 0])}")
+        unknown = sorted(set(map(str, labels[column < 0])))
+        raise ValueError(f"policy: expected labels among {', '.join(scores.columns)}, found {', '.join(unknown)}")
     return scores.to_numpy()[np.arange(len(scores)), column]
 
 

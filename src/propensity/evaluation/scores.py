@@ -57,11 +57,11 @@ def dr_scores(y: object, action: object, propensity: pd.DataFrame, outcome: pd.D
     """
     actions = list(outcome.columns)
     if set(propensity.columns) != set(actions):
-        raise ValueError(f"propensity: expected columns {actions}, found {list(propensity.columns)}")
+        raise ValueError(f"propensity: expected columns {', '.join(actions)}, found {', '.join(propensity.columns)}")
     arm = pd.Index(actions).get_indexer(pd.Index(np.asarray(action)))
     if (arm < 0).any():
-        unknown = sorted(set(np.asarray(action)[arm < 0]))
-        raise ValueError(f"action: expected one of {actions}, found {unknown}")
+        unknown = sorted(set(map(str, np.asarray(action)[arm < 0])))
+        raise ValueError(f"action: expected one of {', '.join(actions)}, found {', '.join(unknown)}")
     chances = propensity[actions].to_numpy(dtype=float)
     if (chances[np.arange(len(arm)), arm] <= 0).any():
         raise ValueError("propensity: expected more than 0 for each served action, found 0")

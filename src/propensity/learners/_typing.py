@@ -9,5 +9,6 @@ import pandas as pd
 
 Vector: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]
 Matrix: TypeAlias = np.ndarray[tuple[int, int], np.dtype[np.float64]]
+Flags: TypeAlias = np.ndarray[tuple[int, int], np.dtype[np.bool_]]
 Propensity: TypeAlias = "pd.DataFrame | pd.Series | None"
 State: TypeAlias = dict[str, Any]

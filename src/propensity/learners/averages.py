@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from propensity.learners._typing import Matrix, Vector
+from propensity.learners._typing import Flags, Matrix, Vector
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,23 @@ def average_effects(scores: Matrix, propensity: Matrix) -> AverageEffects:
         People for whom an action (or control) had no chance do not count for that action.
     """
     measured, errors = [], []
+    possible = possible_actions(propensity)
     for a in range(1, scores.shape[1]):
-        possible = (propensity[:, a] > 0) & (propensity[:, 0] > 0)
-        difference = (scores[:, a] - scores[:, 0])[possible]
+        difference = (scores[:, a] - scores[:, 0])[possible[:, a - 1]]
         measured.append(difference.mean())
         errors.append(difference.std(ddof=1) / np.sqrt(len(difference)))
     means, standard_errors = np.array(measured), np.array(errors)
     return AverageEffects(means, standard_errors, shrink(means, standard_errors))
+
+
+def possible_actions(propensity: Matrix) -> Flags:
+    """Who could get which action or control instead, (n, n actions - 1): elsewhere no data tell of the effect."""
+    return (propensity[:, 1:] > 0) & (propensity[:, :1] > 0)
+
+
+def mean_effect(effect: Matrix, possible: Flags) -> Vector:
+    """Mean of each action's predicted effect (n, n actions - 1) over the people who could get it; 0 without any."""
+    return np.asarray((effect * possible).sum(axis=0) / np.maximum(possible.sum(axis=0), 1))
 
 
 def shrink(means: Vector, standard_errors: Vector) -> Vector:

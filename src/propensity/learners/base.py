@@ -46,6 +46,7 @@ class FrameEncoder:
         InputError
             A column of training is missing.
         """
+        X = X.set_axis(X.columns.map(str), axis=1)
         missing = [name for name in self.columns if name not in X.columns]
         if missing:
             raise InputError(f"X lacks the columns {', '.join(missing)} that the learner was fitted on")
@@ -138,6 +139,9 @@ def check_sample(
     """
     if not isinstance(X, pd.DataFrame):
         raise InputError(f"X: expected a pandas DataFrame, found {type(X).__name__}")
+    unlabelled = int(pd.isna(np.asarray(action, dtype=object)).sum())
+    if unlabelled:
+        raise InputError(f"action: expected a label in each row, found {unlabelled} missing")
     labels = np.asarray(action).astype(str)
     outcome = np.asarray(y, dtype=np.float64)
     for name, values in (("action", labels), ("y", outcome)):
@@ -145,7 +149,7 @@ def check_sample(
             raise InputError(f"{name}: expected shape ({len(X)},) as X has rows, found {values.shape}")
     if not np.isfinite(outcome).all():
         raise InputError(f"y: expected finite numbers, found {int((~np.isfinite(outcome)).sum())} missing or infinite")
-    found = sorted(set(labels))
+    found = sorted(set(labels.tolist()))
     if control not in found:
         raise InputError(f"action: expected some rows with the control {control!r}, found only {', '.join(found)}")
     if len(found) < 2:
@@ -189,7 +193,11 @@ def check_propensity(
         if (rest > 1e-6).any():
             raise InputError(f"propensity: {', '.join(unserved)} had a chance but nobody was served it; drop it first")
     off = np.abs(chances.sum(axis=1) - 1.0)
-    if (off > 1e-6).any() or (chances < 0).any():
+    if np.isnan(off).any():
+        raise InputError(f"propensity: expected numbers, found {int(np.isnan(off).sum())} rows with missing ones")
+    if (chances < 0).any():
+        raise InputError(f"propensity: expected at least 0, found {chances.min():g}")
+    if (off > 1e-6).any():
         row = int(np.argmax(off))
         raise InputError(
             f"propensity: {int((off > 1e-6).sum())} rows do not sum to 1 (row {row} sums to {chances[row].sum():g})"

@@ -10,6 +10,7 @@ from scipy import stats
 from sklearn.base import clone
 
 from propensity.learners._typing import Matrix, Vector
+from propensity.learners.averages import mean_effect, possible_actions
 from propensity.learners.base import Sample, UpliftLearner
 from propensity.learners.folds import Folds
 
@@ -73,7 +74,8 @@ def heterogeneity_test(
         earlier = sample.take(rows)
         effects = [clone(learner).fit_sample(earlier, factors)._effect(sample.X[tested]) for learner in learners]
         effect = np.mean(effects, axis=0)
-        difference = (treatment[tested] * (effect - effect.mean(axis=0))).sum(axis=1)
+        centre = mean_effect(effect, possible_actions(sample.propensity[tested]))
+        difference = (treatment[tested] * (effect - centre)).sum(axis=1)
         size = np.sqrt((difference**2).mean())
         # each fold counts alike, or the noisiest (earliest) predictions would weigh most
         regressor[tested] = difference / size if size > 0 else 0.0

@@ -12,8 +12,8 @@ from scipy import optimize, stats
 from sklearn.base import clone
 
 from propensity.evaluation.scores import score_matrix
-from propensity.learners._typing import Matrix, State, Vector
-from propensity.learners.averages import AverageEffects, average_effects
+from propensity.learners._typing import Flags, Matrix, State, Vector
+from propensity.learners.averages import AverageEffects, average_effects, mean_effect, possible_actions
 from propensity.learners.base import Sample, UpliftLearner, derive_seed
 from propensity.learners.crossfit import out_of_fold
 from propensity.learners.dr import DRLearner
@@ -29,9 +29,9 @@ class UpliftStack(UpliftLearner):
     """Combines learners by the out-of-fold R-loss; the constant effects where no heterogeneity is supported.
 
     Effect of action a: average(a) + sum_j w_j (tau_j(x, a) - mean of tau_j(., a)), with the doubly robust averages
-    shrunk towards each other, and weights w >= 0 that minimise the multi-arm R-loss out of fold. When a one-sided
-    test of the equally weighted combination (`heterogeneity_test`) does not reject at ``heterogeneity_level``, all
-    weights are 0.
+    shrunk towards each other, means taken over the people who could get a (as the averages are), and weights w >= 0
+    that minimise the multi-arm R-loss out of fold. When a one-sided test of the equally weighted combination
+    (`heterogeneity_test`) does not reject at ``heterogeneity_level``, all weights are 0.
 
     Parameters
     ----------
@@ -90,7 +90,8 @@ class UpliftStack(UpliftLearner):
         scores = score_matrix(sample.y, sample.arm, sample.propensity, mu)
         self.averages_ = average_effects(scores, sample.propensity)
 
-        centred = [_centre_by_fold(effect, fold) for effect, _ in predictions]
+        possible = possible_actions(sample.propensity)
+        centred = [_centre_by_fold(effect, possible, fold) for effect, _ in predictions]
         treatment = (sample.indicator - sample.propensity)[:, 1:]
         mean_outcome = (sample.propensity * mu).sum(axis=1)
         residual = sample.y - mean_outcome - treatment @ self.averages_.shrunk
@@ -112,16 +113,18 @@ class UpliftStack(UpliftLearner):
         for position, (learner, weight) in enumerate(zip(candidates, weights, strict=True)):
             if weight > 0:
                 fitted = learner if position == 0 else learner.fit_sample(sample, self.factors_)
-                self.members_.append((float(weight), fitted._effect(sample.X).mean(axis=0), fitted))
+                centre = mean_effect(fitted._effect(sample.X), possible_actions(sample.propensity))
+                self.members_.append((float(weight), centre, fitted))
 
     def _fit_groups(self, scores: Matrix, propensity: Matrix, difference: Matrix | float) -> None:
         """Measured effect, with an interval, of groups of people with similar out-of-fold predictions."""
         n, n_actions = scores.shape
+        can = possible_actions(propensity)
         predicted = self.averages_.shrunk + np.broadcast_to(difference, (n, n_actions - 1))
         self.group_edges_: list[Vector] = []
         self.group_intervals_: list[Matrix] = []
         for a in range(1, n_actions):
-            possible = (propensity[:, a] > 0) & (propensity[:, 0] > 0)
+            possible = can[:, a - 1]
             effect, prediction = (scores[:, a] - scores[:, 0])[possible], predicted[possible, a - 1]
             edges = np.unique(np.quantile(prediction, np.linspace(0, 1, N_GROUPS + 1)[1:-1]))
             if np.ptp(prediction) == 0:
@@ -207,9 +210,9 @@ def learner_from_state(state: State) -> UpliftLearner:
     return kinds[state["learner"]]().load_state(state)
 
 
-def _centre_by_fold(effect: Matrix, fold: Folds) -> Matrix:
+def _centre_by_fold(effect: Matrix, possible: Flags, fold: Folds) -> Matrix:
     """Each fold's predictions minus their mean: a fold's mean depends on the other folds' outcomes."""
     centred = effect.copy()
     for k in np.unique(fold):
-        centred[fold == k] -= effect[fold == k].mean(axis=0)
+        centred[fold == k] -= mean_effect(effect[fold == k], possible[fold == k])
     return centred

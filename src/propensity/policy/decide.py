@@ -26,6 +26,8 @@ def action_probabilities(best: np.ndarray, allowed: pd.DataFrame, learning: Lear
     With h the chance of being held out (globally or in the campaign), x the exploration share and k the number of
     allowed actions: P(a) = (1 - h) (x / k + (1 - x) 1{a is best}) for allowed actions, and P(control) is the rest. A
     person without any allowed action gets control with certainty.
+
+    ``best`` names an allowed action or control, as `best_action` does.
     """
     held_out = holdout_share(learning)
     explore = learning.explore_share
@@ -34,7 +36,9 @@ def action_probabilities(best: np.ndarray, allowed: pd.DataFrame, learning: Lear
     is_best = best[:, None] == allowed.columns.to_numpy(dtype=object)[None, :]
     served = (1 - held_out) * (explore * can / np.maximum(n_allowed, 1) + (1 - explore) * is_best * can)
     table = pd.DataFrame(served, columns=allowed.columns, index=allowed.index)
-    table.insert(0, CONTROL, 1.0 - served.sum(axis=1))
+    # written out, not as the rest to 1: rounding would make it a hair less than 0 where nobody is held out
+    unserved = held_out + (1 - held_out) * (1 - explore) * (best == CONTROL)
+    table.insert(0, CONTROL, np.where(n_allowed[:, 0] > 0, unserved, 1.0))
     return table
 
 

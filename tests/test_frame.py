@@ -1,0 +1,288 @@
+"""The training frame: nothing younger than the decision goes in, and nothing outside its window counts."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from propensity.errors import InputError
+from propensity.frame import OUTCOME_COLUMNS, all_actions, logged_propensity, training_frame
+
+DECIDED = pd.Timestamp("2026-01-10T12:00", tz="UTC")
+DAY = pd.Timedelta(days=1)
+TICK = pd.Timedelta(microseconds=1)
+WINDOW_DAYS = 30
+
+
+def times(values):
+    return pd.Series(values, dtype="datetime64[us, UTC]")
+
+
+def customers(rows):
+    """Rows of (customer, as_of, tier)."""
+    ids, as_of, tier = zip(*rows, strict=True)
+    return pd.DataFrame({"customer_id": ids, "as_of": times(as_of), "tier": tier})
+
+
+def contacts(rows):
+    """Rows of (decision, customer, decided_at)."""
+    ids, people, decided_at = zip(*rows, strict=True)
+    return pd.DataFrame(
+        {"decision_id": ids, "customer_id": people, "decided_at": times(decided_at), "action": "control"}
+    )
+
+
+def events(*rows):
+    """Rows of (customer, at, type, amount)."""
+    people, at, kind, amount = zip(*rows, strict=True) if rows else ([], [], [], [])
+    return pd.DataFrame(
+        {
+            "customer_id": pd.Series(people, dtype="str"),
+            "at": times(at),
+            "type": pd.Series(kind, dtype="str"),
+            "amount": pd.Series(amount, dtype="float64"),
+        }
+    )
+
+
+ONE_CUSTOMER = customers([("c", DECIDED - DAY, "basic")])
+ONE_CONTACT = contacts([("d", "c", DECIDED)])
+
+
+def outcome_of(*rows):
+    """(reactivated, revenue, unsubscribed) of the one decision."""
+    frame = training_frame(ONE_CUSTOMER, ONE_CONTACT, events(*rows), window_days=WINDOW_DAYS)
+    return tuple(frame[list(OUTCOME_COLUMNS)].iloc[0])
+
+
+# ------------------------------------------------------------------------------------------------------- outcomes
+
+
+@pytest.mark.parametrize(
+    ("after", "counts"),
+    [
+        (-TICK, False),
+        (pd.Timedelta(0), True),
+        (DAY, True),
+        (WINDOW_DAYS * DAY, True),
+        (WINDOW_DAYS * DAY + TICK, False),
+        (-400 * DAY, False),
+    ],
+)
+@pytest.mark.parametrize(
+    ("kind", "counted"), [("purchased", (1, 9, 0)), ("reactivated", (1, 0, 0)), ("unsubscribed", (0, 0, 1))]
+)
+def test_only_what_happens_inside_the_window_counts(after, counts, kind, counted):
+    assert outcome_of(("c", DECIDED + after, kind, 9.0)) == (counted if counts else (0, 0, 0))
+
+
+def test_purchases_add_up_and_refunds_are_taken_off():
+    rows = [("c", DECIDED + DAY, "purchased", amount) for amount in (20.0, 5.0, -8.0, np.nan)]
+    assert outcome_of(*rows) == (1, 17, 0)
+
+
+def test_coming_back_twice_is_coming_back():
+    assert outcome_of(("c", DECIDED, "reactivated", np.nan), ("c", DECIDED + DAY, "purchased", 1.0)) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("kind", ["sent", "delivered", "opened", "clicked", "bounced", "complained", "churned"])
+def test_attention_is_no_outcome(kind):
+    assert outcome_of(("c", DECIDED + DAY, kind, 9.0)) == (0, 0, 0)
+
+
+def test_nobody_elses_outcome_counts():
+    assert outcome_of(("other", DECIDED + DAY, "purchased", 9.0)) == (0, 0, 0)
+
+
+def test_no_events_are_noughts():
+    assert outcome_of() == (0, 0, 0)
+
+
+def test_outcomes_without_amounts_bring_no_revenue():
+    rows = events(("c", DECIDED + DAY, "purchased", 9.0)).drop(columns="amount")
+    frame = training_frame(ONE_CUSTOMER, ONE_CONTACT, rows, window_days=WINDOW_DAYS)
+    assert frame.loc[0, ["reactivated", "revenue"]].tolist() == [1, 0]
+
+
+def test_an_event_in_two_windows_counts_for_both_decisions():
+    two = contacts([("d1", "c", DECIDED), ("d2", "c", DECIDED + 10 * DAY)])
+    frame = training_frame(ONE_CUSTOMER, two, events(("c", DECIDED + 15 * DAY, "purchased", 9.0)), window_days=30)
+    assert frame["revenue"].tolist() == [9, 9]
+
+
+# ------------------------------------------------------------------------------------------------------- features
+
+
+def test_the_last_snapshot_before_the_decision_is_used():
+    snapshots = customers(
+        [
+            ("c", DECIDED - 20 * DAY, "oldest"),
+            ("c", DECIDED, "at the decision"),
+            ("c", DECIDED + TICK, "too young"),
+            ("other", DECIDED, "not theirs"),
+        ]
+    )
+    frame = training_frame(snapshots, ONE_CONTACT, events(), window_days=WINDOW_DAYS)
+    assert frame["tier"].tolist() == ["at the decision"]
+    assert (frame["as_of"] <= frame["decided_at"]).all()
+
+
+def test_each_decision_sees_its_own_time():
+    snapshots = customers([("c", DECIDED - DAY, "early"), ("c", DECIDED + DAY, "late")])
+    two = contacts([("d1", "c", DECIDED), ("d2", "c", DECIDED + 2 * DAY)])
+    frame = training_frame(snapshots, two, events(), window_days=WINDOW_DAYS)
+    assert frame["tier"].tolist() == ["early", "late"]
+
+
+def test_a_decision_about_somebody_not_yet_known_is_left_out():
+    frame = training_frame(
+        customers([("c", DECIDED + TICK, "too young")]), ONE_CONTACT, events(), window_days=WINDOW_DAYS
+    )
+    assert frame.empty
+
+
+@pytest.mark.parametrize(("now", "n"), [(DECIDED + 30 * DAY - TICK, 0), (DECIDED + 30 * DAY, 1), (None, 1)])
+def test_open_windows_are_left_out(now, n):
+    frame = training_frame(ONE_CUSTOMER, ONE_CONTACT, events(), window_days=WINDOW_DAYS, now=now)
+    assert len(frame) == n
+
+
+# ------------------------------------------------------------------------------------------------------ invariants
+
+
+def random_tables(seed):
+    rng = np.random.default_rng(seed)
+    people = [f"c{i}" for i in range(40)]
+
+    def moments(n, low, high):
+        return [DECIDED + pd.Timedelta(hours=int(h)) for h in rng.integers(24 * low, 24 * high, n)]
+
+    snapshots = [(p, t, f"tier {i}") for i, (p, t) in enumerate(zip(people * 3, moments(120, -60, 20), strict=True))]
+    decisions = [(f"d{i:03d}", rng.choice(people), t) for i, t in enumerate(moments(100, -10, 60))]
+    kinds = ["purchased", "reactivated", "unsubscribed", "opened"]
+    happened = [(rng.choice(people), t, rng.choice(kinds), float(rng.integers(-9, 99))) for t in moments(400, -30, 120)]
+    table = customers(snapshots).drop_duplicates(["customer_id", "as_of"])
+    return table, contacts(decisions), events(*happened)
+
+
+def by_hand(people, decisions, happened, now):
+    """The frame by plain loops."""
+    rows = []
+    for d in decisions.itertuples():
+        known = [c for c in people.itertuples() if c.customer_id == d.customer_id and c.as_of <= d.decided_at]
+        if not known or d.decided_at + WINDOW_DAYS * DAY > now:
+            continue
+        inside = [
+            e
+            for e in happened.itertuples()
+            if e.customer_id == d.customer_id and d.decided_at <= e.at <= d.decided_at + WINDOW_DAYS * DAY
+        ]
+        rows.append(
+            {
+                "decision_id": d.decision_id,
+                "tier": max(known, key=lambda c: c.as_of).tier,
+                "reactivated": float(any(e.type in ("purchased", "reactivated") for e in inside)),
+                "revenue": sum(e.amount for e in inside if e.type == "purchased"),
+                "unsubscribed": float(any(e.type == "unsubscribed" for e in inside)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_equal_to_plain_loops(seed):
+    tables, now = random_tables(seed), DECIDED + 70 * DAY
+    frame = training_frame(*tables, window_days=WINDOW_DAYS, now=now)
+    expected = by_hand(*tables, now)
+    assert 20 < len(expected) < 100
+    pd.testing.assert_frame_equal(frame[list(expected)], expected, check_dtype=False)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_rows_does_not_matter(seed):
+    tables = random_tables(seed)
+    shuffled = [table.sample(frac=1, random_state=seed) for table in tables]
+    pd.testing.assert_frame_equal(
+        training_frame(*shuffled, window_days=WINDOW_DAYS), training_frame(*tables, window_days=WINDOW_DAYS)
+    )
+
+
+def test_the_future_of_a_frame_does_not_change_it():
+    tables, now = random_tables(7), DECIDED + 60 * DAY
+    known = [table[table[time] <= now] for table, time in zip(tables, ("as_of", "decided_at", "at"), strict=True)]
+    pd.testing.assert_frame_equal(
+        training_frame(*known, window_days=WINDOW_DAYS, now=now),
+        training_frame(*tables, window_days=WINDOW_DAYS, now=now),
+    )
+
+
+def test_the_tables_are_left_alone():
+    tables = random_tables(1)
+    before = [table.copy() for table in tables]
+    training_frame(*tables, window_days=WINDOW_DAYS)
+    for table, old in zip(tables, before, strict=True):
+        pd.testing.assert_frame_equal(table, old)
+
+
+# --------------------------------------------------------------------------------------------- logged probabilities
+
+
+def served(**columns):
+    return pd.DataFrame({"action": ["control", "email", "email"], "probability": [0.4, 0.6, 0.6]}).assign(**columns)
+
+
+def test_one_probability_an_action_holds_for_everybody():
+    logged = logged_propensity(served(), ["control", "email"])
+    assert list(logged.columns) == ["control", "email"]
+    np.testing.assert_allclose(logged, [[0.4, 0.6]] * 3)
+
+
+def test_logged_columns_are_used_as_they_are():
+    wide = served(
+        probability=[0.1, 0.9, 0.5], probability_control=[0.1, 0.1, 0.5], probability_email=[0.9, 0.9, 0.5]
+    ).set_axis([4, 2, 8])
+    logged = logged_propensity(wide, ["control", "email"])
+    assert logged.index.tolist() == [4, 2, 8]
+    np.testing.assert_array_equal(logged, [[0.1, 0.9], [0.1, 0.9], [0.5, 0.5]])
+
+
+def test_probabilities_that_differ_between_people_want_a_column_an_action():
+    with pytest.raises(InputError, match=r"differs between people for email: .*probability_<action>"):
+        logged_propensity(served(probability=[0.4, 0.6, 0.5]), ["control", "email"])
+
+
+@pytest.mark.parametrize(("actions", "total"), [(["control", "email"], "0.9"), (["control", "email", "sms"], "0.9")])
+def test_probabilities_that_do_not_add_up_are_refused(actions, total):
+    with pytest.raises(InputError, match=rf"control 0\.3, email 0\.6.* sum to {total}, must be 1"):
+        logged_propensity(served(probability=[0.3, 0.6, 0.6]), actions)
+
+
+def test_control_comes_first():
+    assert all_actions(["sms", "email"]) == ["control", "email", "sms"]
+
+
+# ------------------------------------------------------------------------------------------------------- real data
+
+
+@pytest.mark.real_data
+def test_the_real_experiment_gives_its_published_figures(hillstrom_frame):
+    assert len(hillstrom_frame) == 64_000
+    assert hillstrom_frame["action"].value_counts().to_dict() == {
+        "control": 21_306,
+        "mens_email": 21_307,
+        "womens_email": 21_387,
+    }
+    means = hillstrom_frame.groupby("action")[["reactivated", "revenue"]].mean()
+    np.testing.assert_allclose(means["reactivated"], [0.1062, 0.1828, 0.1514], atol=5e-5)
+    np.testing.assert_allclose(means["revenue"], [0.653, 1.423, 1.077], atol=5e-4)
+
+
+@pytest.mark.real_data
+def test_the_real_experiment_was_drawn_in_thirds(hillstrom_frame):
+    logged = logged_propensity(hillstrom_frame, ["control", "mens_email", "womens_email"])
+    np.testing.assert_allclose(logged, 1 / 3)
+
+
+@pytest.mark.real_data
+def test_no_feature_is_younger_than_its_decision(hillstrom_frame):
+    assert (hillstrom_frame["as_of"] <= hillstrom_frame["decided_at"]).all()
+    assert (hillstrom_frame["churned_at"] < hillstrom_frame["decided_at"]).all()

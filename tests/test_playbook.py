@@ -1,0 +1,189 @@
+"""A playbook that contradicts itself is refused with one sentence that says where."""
+
+import re
+import tomllib
+
+import pytest
+
+from propensity import playbook
+from propensity.playbook import PlaybookError
+
+SMALL = """
+name = "small"
+currency = "EUR"
+
+[learning]
+salt = "s"
+
+[features]
+numeric = ["tenure_months"]
+categorical = ["region"]
+
+[archetypes.sorry]
+answers = ["service_problem"]
+message = "m"
+made_by = "b"
+speaker = "s"
+length_seconds = [60, 90]
+
+[archetypes.sorry.brief]
+say_that_they_left = "a"
+what_changed = "b"
+proof = "c"
+next_step = "d"
+past_relationship = "e"
+close = "f"
+
+[channels.email]
+cost_currency = 0.02
+needs_consent = true
+
+[channels.letter]
+cost_currency = 1.5
+
+[offers.none]
+
+[offers.discount]
+cost_if_redeemed_currency = 20.0
+excluded_reasons = ["service_problem"]
+
+[actions.sorry_email]
+archetype = "sorry"
+channel = "email"
+
+[actions.sorry_letter]
+archetype = "sorry"
+channel = "letter"
+offer = "discount"
+"""
+
+
+def changed(old, new):
+    assert old in SMALL
+    return SMALL.replace(old, new)
+
+
+def refusal(text):
+    with pytest.raises(PlaybookError) as caught:
+        playbook.parse(text, source="shop.toml")
+    message = str(caught.value)
+    assert message.startswith("playbook shop.toml: ")
+    assert "\n" not in message
+    assert "pydantic" not in message.lower()
+    return message
+
+
+def test_small_playbook_is_read():
+    book = playbook.parse(SMALL)
+    assert book.labels == ["sorry_email", "sorry_letter"]
+    assert book.archetype_of_reason() == {"service_problem": "sorry"}
+    assert book.actions["sorry_email"].offer == "none"
+
+
+def test_only_channels_in_use_ask_for_consent():
+    text = SMALL + "\n[channels.sms]\nneeds_consent = true\n"
+    assert playbook.parse(text).consent_channels == ["email"]
+
+
+def test_factors_have_one_categorical_row_an_action():
+    factors = playbook.parse(SMALL).factors()
+    assert list(factors.index) == ["sorry_email", "sorry_letter"]
+    assert list(factors.columns) == ["archetype", "channel", "offer"]
+    assert factors.loc["sorry_letter"].tolist() == ["sorry", "letter", "discount"]
+    assert all(str(dtype) == "category" for dtype in factors.dtypes)
+
+
+WRONG = [
+    ('offer = "discount"', 'offer = "discont"', r"actions\.sorry_letter\.offer: .*none, discount.*'discont'"),
+    ('archetype = "sorry"\nchannel = "email"', 'archetype = "sory"\nchannel = "email"', r"archetype: .*sorry.*'sory'"),
+    ('channel = "letter"', 'channel = "leter"', r"actions\.sorry_letter\.channel: .*email, letter.*'leter'"),
+    ('salt = "s"', 'slat = "s"', r"learning\.salt: is missing; learning\.slat: .*misspelt"),
+    ('salt = "s"', 'salt = ""', r"learning\.salt: .*found ''"),
+    ('salt = "s"', 'salt = "s"\nholdout_share = 1.5', r"learning\.holdout_share: expected less than 1, found 1\.5"),
+    ('currency = "EUR"', 'currency = "Euro"', r"currency: .*found 'Euro'"),
+    ("cost_currency = 0.02", "cost_currency = -1", r"channels\.email\.cost_currency: .*found -1"),
+    ("cost_currency = 0.02", "cost_currency = inf", r"channels\.email\.cost_currency: .*found inf"),
+    ("cost_currency = 0.02", "cost_currency = nan", r"channels\.email\.cost_currency: .*found nan"),
+    ("cost_currency = 0.02", 'cost_currency = "cheap"', r"channels\.email\.cost_currency: .*number.*found 'cheap'"),
+    ('["region"]', '["region", "tenure_months"]', r"features: tenure_months is listed as numeric and as categorical"),
+    ("[actions.sorry_email]", "[actions.control]", r"actions\.control: .*no contact.*another label"),
+    (
+        'excluded_reasons = ["service_problem"]',
+        'excluded_archetypes = ["sorry"]',
+        r"actions\.sorry_letter: offer 'discount' excludes archetype 'sorry', so nobody could ever get",
+    ),
+    (
+        'excluded_reasons = ["service_problem"]',
+        'excluded_archetypes = ["sory"]',
+        r"offers\.discount\.excluded_archetypes: .*sorry.*found 'sory'",
+    ),
+    ("[learning]", "[program]\nhorizon_days = 30\n[learning]", r"program: horizon_days must be more"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), WRONG, ids=[f"{i}-{w[1][:25]}" for i, w in enumerate(WRONG)])
+def test_what_cannot_be_is_refused_by_place(old, new, message):
+    assert re.search(message, refusal(changed(old, new)))
+
+
+def test_no_action_is_refused():
+    text = SMALL[: SMALL.index("[actions.sorry_email]")] + "[actions]\n"
+    assert "expected at least one action" in refusal(text)
+
+
+def test_a_reason_has_one_answer():
+    text = SMALL + SMALL[SMALL.index("[archetypes.sorry]") : SMALL.index("[channels.email]")].replace("sorry", "again")
+    assert "archetypes.again.answers: reason 'service_problem' is already answered by 'sorry'" in refusal(text)
+
+
+def test_all_faults_of_a_file_are_named_at_once():
+    text = changed('currency = "EUR"', 'currency = "?"').replace("1.5", "-1.5").replace('salt = "s"', "")
+    message = refusal(text)
+    assert all(place in message for place in ("currency:", "channels.letter.cost_currency:", "learning.salt:"))
+
+
+def test_broken_toml_names_the_line():
+    assert re.search(r"is not valid TOML: .*line 3", refusal('name = "x"\n\ncurrency = EUR\n'))
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00 = 1", b"just words\n", b"\x00"])
+def test_a_file_that_is_no_playbook_is_a_playbook_error(tmp_path, content):
+    file = tmp_path / "junk.toml"
+    file.write_bytes(content)
+    with pytest.raises(PlaybookError, match=re.escape(f"playbook {file}: ")):
+        playbook.load(file)
+
+
+def test_a_missing_file_names_the_playbooks_that_there_are(tmp_path):
+    with pytest.raises(PlaybookError, match=r"gone\.toml: cannot be read .*No such file.*default, hillstrom"):
+        playbook.load(tmp_path / "gone.toml")
+
+
+def test_a_directory_is_no_playbook(tmp_path):
+    with pytest.raises(PlaybookError, match="cannot be read"):
+        playbook.load(tmp_path)
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path):
+    file = tmp_path / "windows.toml"
+    file.write_text(SMALL, encoding="utf-8-sig")
+    assert playbook.load(file) == playbook.parse(SMALL)
+
+
+def test_version_is_the_content_and_nothing_else():
+    version = playbook.parse(SMALL).version
+    assert re.fullmatch("[0-9a-f]{12}", version)
+    assert playbook.parse("# a comment\n" + SMALL, source="elsewhere").version == version
+    assert playbook.parse(changed("cost_currency = 1.5", "cost_currency = 1.50")).version == version
+    assert playbook.parse(changed("cost_currency = 1.5", "cost_currency = 1.6")).version != version
+
+
+@pytest.mark.parametrize("name", sorted(playbook.shipped()))
+def test_shipped_playbooks_are_read_by_name_and_named_so(name):
+    assert playbook.load(name).name == name
+    assert tomllib.loads(playbook.shipped()[name].read_text())["name"] == name
+
+
+def test_a_playbook_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        playbook.parse(SMALL).name = "other"
