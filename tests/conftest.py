@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
+import mlflow
 import pytest
+import sqlalchemy as sa
 from simulated_waves import FEW_ACTIONS, Wave, simulated_wave
 
 from propensity import datasets, playbook
 from propensity.assessment import Assessment, assess
-from propensity.datasets import Dataset
+from propensity.datasets import Dataset, OutcomeWords
 from propensity.frame import training_frame
 from propensity.model import DecisionModel
 from propensity.playbook import Playbook
+from propensity.progress import Steps
+from propensity.simulation import simulate
+from propensity_training.pipeline import TrainingResult, train
+
+POSTGRES = os.environ.get("PROPENSITY_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
+CHROMIUM = Path(os.environ.get("PROPENSITY_TEST_CHROMIUM", "/usr/bin/chromium"))
+
+
+def lacking(what: str) -> NoReturn:
+    """Skip a test for want of something; where a change is decided on (CI) that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what}; in CI no test may be skipped for that")
+    pytest.skip(what)
 
 
 def real_file(name: str) -> Path:
@@ -41,6 +61,105 @@ def hillstrom_frame(hillstrom: Dataset):
 
 
 @pytest.fixture(scope="session")
+def postgres_database() -> Iterator[str]:
+    """The address of an empty PostgreSQL database that is dropped in the end."""
+    server = sa.create_engine(POSTGRES, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 3})
+    name = f"propensity_test_{secrets.token_hex(6)}"
+    try:
+        with server.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    except sa.exc.OperationalError:
+        lacking(f"no PostgreSQL answers at {POSTGRES}")
+    yield server.url.set(database=name).render_as_string(hide_password=False)
+    with server.connect() as connection:
+        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+    server.dispose()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Where the browser is."""
+    if not CHROMIUM.is_file():
+        lacking(f"no browser at {CHROMIUM}")
+    return str(CHROMIUM)
+
+
+@pytest.fixture(scope="session")
+def email_playbook() -> Playbook:
+    """The default playbook with two e-mails only."""
+    content = playbook.load("default").model_dump()
+    actions = {name: content["actions"][name] for name in ("better_email_update", "miss_you_email_percent_off")}
+    return Playbook.model_validate({**content, "name": "small", "actions": actions})
+
+
+@pytest.fixture(scope="session")
+def small_dataset(email_playbook: Playbook) -> Dataset:
+    """A simulated program whose e-mails work so well that few people show it."""
+    program = simulate(3_000, seed=1, playbook=email_playbook, effect_scale=12)
+    return Dataset(
+        name="small",
+        title="Small program",
+        origin="a test",
+        campaign=str(program.contacts["campaign"].iloc[0]),
+        words=OutcomeWords(),
+        playbook=email_playbook,
+        customers=program.customers,
+        contacts=program.contacts,
+        outcomes=program.outcomes,
+        quarantined=program.customers.iloc[:0],
+        violations=(),
+    )
+
+
+@pytest.fixture(scope="session")
+def small_frame(small_dataset: Dataset):
+    window = small_dataset.playbook.program.attribution_window_days
+    return training_frame(small_dataset.customers, small_dataset.contacts, small_dataset.outcomes, window_days=window)
+
+
+@pytest.fixture(scope="session")
+def small_model(small_dataset: Dataset, small_frame) -> DecisionModel:
+    """A model that sends e-mail to people. Tests must not change it."""
+    return DecisionModel(small_dataset.playbook, 0).fit(small_frame)
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of MLflow that holds nothing, to copy: MLflow takes seconds to make one."""
+    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{file}").search_registered_models()
+    return file
+
+
+@pytest.fixture(scope="session")
+def trained(small_dataset: Dataset, mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
+    """A training of the small program, registered in an MLflow of its own. Tests must not change it."""
+    directory = tmp_path_factory.mktemp("mlflow")
+    shutil.copy(mlflow_database, directory)
+    with pytest.MonkeyPatch.context() as patch, Steps(3) as steps:
+        # MLflow puts artifacts beside a SQLite store into the working directory
+        patch.chdir(directory)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{directory / 'mlflow.db'}")
+        return train(small_dataset, held_out_share=0.5, seed=0, alias="champion", steps=steps)
+
+
+@pytest.fixture
+def mlflow_of_trained(trained: TrainingResult, monkeypatch: pytest.MonkeyPatch) -> TrainingResult:
+    """The same, with the environment pointing at its MLflow."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", trained.registered.tracking_uri)
+    return trained
+
+
+@pytest.fixture
+def empty_mlflow(mlflow_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an MLflow that holds nothing; the environment points at it."""
+    shutil.copy(mlflow_database, tmp_path)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return uri
+
+
 def small_playbook() -> Playbook:
     """The default playbook with five of its actions, so that a wave of 20,000 tells them apart."""
     book = playbook.load("default")

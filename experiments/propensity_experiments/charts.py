@@ -18,7 +18,7 @@ MUTED = "#7b8794"
 
 
 def lift_chart(summary: Summary) -> str:
-    """Each arm's extra reactivations per 1,000 people, with 95 % intervals."""
+    """Each arm's extra reactivations per 1,000 people, with 95 % intervals; empty where no arm can be compared."""
     rows = [
         _row(action_words(a.action), lift_per_thousand(x))
         for a in summary.arms
@@ -72,6 +72,8 @@ def _row(name: str, estimate: Estimate) -> dict[str, object]:
 
 
 def _intervals(rows: list[dict[str, object]], title: str) -> str:
+    if not rows:
+        return ""
     table = pd.DataFrame(rows)
     # the labels' room is set by their length: the reader's font is not known here
     room = 8 + 7.5 * table["name"].str.len().max()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -91,8 +92,8 @@ class Summary:
         return self.sample_ratio.healthy
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON-ready values."""
-        return {
+        """As JSON-ready values; numbers that do not exist or have no end become None."""
+        content = {
             "campaign": {k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in self.campaign.items()},
             "people": self.people,
             "open_windows": self.open_windows,
@@ -103,6 +104,7 @@ class Summary:
             "model_version": self.model_version,
             "next_wave": _wave_json(self.next_wave),
         }
+        return _finite(content)
 
 
 def summarise(ledger: Ledger, campaign: str, now: pd.Timestamp | None = None) -> Summary:
@@ -200,3 +202,12 @@ def _wave_json(wave: NextWave | None) -> dict[str, Any] | None:
         return None
     estimates = {name: getattr(wave, name) for name in ("reactivations", "revenue")}
     return {**asdict(wave), **{name: value._asdict() if value else None for name, value in estimates.items()}}
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for what JSON cannot say."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -11,9 +11,11 @@ import pandas as pd
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from propensity.ledger import Ledger, decision_answers
 from propensity.model import DecisionModel
@@ -88,7 +90,8 @@ def build_app(state: ServingState) -> Starlette:
         ]
     return Starlette(
         routes=routes,
-        exception_handlers={Problem: _problem, HTTPException: _http_problem, Exception: _fault},
+        exception_handlers={Problem: _problem, HTTPException: _http_problem},
+        middleware=[Middleware(Faults)],
     )
 
 
@@ -111,7 +114,14 @@ def answer(state: ServingState, asked: DecisionRequest) -> dict[str, Any]:
         decisions = model.decide(
             checked.table, at=at, campaign=asked.campaign, suppressed=suppressed, dry_run=asked.dry_run
         )
-        answers = decision_answers(decisions) if asked.dry_run else ledger.add_decisions(decisions, at)
+        answers = decision_answers(decisions)
+        if not asked.dry_run:
+            standing = ledger.add_decisions(decisions, at)
+            # who opted out since is not contacted on the strength of an earlier decision
+            answers = [
+                now if now["customer_id"] in suppressed else stands
+                for now, stands in zip(answers, standing, strict=True)
+            ]
     return {
         "model_version": model.version,
         "decisions": [_item(i, row, checked, answers) for i, row in enumerate(asked.rows)],
@@ -120,7 +130,9 @@ def answer(state: ServingState, asked: DecisionRequest) -> dict[str, Any]:
 
 def _item(number: int, row: dict[str, Any], checked: CheckedCustomers, answers: list[dict[str, Any]]) -> dict[str, Any]:
     if number in checked.faults:
-        return {"customer_id": row.get("customer_id"), "status": "rejected", "error": checked.faults[number]}
+        key = row.get("customer_id")
+        told = str(key) if isinstance(key, (str, int, float)) else None
+        return {"customer_id": told, "status": "rejected", "error": checked.faults[number]}
     return {"status": "decided", **answers[checked.position[number]]}
 
 
@@ -142,14 +154,37 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     return response
 
 
-async def _fault(request: Request, error: Exception) -> Response:
-    # the type and place of the fault, never its message: that could hold a customer's data
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "unknown"
-    logger.error("%s %s failed: %s at %s", request.method, request.url.path, type(error).__name__, where)
-    return _problem_response(500, "Internal error", "the request could not be answered; it has been logged")
+class Faults:
+    """Turns an internal fault into a problem, and logs it without what it said.
+
+    The type and place of a fault are logged, never its message: that could hold a customer's data. For the same
+    reason the fault ends here; a server would log all of it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on; answer in the application's place where it fails."""
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the caller gets an answer
+            place = error.__traceback__
+            while place is not None and place.tb_next is not None:
+                place = place.tb_next
+            where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "unknown"
+            what = f"{scope.get('method')} {scope.get('path')}"
+            logger.error("%s failed: %s at %s", what, type(error).__name__, where)
+            if not started:
+                detail = "the request could not be answered; it has been logged"
+                await _problem_response(500, "Internal error", detail)(scope, receive, send)
 
 
 def _problem_response(status: int, title: str, detail: str) -> Response:

@@ -31,11 +31,12 @@ def serve(
     from propensity_serving.state import ALIAS_VARIABLE, LEDGER_VARIABLE, MODEL_VARIABLE
 
     port = _free_port(host, port)
-    Ledger(ledger).open().close()
+    opened = Ledger(ledger).open()
+    opened.close()
     _, registered = registry.load(model, alias)
     typer.echo(
         f"Serving {registered.name} version {registered.version} on http://{host}:{port}/ "
-        f"(ledger {ledger}); stop with Ctrl-C."
+        f"(ledger {opened.name}); stop with Ctrl-C."
     )
     sys.stdout.flush()
     environment = {

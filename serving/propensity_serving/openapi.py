@@ -71,7 +71,8 @@ def specification(model: DecisionModel | None) -> dict[str, Any]:
                     "summary": "Decide for one customer or many, and record the decisions",
                     "description": (
                         "A repeat for the same customer, campaign and decision window returns the decision that "
-                        "stands. One customer with a fault never fails the others."
+                        "stands, unless the customer has opted out since. One customer with a fault never fails the "
+                        "others."
                     ),
                     "requestBody": {
                         "required": True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from starlette.requests import Request
 
 from propensity import contract
 from propensity.features import required_columns
-from propensity.playbook import Playbook, sentences
+from propensity.playbook import Playbook
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_CUSTOMERS = 1_000
@@ -57,7 +58,7 @@ async def read_json(request: Request) -> Any:
     Raises
     ------
     Problem
-        413 too large, 400 not JSON.
+        413 too large, 400 not JSON, or text that cannot be stored.
     """
     body = bytearray()
     async for chunk in request.stream():
@@ -65,9 +66,22 @@ async def read_json(request: Request) -> Any:
         if len(body) > MAX_BODY_BYTES:
             raise Problem(413, "Body too large", f"the body may have {MAX_BODY_BYTES} bytes; send fewer customers")
     try:
-        return json.loads(body)
+        content = json.loads(body, parse_constant=_refuse_constant)
+        if b"\\u" in body:  # only an escape can hide half a character or a NUL
+            text = json.dumps(content, ensure_ascii=False)
+            text.encode()
+            if _NUL.search(text):
+                raise Problem(400, "Not JSON", "the body holds a NUL character (\\u0000), which no text may have")
     except (ValueError, RecursionError) as error:
         raise Problem(400, "Not JSON", "the body is not valid JSON in UTF-8") from error
+    return content
+
+
+_NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")  # an escaped NUL, not an escaped backslash before u0000
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def parse_decision_request(content: Any) -> DecisionRequest:
@@ -81,7 +95,36 @@ def parse_decision_request(content: Any) -> DecisionRequest:
     try:
         return DecisionRequest.model_validate(content)
     except ValidationError as error:
-        raise Problem(422, "Request not understood", sentences(error)) from error
+        raise Problem(422, "Request not understood", "; ".join(map(_sentence, error.errors()))) from error
+
+
+_KINDS = {
+    "model_type": "an object",
+    "dict_type": "an object",
+    "list_type": "a list",
+    "string_type": "a text",
+    "timezone_aware": "a time with a time zone, such as 2026-01-31T09:00:00Z",
+}
+_SHOWN = 40
+
+
+def _sentence(error: Any) -> str:
+    """What is wrong with one key. What was sent is shown only where it is short: it may be customers' data."""
+    where = ".".join(str(part) for part in error["loc"]) or "body"
+    kind, found = error["type"], error["input"]
+    if kind == "missing":
+        return f"{where}: is missing"
+    if kind == "extra_forbidden":
+        return f"{where}: is not a key of a request; the keys are {', '.join(DecisionRequest.model_fields)}"
+    if kind == "value_error":
+        return str(error["ctx"]["error"])
+    if kind == "too_long":
+        return f"{where}: expected at most {error['ctx']['max_length']:,}, found {error['ctx']['actual_length']:,}"
+    expected = _KINDS.get(kind) or re.sub(r"^\w+ should (be|have) ", "", error["msg"])
+    if isinstance(found, (dict, list)):
+        return f"{where}: expected {expected}, found {'an object' if isinstance(found, dict) else 'a list'}"
+    shown = json.dumps(found)
+    return f"{where}: expected {expected}, found {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '...'}"
 
 
 @dataclass(frozen=True)
@@ -98,7 +141,9 @@ def check_customers(rows: list[dict[str, Any]], playbook: Playbook, at: pd.Times
 
     ``as_of`` may be left out: it is the time of the decision. Features that a row lacks are missing values.
     """
-    frame = pd.DataFrame.from_records([_scalars(row) for row in rows])
+    frame = pd.DataFrame([_scalars(row) for row in rows], index=range(len(rows)))
+    unfit = _unfit_rows(rows, playbook)
+    frame.loc[list(unfit), "customer_id"] = None  # which the contract refuses
     faults: dict[int, str] = {}
     for name in ("customer_id", "churned_at"):
         if name not in frame:
@@ -112,10 +157,25 @@ def check_customers(rows: list[dict[str, Any]], playbook: Playbook, at: pd.Times
     checked = contract.check("customers", frame, extra=required_columns(playbook), quarantine=True)
     for position, fault in checked.bad["fault"].items():
         faults[int(str(position))] = fault
+    faults |= unfit
     good = [i for i in range(len(rows)) if i not in faults]
     return CheckedCustomers(checked.good, {row: place for place, row in enumerate(good)}, faults)
 
 
+def _unfit_rows(rows: list[dict[str, Any]], playbook: Playbook) -> dict[int, str]:
+    known = {c.name for c in (*contract.CUSTOMERS, *required_columns(playbook))}
+    faults = {}
+    for number, row in enumerate(rows):
+        unfit = [k for k, v in row.items() if k in known and _is_unfit(k, v)]
+        if unfit:
+            faults[number] = "; ".join(f"{name}: expected a single value" for name in unfit)
+    return faults
+
+
 def _scalars(row: dict[str, Any]) -> dict[str, Any]:
-    """A nested value has no meaning in a table: it is shown as text, which its column's check then refuses."""
-    return {str(k): json.dumps(v) if isinstance(v, (dict, list)) else v for k, v in row.items()}
+    return {str(k): None if _is_unfit(k, v) else v for k, v in row.items()}
+
+
+def _is_unfit(name: str, value: Any) -> bool:
+    """Whether a value cannot be in a table at all: objects, lists, and an id that is true or false."""
+    return isinstance(value, (dict, list)) or (name == "customer_id" and isinstance(value, bool))

@@ -112,7 +112,7 @@ class Assessment:
         return next((p for p in self.policies if p.key == key), None)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON-ready values; estimates become objects."""
+        """As JSON-ready values; estimates become objects, and what is not a number becomes None."""
         return _plain(self)
 
     @classmethod
@@ -120,16 +120,18 @@ class Assessment:
         """The assessment that `to_json` described."""
         policies = []
         for row in content["policies"]:
-            estimates = {k: Estimate(**row[k]) for k in ("reactivations", "revenue", "net_value")}
-            paired = {k: Estimate(**v) for k, v in row["model_minus_this"].items()}
+            estimates = {k: _estimate(row[k]) for k in ("reactivations", "revenue", "net_value")}
+            paired = {k: _estimate(v) for k, v in row["model_minus_this"].items()}
             policies.append(PolicyResult(**{**row, **estimates, "model_minus_this": paired}))
         return cls(
             **{
                 **content,
                 "policies": tuple(policies),
                 "gate": Gate(**content["gate"]),
-                "autoc": Estimate(**content["autoc"]),
-                "qini": Estimate(**content["qini"]),
+                "propensity_slope": _number(content["propensity_slope"]),
+                "effect_slope": _number(content["effect_slope"]),
+                "autoc": _estimate(content["autoc"]),
+                "qini": _estimate(content["qini"]),
             }
         )
 
@@ -326,9 +328,19 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in row.items()} for row in table.to_dict(orient="records")]
 
 
+def _estimate(content: dict[str, Any]) -> Estimate:
+    return Estimate(**{name: _number(value) for name, value in content.items()})
+
+
+def _number(value: Any) -> Any:
+    return float("nan") if value is None else value
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Estimate):
-        return value._asdict()
+        return _plain(value._asdict())
+    if isinstance(value, float) and value != value:
+        return None  # JSON knows no NaN, and PostgreSQL refuses it
     if hasattr(value, "__dataclass_fields__"):
         return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, dict):

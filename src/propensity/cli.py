@@ -170,10 +170,10 @@ def main() -> None:
         code = getattr(error, "exit_code", None)
         if debug:
             traceback.print_exc()
+        sentence = " ".join(str(error).splitlines())
         if code is None:
-            print(f"Error: {type(error).__name__}: {error} (run again with --debug for details)", file=sys.stderr)
-        else:
-            print(f"Error: {error}", file=sys.stderr)
+            sentence = f"{type(error).__name__}: {sentence} (run again with --debug for details)"
+        print(f"Error: {sentence}", file=sys.stderr)
         sys.exit(code or 1)
 
 

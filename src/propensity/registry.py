@@ -24,11 +24,12 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
-from mlflow.types.schema import ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
 
 from propensity import __version__
 from propensity.contract import CUSTOMERS
 from propensity.errors import InputError, JobError
+from propensity.features import required_columns
 from propensity.model import DECISION_COLUMNS, DecisionModel
 
 CHAMPION = "champion"
@@ -207,11 +208,10 @@ def _version(client: MlflowClient, name: str, alias: str, uri: str) -> Any:
 
 
 def _signature(model: DecisionModel) -> ModelSignature:
-    kinds = {"text": DataType.string, "number": DataType.double, "time": DataType.datetime, "flag": DataType.boolean}
+    # MLflow's own times know no zone and its flags no missing value; the contract checks both when predicting
+    kinds = {"text": DataType.string, "number": DataType.double, "time": AnyType(), "flag": AnyType()}
     inputs = [ColSpec(kinds[c.kind], c.name, required=c.required) for c in CUSTOMERS]
-    named = {c.name for c in CUSTOMERS}
-    inputs += [ColSpec(DataType.double, n, required=False) for n in model.features.numeric if n not in named]
-    inputs += [ColSpec(DataType.string, n, required=False) for n in model.features.categories if n not in named]
+    inputs += [ColSpec(kinds[c.kind], c.name, required=False) for c in required_columns(model.playbook)]
     outputs = [ColSpec(DataType.string, name) for name in DECISION_COLUMNS]
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
 

@@ -53,7 +53,7 @@ def run_job(
     Raises
     ------
     InputError, ContractError, PlaybookError
-        The data cannot be used.
+        The data cannot be used, or ``out`` cannot be made.
     JobError
         A step failed; its own words say why.
     """
@@ -78,7 +78,10 @@ def run_job(
         "--seed": seed,
         "--shuffle-arms": shuffle_arms,
     }
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"out {out}: cannot be made ({error.strerror}); name another directory with --out") from error
     model_name = f"propensity-{dataset.playbook.name}" + ("" if shuffle_arms is None else "-rehearsal")
     with written_aside(target) as aside, Steps(6) as steps:
         aside.mkdir()

@@ -23,7 +23,7 @@ class SampleRatio(NamedTuple):
         Whether the p-value is at least 1 %.
     p_value : float
     statistic : float
-        Chi-square.
+        Chi-square; infinite where somebody got an arm that they had no chance of.
     degrees_of_freedom : int
     observed, expected : dict
         People per arm.
@@ -56,6 +56,7 @@ def sample_ratio_test(action: object, propensity: pd.DataFrame) -> SampleRatio:
     d' C^+ d with d the observed minus the expected counts and C = sum_i diag(p_i) - p_i p_i', the covariance of the
     counts; chi-square with rank(C) degrees of freedom. With the same probabilities for everybody this is Pearson's
     chi-square test (Fabijan et al. 2019, Diagnosing sample ratio mismatch in online controlled experiments, KDD).
+    Anybody who got an arm that they had no chance of is proof enough: the p-value is 0.
     """
     labels = np.asarray(action)
     unknown = set(labels) - set(propensity.columns)
@@ -71,7 +72,11 @@ def sample_ratio_test(action: object, propensity: pd.DataFrame) -> SampleRatio:
     real = sizes > _ROUNDING * len(labels)
     degrees = int(real.sum())
     statistic = float(((directions[:, real].T @ difference) ** 2 / sizes[real]).sum())
-    p_value = float(stats.chi2.sf(statistic, degrees)) if degrees else 1.0
+    served = chances[np.arange(len(labels)), pd.Index(propensity.columns).get_indexer(pd.Index(labels))]
+    if (served <= 0).any():
+        # such an arm has no variance, so the statistic does not see it
+        statistic = float("inf")
+    p_value = float(stats.chi2.sf(statistic, max(degrees, 1))) if statistic > 0 else 1.0
     return SampleRatio(
         healthy=p_value >= LEVEL,
         p_value=p_value,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -43,14 +44,17 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         try:
-            self.engine = sa.create_engine(url)
+            # the values of a failed statement are customers' data: they stay out of its error
+            self.engine = sa.create_engine(url, hide_parameters=True)
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError) as error:
             raise InputError(
-                f"ledger {url}: is not a database address; expected sqlite:///FILE or "
+                f"ledger {_without_password(url)}: is not a database address; expected sqlite:///FILE or "
                 "postgresql+psycopg://USER@HOST/DATABASE"
             ) from error
         except ModuleNotFoundError as error:
-            raise InputError(f"ledger {url}: needs {error.name}; install propensity[postgres]") from error
+            raise InputError(
+                f"ledger {_without_password(url)}: needs {error.name}; install propensity[postgres]"
+            ) from error
         if self.engine.dialect.name == "sqlite":
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
 
@@ -58,7 +62,7 @@ class Ledger:
         """Make the tables that are not there yet."""
         try:
             schema.metadata.create_all(self.engine)
-        except sa.exc.OperationalError as error:
+        except sa.exc.DatabaseError as error:
             raise JobError(f"ledger {self.name}: cannot be opened ({_first_line(error)})") from error
         return self
 
@@ -76,7 +80,7 @@ class Ledger:
             raise InputError(f"ledger {self.name}: does not exist; make it with: propensity ledger init {self.name}")
         try:
             found = set(sa.inspect(self.engine).get_table_names())
-        except sa.exc.OperationalError as error:
+        except sa.exc.DatabaseError as error:
             raise JobError(f"ledger {self.name}: cannot be opened ({_first_line(error)})") from error
         if not set(schema.metadata.tables) <= found:
             raise InputError(f"ledger {self.name}: is not initialised; run: propensity ledger init {self.name}")
@@ -111,7 +115,7 @@ class Ledger:
                 strict=True,
             )
         ]
-        self._insert_new(schema.customers, rows)
+        self._insert_new(schema.customers, self._without_erased(rows))
 
     def add_contacts(self, contacts: pd.DataFrame) -> None:
         """Record contacts of the past (a checked contract table): decisions that were carried out or held out."""
@@ -130,6 +134,7 @@ class Ledger:
                     "answer": None,
                 }
             )
+        rows = self._without_erased(rows)
         sent = [
             {
                 "source": IMPORTED,
@@ -153,7 +158,8 @@ class Ledger:
         Returns
         -------
         list of dict
-            The decisions that stand, all keys, in the order given.
+            The decisions that stand, all keys, in the order given. Nothing is recorded of the erased: theirs come
+            back as they were given.
         """
         answers = decision_answers(decisions)
         rows = [
@@ -167,9 +173,10 @@ class Ledger:
             }
             for a in answers
         ]
+        rows = self._without_erased(rows)
         self._insert_new(schema.decisions, rows)
-        stored = self._answers([a["decision_id"] for a in answers])
-        return [stored[a["decision_id"]] for a in answers]
+        stored = self._answers([row["decision_id"] for row in rows])
+        return [stored.get(a["decision_id"], a) for a in answers]
 
     def add_outcomes(self, outcomes: pd.DataFrame) -> None:
         """Record events (a checked contract table); an event that is there already, by source and id, is skipped."""
@@ -183,7 +190,7 @@ class Ledger:
             }
             for row in records
         ]
-        self._insert_new(schema.events, rows)
+        self._insert_new(schema.events, self._without_erased(rows))
 
     def add_assessment(self, campaign: str, model_version: str, content: dict[str, Any]) -> None:
         """Record what a model that learnt from a campaign was worth on its held-out people."""
@@ -204,8 +211,9 @@ class Ledger:
     def erase(self, customer_id: str) -> bool:
         """Forget a person.
 
-        Snapshots are deleted; decisions and events keep their figures under a random pseudonym, so that past
-        experiments still add up; a tombstone (a hash) keeps the person from being contacted again.
+        Snapshots keep their times only; decisions and events keep their figures. All get a random pseudonym, and keys
+        made of it (the old ones may hold the person's own), so that past experiments still add up. A tombstone (a
+        hash) keeps the person from being contacted or recorded again.
 
         Returns
         -------
@@ -213,20 +221,27 @@ class Ledger:
             Whether anything was held on them.
         """
         pseudonym = f"erased-{secrets.token_hex(8)}"
+        c, d, e = schema.customers.c, schema.decisions.c, schema.events.c
         with self.engine.begin() as connection:
-            held = 0
-            for table in (schema.customers, schema.decisions, schema.events):
-                mine = table.c.customer_id == customer_id
-                if table is schema.customers:
-                    held += connection.execute(table.delete().where(mine)).rowcount
-                    continue
-                values: dict[str, Any] = {"customer_id": pseudonym}
-                if table is schema.decisions:
-                    values["answer"] = sa.null()
-                held += connection.execute(table.update().where(mine).values(values)).rowcount
             tombstone = {"customer_hash": _customer_hash(customer_id), "erased_at": datetime.now(UTC)}
             self._insert(connection, schema.tombstones, [tombstone])
-        return held > 0
+            blank = {"customer_id": pseudonym, "attributes": {}}
+            snapshots = connection.execute(
+                sa.update(schema.customers).where(c.customer_id == customer_id).values(blank)
+            )
+            decisions = list(connection.scalars(sa.select(d.decision_id).where(d.customer_id == customer_id)))
+            key_of = {old: f"{pseudonym}-{number}" for number, old in enumerate(decisions)}
+            for old, key in key_of.items():
+                renamed = {"decision_id": key, "customer_id": pseudonym, "answer": sa.null()}
+                connection.execute(sa.update(schema.decisions).where(d.decision_id == old).values(renamed))
+            mine = sa.select(e.source, e.event_id, e.decision_id).where(e.customer_id == customer_id)
+            events = connection.execute(mine).all()
+            for number, (source, old, decision_id) in enumerate(events):
+                answers = key_of.get(decision_id)
+                changed = {"event_id": f"{pseudonym}-{number}", "customer_id": pseudonym, "decision_id": answers}
+                this = (e.source == source) & (e.event_id == old)
+                connection.execute(sa.update(schema.events).where(this).values(changed))
+        return bool(snapshots.rowcount or decisions or events)
 
     # ---------------------------------------------------------------------------------------------- reading
 
@@ -311,9 +326,8 @@ class Ledger:
 
     def suppressed(self, customer_ids: Sequence[str]) -> set[str]:
         """Those of these customers who opted out, complained or were erased."""
-        found: set[str] = set()
-        hashes = {_customer_hash(c): c for c in customer_ids}
-        e, t = schema.events, schema.tombstones
+        found = self._erased(customer_ids)
+        e = schema.events
         with self.engine.connect() as connection:
             for part in _parts(list(customer_ids)):
                 query = (
@@ -322,9 +336,6 @@ class Ledger:
                     .distinct()
                 )
                 found |= set(connection.scalars(query))
-            for part in _parts(list(hashes)):
-                query = sa.select(t.c.customer_hash).where(t.c.customer_hash.in_(part))
-                found |= {hashes[h] for h in connection.scalars(query)}
         return found
 
     def export(self, directory: str | Path) -> None:
@@ -350,6 +361,20 @@ class Ledger:
         statement = make(table).on_conflict_do_nothing()
         for start in range(0, len(rows), _ROWS_PER_STATEMENT):
             connection.execute(statement, rows[start : start + _ROWS_PER_STATEMENT])
+
+    def _erased(self, customer_ids: Iterable[str]) -> set[str]:
+        hashes = {_customer_hash(c): c for c in customer_ids}
+        t = schema.tombstones
+        found: set[str] = set()
+        with self.engine.connect() as connection:
+            for part in _parts(list(hashes)):
+                query = sa.select(t.c.customer_hash).where(t.c.customer_hash.in_(part))
+                found |= {hashes[h] for h in connection.scalars(query)}
+        return found
+
+    def _without_erased(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        erased = self._erased({row["customer_id"] for row in rows})
+        return [row for row in rows if row["customer_id"] not in erased]
 
     def _answers(self, decision_ids: list[str]) -> dict[str, dict[str, Any]]:
         d = schema.decisions
@@ -410,6 +435,10 @@ def _parts(values: list[str]) -> Iterable[list[str]]:
 
 def _customer_hash(customer_id: str) -> str:
     return hashlib.blake2b(customer_id.encode(), digest_size=16, person=b"tombstone").hexdigest()
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
 def _first_line(error: Exception) -> str:

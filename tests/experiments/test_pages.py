@@ -1,0 +1,81 @@
+"""The pages say what the summary says, carry everything inside, and trust no text."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pandas as pd
+import pytest
+from starlette.testclient import TestClient
+
+from propensity_experiments import page, words
+from propensity_experiments.summary import summarise
+from propensity_experiments.web import pages
+
+LATER = pd.Timestamp("2026-06-01T00:00:00Z")
+EVIL = "<script>alert('x')</script> & \"quoted\""
+
+
+def texts(markup: str) -> str:
+    """What a reader sees, in one line."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", markup)).split())
+
+
+@pytest.mark.parametrize("mode", [None, "nobody", "one_action", "per_person"])
+def test_every_sentence_of_the_verdict_is_on_the_page(experiment, assessed, mode):
+    if mode:
+        experiment.add_assessment("spring", "m/7", assessed(mode).to_json())
+    summary = summarise(experiment, "spring", now=LATER)
+    shown = texts(page.render(summary))
+    verdict = words.verdict(summary)
+    for sentence in (verdict.headline, *verdict.sentences):
+        assert " ".join(sentence.split()) in shown
+    assert ("Who to contact" in shown) == (mode is not None)
+
+
+def test_the_table_shows_the_arms_numbers(experiment):
+    shown = texts(page.render(summarise(experiment, "spring", now=LATER)))
+    assert "not contacted 400 20 5.00 % – 0.125 –" in shown
+    assert re.search(r"mens email 400 80 20\.00 % \+150\.0 \+\d+\.\d to \+\d+\.\d 0\.750 \+625 ", shown)
+
+
+def test_an_unhealthy_page_hides_the_policy(ledger, record_experiment, assessed):
+    record_experiment(ledger, arms={"control": (400, 20, 5), "mens_email": (300, 80, 30)})
+    ledger.add_assessment("spring", "m/7", assessed("per_person").to_json())
+    shown = texts(page.render(summarise(ledger, "spring", now=LATER)))
+    assert "Do not read these results" in shown
+    assert "Who to contact" not in shown
+    assert "next wave" not in shown
+
+
+def test_no_text_becomes_markup(ledger, record_experiment):
+    record_experiment(ledger, campaign=EVIL, title=EVIL, reactivated_words="<b>visits</b>")
+    one = page.render(summarise(ledger, EVIL, now=LATER))
+    for markup in (one, page.render_list(ledger.campaigns()), page.render_problem(EVIL, EVIL)):
+        assert "<script" not in markup
+        assert "<b>" not in markup
+        assert EVIL in html.unescape(markup)
+
+
+def test_an_arm_of_one_person_is_shown_without_a_chart(ledger, record_experiment):
+    record_experiment(ledger, arms={"control": (1, 0, 0), "mens_email": (1, 1, 0)})
+    shown = texts(page.render(summarise(ledger, "spring", now=LATER)))
+    assert "mens email 1 1 100.00 % – 0.000 –" in shown
+
+
+def test_a_page_needs_nothing_from_outside(experiment, assessed):
+    experiment.add_assessment("spring", "m/7", assessed("per_person").to_json())
+    markup = page.render(summarise(experiment, "spring", now=LATER))
+    assert markup.count("<svg") >= 2
+    assert not re.findall(r"(?:src|href|action)\s*=|url\(|@import|<script|<link|<iframe", markup)
+
+
+def test_the_application_lists_and_shows_experiments(ledger, record_experiment):
+    record_experiment(ledger, campaign="a/b c?d#e%f", title="Odd name")
+    client = TestClient(pages(lambda: ledger))
+    (link,) = re.findall(r'<li><a href="([^"]+)"', client.get("/").text)
+    assert "Odd name" in client.get(f"/{html.unescape(link)}").raise_for_status().text
+    lost = client.get("/nothing")
+    assert lost.status_code == 404
+    assert "a/b c?d#e%f" in html.unescape(lost.text)

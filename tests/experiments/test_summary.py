@@ -1,0 +1,209 @@
+"""A summary's figures are those of the data, and its words are those of its figures."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.multitest import multipletests
+
+from propensity.contract import CONTROL
+from propensity.errors import InputError
+from propensity.ledger import Ledger
+from propensity.model import DECISION_COLUMNS
+from propensity_experiments import words
+from propensity_experiments.summary import summarise
+
+LATER = pd.Timestamp("2026-06-01T00:00:00Z")
+NUMBERS = {"control": (400, 20, 50.0), "mens_email": (400, 80, 300.0), "womens_email": (400, 25, 60.0)}
+
+
+@pytest.fixture
+def summary(experiment):
+    return summarise(experiment, "spring", now=LATER)
+
+
+def record_wave(ledger: Ledger, campaign_columns: dict) -> None:
+    """Decisions that act on the experiment: 6 by policy, 2 held out, 1 exploring, 1 suppressed."""
+    ledger.add_campaign("summer", **{**campaign_columns, "title": "Summer", "follows": "spring"})
+    rows = [("policy", "mens_email")] * 6 + [("holdout", CONTROL)] * 2
+    rows += [("explore", "womens_email"), ("suppressed", CONTROL)]
+    table = pd.DataFrame(rows, columns=["assignment", "action"])
+    table["decision_id"] = table["customer_id"] = [f"w{i}" for i in range(len(rows))]
+    table["send"] = table["action"] != CONTROL
+    table["cost"] = np.where(table["send"], 0.02, 0.0)
+    table["campaign"], table["probability"] = "summer", 0.5
+    ledger.add_decisions(table.reindex(columns=DECISION_COLUMNS), LATER)
+
+
+def test_figures_are_those_of_the_data(summary):
+    assert summary.people == 1_200
+    assert {a.action: (a.people, a.reactivated, a.revenue) for a in summary.arms} == NUMBERS
+    control, mens, womens = summary.arms
+    assert control.reactivation_lift is None
+    assert mens.reactivation_lift.difference == pytest.approx((80 - 20) / 400)
+    assert womens.reactivation_lift.difference == pytest.approx((25 - 20) / 400)
+    assert mens.revenue_lift.difference == pytest.approx((300 - 50) / 400)
+    assert summary.sample_ratio.observed == {"control": 400, "mens_email": 400, "womens_email": 400}
+    assert summary.sample_ratio.p_value == 1
+
+
+def test_open_windows_are_counted_and_left_out(experiment, record_experiment):
+    record_experiment(experiment, campaign="late")
+    now = pd.Timestamp("2026-03-16T09:00:00Z")
+    assert (summarise(experiment, "late", now=now).people, summarise(experiment, "late", now=now).open_windows) == (
+        1_200,
+        0,
+    )
+    with pytest.raises(InputError, match="found only open windows"):
+        summarise(experiment, "late", now=now - pd.Timedelta(seconds=1))
+
+
+def test_people_whose_window_is_open_are_said_to_be_left_out(experiment):
+    late = experiment.contacts("spring").iloc[::20].copy()
+    late["decision_id"] = "late-" + late["decision_id"]
+    late["decided_at"] += pd.Timedelta(days=7)
+    experiment.add_contacts(late)
+    found = summarise(experiment, "spring", now=pd.Timestamp("2026-03-20T00:00:00Z"))
+    assert (found.people, found.open_windows) == (1_200, 60)
+    assert {a.action: (a.people, a.reactivated, a.revenue) for a in found.arms} == NUMBERS
+    assert any("60 more are left out: their 14 days are not over" in s for s in words.verdict(found).sentences)
+
+
+def test_outcomes_after_the_window_do_not_count(experiment):
+    late = pd.DataFrame(
+        [
+            {
+                "event_id": "late",
+                "source": "shop",
+                "customer_id": "spring-399",
+                "at": pd.Timestamp("2026-03-17T00:00:00Z"),
+                "type": "purchased",
+                "amount": 999.0,
+            }
+        ]
+    )
+    experiment.add_outcomes(late)
+    assert summarise(experiment, "spring", now=LATER).arms[0].revenue == 50
+
+
+def test_an_erased_person_stays_in_the_figures(experiment, summary):
+    experiment.erase("spring-0")
+    after = summarise(experiment, "spring", now=LATER)
+    assert (after.people, after.open_windows, after.arms) == (summary.people, 0, summary.arms)
+
+
+def test_the_next_wave_is_counted(experiment, assessed, campaign_columns):
+    assessment = assessed("one_action")
+    experiment.add_assessment("spring", "m/7", assessment.to_json())
+    record_wave(experiment, campaign_columns)
+    wave = summarise(experiment, "spring", now=LATER).next_wave
+    assert (wave.campaign, wave.people) == ("summer", 10)
+    assert wave.sent == {"mens_email": 6, "womens_email": 1}
+    assert wave.assignments == {"policy": 6, "holdout": 2, "explore": 1, "suppressed": 1}
+    assert wave.cost == pytest.approx(0.14)
+    # per 1,000 people in the assessment, 6 people here
+    assert wave.revenue.value == pytest.approx(assessment.policy("model").revenue.value * 6 / 1_000)
+
+
+def test_json_is_strict_and_holds_the_figures(experiment, assessed):
+    experiment.add_assessment("spring", "m/7", assessed("per_person").to_json())
+    found = summarise(experiment, "spring", now=LATER)
+    content = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert [a["reactivated"] for a in content["arms"]] == [20, 80, 25]
+    assert content["assessment"]["gate"]["granted"] == "per_person"
+    assert content["model_version"] == "m/7"
+
+
+@pytest.mark.parametrize(
+    ("arms", "said"),
+    [
+        ({"control": (50, 5, 1)}, "found only control"),
+        ({"mens_email": (50, 5, 1)}, "found only mens_email"),
+        ({}, "nobody was contacted or held out yet"),
+    ],
+)
+def test_without_two_arms_there_is_nothing_to_compare(ledger, record_experiment, arms, said, campaign_columns):
+    if arms:
+        record_experiment(ledger, arms=arms)
+    else:
+        ledger.add_campaign("spring", title="t", follows=None, **campaign_columns)
+    with pytest.raises(InputError, match=said):
+        summarise(ledger, "spring", now=LATER)
+
+
+def test_an_unknown_campaign_is_bad_input(experiment):
+    with pytest.raises(InputError, match="spring"):
+        summarise(experiment, "sprng", now=LATER)
+
+
+# ----------------------------------------------------------------------------------------------------------- words
+
+
+def test_an_unhealthy_split_says_do_not_read_and_nothing_else(ledger, record_experiment, assessed):
+    record_experiment(ledger, arms={"control": (400, 20, 5), "mens_email": (300, 80, 30)})
+    ledger.add_assessment("spring", "m/7", assessed("per_person").to_json())
+    found = summarise(ledger, "spring", now=LATER)
+    verdict = words.verdict(found)
+    assert not found.healthy
+    assert (verdict.kind, len(verdict.sentences)) == ("unhealthy", 1)
+    assert verdict.headline.startswith("Do not read these results")
+
+
+def test_without_an_assessment_only_what_was_measured_is_said(summary):
+    verdict = words.verdict(summary)
+    assert verdict.kind == "measured"
+    assert verdict.sentences[0].startswith("Mens email brought +150.0 (95 % sure: ")
+    assert verdict.sentences[1].startswith("Womens email showed no effect that can be told from chance: +12.5 ")
+    assert not [s for s in verdict.sentences if "policy" in s.lower()]
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "headline"),
+    [
+        ("nobody", "not_enough", "Contact brings people back, but is not yet shown to pay for itself"),
+        ("one_action", "one_action", "Send better email update to everybody"),
+        ("per_person", "per_person", "Choose for each person"),
+    ],
+)
+def test_the_headline_follows_the_gate(experiment, assessed, mode, kind, headline):
+    experiment.add_assessment("spring", "m/7", assessed(mode).to_json())
+    verdict = words.verdict(summarise(experiment, "spring", now=LATER))
+    assert verdict.kind == kind
+    assert verdict.headline.startswith(headline)
+    assert any(mode in s for s in verdict.sentences)
+
+
+def test_without_any_finding_nobody_is_contacted(ledger, record_experiment, assessed):
+    record_experiment(ledger, arms={"control": (400, 20, 5), "mens_email": (400, 21, 5)})
+    ledger.add_assessment("spring", "m/7", assessed("nobody").to_json())
+    verdict = words.verdict(summarise(ledger, "spring", now=LATER))
+    assert verdict.kind == "no_difference"
+    assert verdict.headline.startswith("No difference worth acting on was found: contact nobody")
+
+
+def test_findings_among_many_arms_are_held_to_one_error(ledger, record_experiment):
+    counts = {"control": 20, "a": 34, "b": 36, "c": 37, "d": 39, "e": 44}
+    record_experiment(ledger, arms={a: (300, n, 0) for a, n in counts.items()})
+    found = summarise(ledger, "spring", now=LATER)
+    p_values = {a.action: a.reactivation_lift.p_value for a in found.arms if a.reactivation_lift}
+    reference = multipletests(list(p_values.values()), 0.05, "holm")[0]
+    assert words.holm(found) == dict(zip(p_values, map(bool, reference), strict=True))
+    assert 0 < sum(words.holm(found).values()) < sum(p < 0.05 for p in p_values.values())
+    (sentence,) = [s for s in words.verdict(found).sentences if s.startswith("Of 5 actions")]
+    assert "e" in sentence.rsplit(": ", 1)[1]
+
+
+@pytest.mark.parametrize(
+    ("p_value", "said"),
+    [(0.9, "90 %"), (0.05, "5.0 %"), (0.0123, "1.2 %"), (0.0, "fewer than 1 in 10,000"), (1.0, "100 %")],
+)
+def test_chances_in_words(p_value, said):
+    assert words.chance(p_value) == said
+
+
+@pytest.mark.parametrize(("value", "said"), [(0.0, "0.0"), (-0.04, "0.0"), (-0.06, "-0.1"), (1234.5, "+1,234.5")])
+def test_signed_numbers(value, said):
+    assert words.signed(value) == said

@@ -1,0 +1,218 @@
+"""The command line as a user meets it: quick help, and one sentence for whatever is wrong."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from propensity import cli
+
+HEADER = "recency,history,mens,womens,zip_code,newbie,channel,segment,visit,conversion,spend"
+ROWS = [
+    f"{1 + i % 12},{30 + i}.5,{i % 2},{(i + 1) % 2},Urban,0,Web,{arm},{i % 3 == 0:d},0,0"
+    for i, arm in enumerate(["No E-Mail", "Mens E-Mail", "Womens E-Mail"] * 4)
+]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """An empty working directory, so that whatever a command writes is seen."""
+    directory = tmp_path / "here"
+    directory.mkdir()
+    monkeypatch.chdir(directory)
+    return directory
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    """A sound file in the form of Hillstrom's."""
+    place = tmp_path / "people.csv"
+    place.write_text("\n".join([HEADER, *ROWS]) + "\n")
+    return place
+
+
+@pytest.fixture
+def propensity(monkeypatch, capsys):
+    """Runs a command: exit code, standard output, standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["propensity", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        said = capsys.readouterr()
+        return int(caught.value.code or 0), said.out, said.err
+
+    return run
+
+
+def change(file: Path, old: str, new: str, count: int = 1) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, count))
+
+
+def test_help_lists_the_commands_in_half_a_second():
+    took, said = [], ""
+    for _ in range(3):
+        start = time.perf_counter()
+        said = subprocess.run(
+            [sys.executable, "-m", "propensity", "--help"], capture_output=True, text=True, check=True
+        ).stdout
+        took.append(time.perf_counter() - start)
+    for command in ("run", "train", "models", "serve", "simulate", "data", "ledger", "experiment"):
+        assert f" {command} " in said
+    assert statistics.median(took) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("segment", "segmnet", ["'segment'", "'segmnet'"]),
+        ("history,", "historic_spend,", ["'history'"]),
+        ("Mens E-Mail", "Postcard", ["contacts", "Postcard", "mens_email"]),
+        ("30.5", "plenty", ["'plenty'", "number"]),
+        (",1,0,0", ",2,0,0", ["visit", "0 or 1"]),
+    ],
+    ids=["misspelt_column", "other_column", "unknown_arm", "text_in_a_number", "flag_of_two"],
+)
+def test_a_fault_in_the_file_is_one_sentence_and_writes_nothing(propensity, elsewhere, file, old, new, named):
+    change(file, old, new)
+    code, _, error = propensity("run", "--data", file, "--mapping", "hillstrom", "--out", "runs")
+    assert code == 2
+    (line,) = error.splitlines()
+    assert line.startswith("Error: ")
+    for name in named:
+        assert name in line
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_probability_of_zero_is_refused(propensity, elsewhere, file, tmp_path):
+    mapping = (Path(cli.__file__).parents[2] / "data/mappings/hillstrom.toml").read_text()
+    by_column = tmp_path / "mapping.toml"
+    by_column.write_text(mapping.replace("{ each = 0.3333333333333333 }", '{ column = "newbie" }'))
+    code, _, error = propensity("run", "--data", file, "--mapping", by_column)
+    assert (code, len(error.splitlines())) == (2, 1)
+    assert "probability" in error
+    assert "more than 0" in error
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize("arm", ["No E-Mail", "Mens E-Mail"])
+def test_one_arm_only_is_refused(propensity, elsewhere, file, arm):
+    text = file.read_text()
+    for other in ("Womens E-Mail", "Mens E-Mail", "No E-Mail"):
+        text = text.replace(f",{other},", f",{arm},")
+    file.write_text(text)
+    code, _, error = propensity("run", "--data", file, "--mapping", "hillstrom")
+    assert (code, len(error.splitlines())) == (2, 1)
+    assert "no effect of contact can be measured" in error
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", ["", HEADER + "\n", "\n\n"], ids=["nothing", "header", "blank"])
+def test_an_empty_file_is_refused(propensity, elsewhere, file, content):
+    file.write_text(content)
+    code, _, error = propensity("run", "--data", file, "--mapping", "hillstrom")
+    assert (code, len(error.splitlines())) == (2, 1)
+    assert "at least one row" in error
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--data", "nowhere"], "data nowhere: no such file or directory"),
+        (["--data", "FILE"], "a single file needs --mapping FILE"),
+        (["--data", "FILE", "--mapping", "no.toml"], "mapping no.toml: cannot be read"),
+        (["--data", "FILE", "--mapping", "FILE"], "is not valid TOML"),
+        (["--data", "FILE", "--mapping", "hillstrom", "--playbook", "no.toml"], "playbook no.toml: cannot be read"),
+        (["--data", "FILE", "--mapping", "hillstrom", "--playbook", "FILE"], "is not valid TOML"),
+        (["--data", "DIRECTORY"], "has no customers.parquet"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_what_to_do(propensity, elsewhere, file, options, sentence):
+    names = {"FILE": str(file), "DIRECTORY": str(elsewhere)}
+    code, _, error = propensity("run", *(names.get(o, o) for o in options))
+    assert (code, len(error.splitlines())) == (2, 1)
+    assert sentence in error
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ledger", "export", "out"],
+        ["ledger", "erase", "anna", "--ledger", "nonsense"],
+        ["experiment", "summary", "spring"],
+        ["experiment", "list", "--ledger", "sqlite:///no.db"],
+        ["simulate", "out", "--playbook", "no.toml"],
+        ["simulate", "out", "--customers", "100", "--playbook", "hillstrom"],
+    ],
+)
+def test_other_commands_refuse_in_one_sentence_and_write_nothing(propensity, elsewhere, arguments):
+    code, out, error = propensity(*arguments)
+    assert (code, out, len(error.splitlines())) == (2, "", 1)
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize("out", ["taken", "taken/deeper"])
+def test_a_place_that_cannot_be_written_is_named(propensity, elsewhere, file, out):
+    (elsewhere / "taken").write_text("a file")
+    code, _, error = propensity("run", "--data", file, "--mapping", "hillstrom", "--out", out)
+    assert (code, len(error.splitlines())) == (2, 1)
+    assert "taken" in error
+    assert "--out" in error
+
+
+def test_debug_shows_the_traceback(propensity):
+    code, _, error = propensity("--debug", "run", "--data", "nowhere")
+    assert code == 2
+    assert error.startswith("Traceback")
+    assert error.splitlines()[-1].startswith("Error: data nowhere")
+
+
+def test_a_failed_job_is_exit_one(propensity):
+    code, _, error = propensity("experiment", "list", "--ledger", "postgresql+psycopg://a:secret@127.0.0.1:1/x")
+    assert (code, len(error.splitlines())) == (1, 1)
+    assert "cannot be opened" in error
+    assert "secret" not in error
+
+
+def test_a_fault_of_ours_is_exit_one_and_says_how_to_see_more(propensity, monkeypatch):
+    def fail(*_, **__):
+        raise ZeroDivisionError("oops\nand more")
+
+    monkeypatch.setattr("propensity.datasets.load", fail)
+    code, _, error = propensity("data", "check", "--data", "hillstrom")
+    assert (code, error) == (1, "Error: ZeroDivisionError: oops and more (run again with --debug for details)\n")
+
+
+def test_a_sound_file_passes(propensity, file):
+    code, out, error = propensity("data", "check", "--data", file, "--mapping", "hillstrom")
+    assert (code, error) == (0, "")
+    assert "12 customers; 8 were contacted, 4 were not" in out
+
+
+def test_the_ledger_is_made_exported_and_forgets(propensity, elsewhere):
+    assert propensity("ledger", "init")[0] == 0
+    assert propensity("ledger", "erase", "anna")[1].startswith("Nothing was held on anna")
+    assert propensity("ledger", "export", "out")[0] == 0
+    assert len(pd.read_parquet(elsewhere / "out" / "tombstones.parquet")) == 1
+
+
+def test_a_simulated_program_is_written_once(propensity, elsewhere):
+    code, out, _ = propensity("simulate", "program", "--customers", "200")
+    assert code == 0
+    assert "Wrote 200 customers" in out
+    before = {f: f.read_bytes() for f in elsewhere.rglob("*.parquet")}
+    code, _, error = propensity("simulate", "program", "--customers", "300")
+    assert (code, len(error.splitlines())) == (2, 1)
+    assert {f: f.read_bytes() for f in elsewhere.rglob("*.parquet")} == before
+    assert propensity("data", "check", "--data", "program")[0] == 0
