@@ -160,6 +160,7 @@ def empty_mlflow(mlflow_database: Path, tmp_path: Path, monkeypatch: pytest.Monk
     return uri
 
 
+@pytest.fixture(scope="session")
 def small_playbook() -> Playbook:
     """The default playbook with five of its actions, so that a wave of 20,000 tells them apart."""
     book = playbook.load("default")

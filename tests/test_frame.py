@@ -5,7 +5,13 @@ import pandas as pd
 import pytest
 
 from propensity.errors import InputError
-from propensity.frame import OUTCOME_COLUMNS, all_actions, logged_propensity, training_frame
+from propensity.frame import (
+    OUTCOME_COLUMNS,
+    all_actions,
+    logged_propensity,
+    require_separate_windows,
+    training_frame,
+)
 
 DECIDED = pd.Timestamp("2026-01-10T12:00", tz="UTC")
 DAY = pd.Timedelta(days=1)
@@ -286,3 +292,11 @@ def test_the_real_experiment_was_drawn_in_thirds(hillstrom_frame):
 def test_no_feature_is_younger_than_its_decision(hillstrom_frame):
     assert (hillstrom_frame["as_of"] <= hillstrom_frame["decided_at"]).all()
     assert (hillstrom_frame["churned_at"] < hillstrom_frame["decided_at"]).all()
+
+
+def test_overlapping_windows_of_one_person_are_refused_and_separate_ones_are_not():
+    at = pd.to_datetime(["2026-01-01", "2026-01-20", "2026-01-05"], utc=True)
+    contacts = pd.DataFrame({"customer_id": ["a", "a", "b"], "decided_at": at})
+    require_separate_windows(contacts, 14)
+    with pytest.raises(InputError, match="1 decisions come less than 30 days"):
+        require_separate_windows(contacts.iloc[::-1], 30)

@@ -14,8 +14,9 @@ from simulated_waves import simulated_wave
 
 from propensity.assessment import assess
 from propensity.contract import CONTROL
+from propensity.decision import DECISION_COLUMNS
 from propensity.errors import InputError
-from propensity.model import DECISION_COLUMNS, MODES, DecisionModel
+from propensity.model import MODES, DecisionModel
 from propensity.policy import decision_keys, eligibility, is_held_out, profit, rule_action, window_number
 
 AT = pd.Timestamp("2026-03-20T08:00Z")

@@ -12,7 +12,7 @@ from propensity.assessment import PEOPLE, Assessment, PolicyResult
 from propensity.contract import CONTROL
 from propensity.errors import InputError
 from propensity.evaluation import Estimate
-from propensity.frame import all_actions, logged_propensity, training_frame
+from propensity.frame import all_actions, logged_propensity, require_separate_windows, training_frame
 from propensity.inference import Lift, SampleRatio, lift, sample_ratio_test
 from propensity.ledger import Ledger
 
@@ -129,6 +129,7 @@ def summarise(ledger: Ledger, campaign: str, now: pd.Timestamp | None = None) ->
     frame = training_frame(
         ledger.customers(campaign), contacts, ledger.outcomes(campaign), window_days=row["window_days"], now=now
     )
+    require_separate_windows(frame, row["window_days"])
     served = set(frame["action"])
     if CONTROL not in served or len(served) < 2:
         raise InputError(

@@ -111,12 +111,12 @@ def answer(state: ServingState, asked: DecisionRequest) -> dict[str, Any]:
     answers: list[dict[str, Any]] = []
     if len(checked.table):
         suppressed = ledger.suppressed(checked.table["customer_id"].tolist())
-        decisions = model.decide(
+        decisions, probabilities = model.decide_with_probabilities(
             checked.table, at=at, campaign=asked.campaign, suppressed=suppressed, dry_run=asked.dry_run
         )
         answers = decision_answers(decisions)
         if not asked.dry_run:
-            standing = ledger.add_decisions(decisions, at)
+            standing = ledger.add_decisions(decisions, at, probabilities)
             # who opted out since is not contacted on the strength of an earlier decision
             answers = [
                 now if now["customer_id"] in suppressed else stands

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import pandas as pd
@@ -158,8 +159,14 @@ def check_customers(rows: list[dict[str, Any]], playbook: Playbook, at: pd.Times
     for position, fault in checked.bad["fault"].items():
         faults[int(str(position))] = fault
     faults |= unfit
-    good = [i for i in range(len(rows)) if i not in faults]
-    return CheckedCustomers(checked.good, {row: place for place, row in enumerate(good)}, faults)
+    readable = [i for i in range(len(rows)) if i not in faults]
+    young = (checked.good["as_of"] > at).to_numpy()
+    faults |= {
+        i: f"as_of: expected a time no later than the decision ({at.isoformat()})" for i in compress(readable, young)
+    }
+    good = [i for i in readable if i not in faults]
+    table = checked.good[~young].reset_index(drop=True)
+    return CheckedCustomers(table, {row: place for place, row in enumerate(good)}, faults)
 
 
 def _unfit_rows(rows: list[dict[str, Any]], playbook: Playbook) -> dict[int, str]:

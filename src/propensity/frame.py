@@ -120,6 +120,25 @@ def logged_propensity(frame: pd.DataFrame, actions: list[str]) -> pd.DataFrame:
     return pd.DataFrame(np.tile(shares.to_numpy(), (len(frame), 1)), columns=actions, index=frame.index)
 
 
+def require_separate_windows(contacts: pd.DataFrame, window_days: float) -> None:
+    """Refuse contacts of one person whose attribution windows overlap.
+
+    Raises
+    ------
+    InputError
+        What happened in both windows would count for both decisions.
+    """
+    ordered = contacts.sort_values(["customer_id", "decided_at"], kind="stable")
+    gap = ordered["decided_at"].diff().where(ordered["customer_id"] == ordered["customer_id"].shift())
+    n_overlapping = int((gap < pd.Timedelta(days=window_days)).sum())
+    if n_overlapping:
+        raise InputError(
+            f"contacts.decided_at: {n_overlapping:,} decisions come less than {window_days:g} days (the attribution "
+            "window) after another one on the same customer, so that their outcomes cannot be told apart; keep the "
+            "first of each, or shorten the window in the playbook"
+        )
+
+
 def is_held_out_of_training(customer_id: pd.Series, share: float, seed: int) -> np.ndarray:
     """Who is kept from every training, (n,) bool: a draw by customer, so that nobody is on both sides."""
     return uniform_draws(customer_id, "training", str(seed)) < share

@@ -13,6 +13,7 @@ from scipy import stats
 
 from propensity import __version__
 from propensity.contract import CONTROL
+from propensity.decision import decision_table
 from propensity.evaluation.estimate import mean_estimate
 from propensity.evaluation.scores import score_matrix
 from propensity.features import FeatureBuilder
@@ -25,10 +26,9 @@ from propensity.persistence import load_state, save_state
 from propensity.playbook import Playbook
 from propensity.policy import (
     Eligibility,
+    action_probabilities,
     best_action,
-    contact_costs,
     decide,
-    decision_keys,
     eligibility,
     net_value,
     profit,
@@ -38,35 +38,12 @@ from propensity.reactivation import ReactivationPropensity
 
 PolicyMode = Literal["per_person", "one_action", "nobody"]
 MODES: tuple[PolicyMode, ...] = ("nobody", "one_action", "per_person")
-
-DECISION_COLUMNS = (
-    "decision_id",
-    "customer_id",
-    "campaign",
-    "send",
-    "action",
-    "archetype",
-    "channel",
-    "offer",
-    "assignment",
-    "probability",
-    "reason_codes",
-    "reactivation_propensity",
-    "uplift",
-    "uplift_low",
-    "uplift_high",
-    "expected_revenue",
-    "cost",
-    "net_value",
-    "reason_for_churn",
-    "archetype_probability",
-    "not_before",
-    "expires_at",
-    "brief",
-    "model_version",
-    "playbook_version",
-    "feature_as_of",
-)
+POLICY_CODES: dict[PolicyMode, tuple[str, str]] = {
+    "per_person": ("worth_more_than_it_costs", "no_action_pays"),
+    "one_action": ("best_action_for_all", "no_action_pays"),
+    "nobody": ("", "no_effect_found"),
+}
+"""Reason codes of a policy's own decisions: to contact, and not to."""
 
 
 @dataclass(frozen=True)
@@ -315,7 +292,24 @@ class DecisionModel:
         Returns
         -------
         DataFrame (n, 26)
-            `DECISION_COLUMNS`, in the order of ``customers``.
+            `decision.DECISION_COLUMNS`, in the order of ``customers``.
+        """
+        return self.decide_with_probabilities(
+            customers, at=at, campaign=campaign, suppressed=suppressed, dry_run=dry_run
+        )[0]
+
+    def decide_with_probabilities(
+        self,
+        customers: pd.DataFrame,
+        *,
+        at: pd.Timestamp,
+        campaign: str = "default",
+        suppressed: Collection[str] = (),
+        dry_run: bool = False,
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """`decide`, and beside it the chance of every action for every customer, (n, actions with control).
+
+        Learning from these decisions later needs the chances of the actions that were not served, too.
         """
         predictions = self.predict(customers, at)
         eligible = self.eligible(customers, at, suppressed)
@@ -328,73 +322,30 @@ class DecisionModel:
             campaign=campaign,
             window=window,
         )
+        best = chosen["would_have_sent"].to_numpy(dtype=object)
+        probabilities = action_probabilities(best, eligible.allowed, self.playbook.learning)
         low, high = self.reactivation.interval_around(predictions.effect)
-        rows = np.arange(len(customers))
-        # a person who gets nothing is described by what would have been sent, if anything
-        described = np.where(chosen["action"] == CONTROL, chosen["would_have_sent"], chosen["action"])
-        column = pd.Index(self.actions).get_indexer(pd.Index(described))
-
-        def of_action(values: pd.DataFrame) -> np.ndarray:
-            padded = values.to_numpy() if CONTROL in values else np.column_stack([np.zeros(len(values)), values])
-            return padded[rows, column]
-
-        action = chosen["action"].to_numpy(dtype=object)
-        parts = {part: [self._part(a, part) for a in action] for part in ("archetype", "channel", "offer")}
-        revenue = predictions.revenue.sub(predictions.revenue[CONTROL], axis=0)
-        costs = contact_costs(self.playbook, self.actions)
-        ids = decision_keys(customers["customer_id"], campaign, window)
-        expires = pd.Timestamp("1970-01-01", tz="UTC") + pd.Timedelta(
-            days=(window + 1) * self.playbook.program.decision_window_days
+        decisions = decision_table(
+            customers,
+            chosen,
+            stopped_by=eligible.stopped_by,
+            expected={
+                "uplift": predictions.effect,
+                "uplift_low": low,
+                "uplift_high": high,
+                "expected_revenue": predictions.revenue.sub(predictions.revenue[CONTROL], axis=0)[self.actions[1:]],
+                "net_value": predictions.net_value,
+            },
+            reactivation_propensity=predictions.reactivated[CONTROL],
+            playbook=self.playbook,
+            codes=POLICY_CODES[self.mode],
+            at=at,
+            campaign=campaign,
+            model_version=self.version,
         )
-        reason = customers["reason"] if "reason" in customers else pd.Series(None, index=customers.index, dtype="str")
-        archetype = reason.map(self.playbook.archetype_of_reason())
-        decisions = {
-            "decision_id": None if dry_run else ids,
-            "customer_id": customers["customer_id"].to_numpy(),
-            "campaign": campaign,
-            "send": action != CONTROL,
-            "action": action,
-            **parts,
-            "assignment": chosen["assignment"].to_numpy(),
-            "probability": chosen["probability"].to_numpy(),
-            "reason_codes": self._reason_codes(chosen, eligible),
-            "reactivation_propensity": predictions.reactivated[CONTROL].to_numpy(),
-            "uplift": of_action(predictions.effect),
-            "uplift_low": of_action(low),
-            "uplift_high": of_action(high),
-            "expected_revenue": of_action(revenue),
-            "cost": costs[pd.Index(self.actions).get_indexer(pd.Index(action))],
-            "net_value": of_action(predictions.net_value),
-            "reason_for_churn": reason.to_numpy(dtype=object),
-            "archetype_probability": np.where(archetype.notna(), 1.0, np.nan),
-            "not_before": at,
-            "expires_at": expires,
-            "brief": parts["archetype"],
-            "model_version": self.version,
-            "playbook_version": self.playbook.version,
-            "feature_as_of": customers["as_of"].to_numpy() if "as_of" in customers else pd.NaT,
-        }
-        return pd.DataFrame(decisions, index=customers.index)[list(DECISION_COLUMNS)]
-
-    def _part(self, action: str, part: str) -> str | None:
-        return None if action == CONTROL else getattr(self.playbook.actions[action], part)
-
-    def _reason_codes(self, chosen: pd.DataFrame, eligible: Eligibility) -> list[list[str]]:
-        pays = {"per_person": "worth_more_than_it_costs", "one_action": "best_action_for_all", "nobody": ""}[self.mode]
-        pays_not = "no_action_pays" if self.mode != "nobody" else "no_effect_found"
-        codes = []
-        for assignment, would, rule in zip(
-            chosen["assignment"], chosen["would_have_sent"], eligible.stopped_by, strict=True
-        ):
-            if assignment == "suppressed":
-                codes.append([str(rule)])
-            elif assignment == "holdout":
-                codes.append(["held_out_to_measure", *([f"would_have_sent_{would}"] if would != CONTROL else [])])
-            elif assignment == "explore":
-                codes.append(["tried_to_learn"])
-            else:
-                codes.append([pays_not if would == CONTROL else pays])
-        return codes
+        if dry_run:
+            decisions["decision_id"] = None
+        return decisions, probabilities
 
     def save(self, directory: str | Path) -> None:
         """Write the model as a directory of JSON and text files, whole or not at all."""

@@ -17,6 +17,9 @@ from typing import Any
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+# a server that does not answer is said so within seconds, not minutes
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 import logging
 
@@ -28,9 +31,10 @@ from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
 
 from propensity import __version__
 from propensity.contract import CUSTOMERS
+from propensity.decision import DECISION_COLUMNS
 from propensity.errors import InputError, JobError
 from propensity.features import required_columns
-from propensity.model import DECISION_COLUMNS, DecisionModel
+from propensity.model import DecisionModel
 
 CHAMPION = "champion"
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"

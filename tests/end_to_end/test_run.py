@@ -12,9 +12,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from propensity.decision import DECISION_COLUMNS
 from propensity.frame import is_held_out_of_training
 from propensity.ledger import Ledger
-from propensity.model import DECISION_COLUMNS
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 

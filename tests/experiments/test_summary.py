@@ -10,9 +10,9 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 from propensity.contract import CONTROL
+from propensity.decision import DECISION_COLUMNS
 from propensity.errors import InputError
 from propensity.ledger import Ledger
-from propensity.model import DECISION_COLUMNS
 from propensity_experiments import words
 from propensity_experiments.summary import summarise
 
@@ -35,7 +35,8 @@ def record_wave(ledger: Ledger, campaign_columns: dict) -> None:
     table["send"] = table["action"] != CONTROL
     table["cost"] = np.where(table["send"], 0.02, 0.0)
     table["campaign"], table["probability"] = "summer", 0.5
-    ledger.add_decisions(table.reindex(columns=DECISION_COLUMNS), LATER)
+    chances = pd.DataFrame({"control": 0.5, "email": 0.5}, index=table.index)
+    ledger.add_decisions(table.reindex(columns=DECISION_COLUMNS), LATER, chances)
 
 
 def test_figures_are_those_of_the_data(summary):

@@ -11,9 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from propensity import contract
+from propensity.decision import DECISION_COLUMNS
 from propensity.errors import InputError, JobError
 from propensity.ledger import Ledger, schema
-from propensity.model import DECISION_COLUMNS
 
 AT = pd.Timestamp("2026-03-02T09:00:00Z")
 CAMPAIGN = "spring"
@@ -80,6 +80,12 @@ def decided(*customer_ids: str, action: str = "email", **values) -> pd.DataFrame
     return pd.DataFrame([{**row, "customer_id": c, "decision_id": f"d-{c}"} for c in customer_ids])
 
 
+def record(ledger: Ledger, decisions: pd.DataFrame, at: pd.Timestamp) -> list[dict]:
+    """Record decisions of which each action had the chance of the served one, e-mail and control alike."""
+    chances = pd.DataFrame(dict.fromkeys(("control", "email"), decisions["probability"]), index=decisions.index)
+    return ledger.add_decisions(decisions, at, chances)
+
+
 def event(customer_id: str, kind: str, at: object = AT, **values) -> pd.DataFrame:
     row = {"event_id": f"{kind}-{customer_id}", "source": "esp", "customer_id": customer_id, "at": at, "type": kind}
     return pd.DataFrame([{**row, **values}])
@@ -95,27 +101,27 @@ def rows(ledger: Ledger, table: sa.Table) -> list:
 
 def test_writing_twice_is_writing_once(filled, tables):
     decisions = decided("a", "b")
-    filled.add_decisions(decisions, AT)
+    record(filled, decisions, AT)
     before = {name: rows(filled, table) for name, table in schema.metadata.tables.items()}
     filled.add_customers(tables["customers"])
     filled.add_contacts(tables["contacts"])
     filled.add_outcomes(tables["outcomes"])
-    filled.add_decisions(decisions, AT)
+    record(filled, decisions, AT)
     after = {name: rows(filled, table) for name, table in schema.metadata.tables.items()}
     assert after == before
 
 
 def test_the_first_decision_stands_and_is_what_later_callers_get(ledger):
-    first = ledger.add_decisions(decided("a", action="email"), AT)
-    second = ledger.add_decisions(decided("a", action="control"), AT + pd.Timedelta(hours=1))
+    first = record(ledger, decided("a", action="email"), AT)
+    second = record(ledger, decided("a", action="control"), AT + pd.Timedelta(hours=1))
     assert second == first
     assert first[0]["action"] == "email"
 
 
 def test_answers_come_in_the_order_asked_with_every_key_and_no_nan(ledger):
     asked = ["c", "a", "z", "b"]
-    ledger.add_decisions(decided("z"), AT)
-    answers = ledger.add_decisions(decided(*asked), AT)
+    record(ledger, decided("z"), AT)
+    answers = record(ledger, decided(*asked), AT)
     assert [a["customer_id"] for a in answers] == asked
     assert all(tuple(sorted(a)) == tuple(sorted(DECISION_COLUMNS)) for a in answers)
     assert answers[0]["uplift"] is None
@@ -124,7 +130,7 @@ def test_answers_come_in_the_order_asked_with_every_key_and_no_nan(ledger):
 
 def test_many_decisions_are_written_and_answered(ledger):
     people = [f"p{i}" for i in range(2_001)]
-    answers = ledger.add_decisions(decided(*people), AT)
+    answers = record(ledger, decided(*people), AT)
     assert [a["customer_id"] for a in answers] == people
 
 
@@ -132,7 +138,7 @@ def test_two_threads_that_decide_the_same_leave_one_row_each_and_agree(ledger):
     people = [f"p{i}" for i in range(200)]
 
     def write(action: str):
-        return ledger.add_decisions(decided(*people, action=action), AT)
+        return record(ledger, decided(*people, action=action), AT)
 
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(write, ["email", "control"])
@@ -144,8 +150,8 @@ def test_two_threads_that_decide_the_same_leave_one_row_each_and_agree(ledger):
 
 
 def test_contacts_are_what_was_sent_or_held_out(ledger):
-    ledger.add_decisions(decided("sent", "planned"), AT)
-    ledger.add_decisions(decided("held", action="control", assignment="holdout"), AT)
+    record(ledger, decided("sent", "planned"), AT)
+    record(ledger, decided("held", action="control", assignment="holdout"), AT)
     ledger.add_outcomes(event("sent", "sent", decision_id="d-sent"))
     assert set(ledger.contacts(CAMPAIGN)["customer_id"]) == {"sent", "held"}
 
@@ -181,7 +187,7 @@ def test_times_are_aware_utc_whatever_zone_they_came_in(ledger):
         reactivated_words="orders",
         started_at=east,
     )
-    ledger.add_decisions(decided("a"), pd.Timestamp(east))
+    record(ledger, decided("a"), pd.Timestamp(east))
     ledger.add_outcomes(event("a", "sent", pd.Timestamp(east), decision_id="d-a"))
     same = AT + pd.Timedelta(microseconds=123456)
     started = ledger.campaign(CAMPAIGN)["started_at"]
@@ -193,7 +199,7 @@ def test_times_are_aware_utc_whatever_zone_they_came_in(ledger):
 
 def test_a_time_without_zone_is_refused(ledger):
     with pytest.raises(sa.exc.StatementError, match="time zone"):
-        ledger.add_decisions(decided("a"), pd.Timestamp("2026-03-02T09:00:00"))
+        record(ledger, decided("a"), pd.Timestamp("2026-03-02T09:00:00"))
     assert rows(ledger, schema.decisions) == []
 
 
@@ -239,7 +245,7 @@ def test_erasing_twice_is_erasing_once(filled, tables):
 
 
 def test_erasing_leaves_the_figures_and_no_trace_of_the_name(filled, tables, wave):
-    filled.add_decisions(decided("x"), AT)
+    record(filled, decided("x"), AT)
     person = tables["outcomes"]["customer_id"].iloc[0]
     before = filled.contacts(wave), filled.outcomes(wave)
     filled.erase(person)
@@ -269,9 +275,9 @@ def test_an_erased_person_still_counts_in_past_experiments(filled, tables, wave)
 
 
 def test_deciding_again_on_an_erased_person_gives_a_new_answer(ledger):
-    ledger.add_decisions(decided("a"), AT)
+    record(ledger, decided("a"), AT)
     ledger.erase("a")
-    (answer,) = ledger.add_decisions(decided("a", action="control", assignment="suppressed"), AT)
+    (answer,) = record(ledger, decided("a", action="control", assignment="suppressed"), AT)
     assert (answer["customer_id"], answer["assignment"]) == ("a", "suppressed")
 
 

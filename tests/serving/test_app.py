@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from propensity.contract import CUSTOMERS
+from propensity.decision import DECISION_COLUMNS
 from propensity.features import required_columns
 from propensity.ledger import Ledger, schema
-from propensity.model import DECISION_COLUMNS
 from propensity.policy.decide import is_held_out
 from propensity_serving.app import FrontPage, build_app
 from propensity_serving.requests import MAX_BODY_BYTES, MAX_CUSTOMERS
@@ -381,3 +381,17 @@ def test_the_pages_of_experiments_are_mounted(client, ledger):
     lost = client.get("/experiments/<script>alert(1)</script>")
     assert lost.status_code == 404
     assert "<script>alert" not in lost.text
+
+
+def test_the_chance_of_every_action_is_recorded_for_learning(client, state):
+    (answer,) = decisions(client, person("chances"))
+    (row,) = [r for r in recorded(state.ledger) if r["decision_id"] == answer["decision_id"]]
+    assert sum(row["probabilities"].values()) == pytest.approx(1.0)
+    assert row["probabilities"][answer["action"]] == pytest.approx(answer["probability"])
+
+
+def test_what_was_known_only_after_the_decision_is_refused(client):
+    late, known = decisions(client, person("late", as_of="2099-01-01"), person("known"))
+    assert late["status"] == "rejected"
+    assert "as_of: expected a time no later than the decision" in late["error"]
+    assert known["status"] == "decided"

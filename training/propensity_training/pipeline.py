@@ -13,7 +13,7 @@ from propensity.assessment import Assessment, assess
 from propensity.datasets import Dataset
 from propensity.errors import InputError
 from propensity.evaluation import Estimate
-from propensity.frame import is_held_out_of_training, training_frame
+from propensity.frame import is_held_out_of_training, require_separate_windows, training_frame
 from propensity.model import DecisionModel
 from propensity.progress import Steps
 
@@ -52,6 +52,7 @@ def train(
         Too few people on either side.
     """
     window = dataset.playbook.program.attribution_window_days
+    require_separate_windows(dataset.contacts, window)
     frame = training_frame(dataset.customers, dataset.contacts, dataset.outcomes, window_days=window)
     held_out = is_held_out_of_training(frame["customer_id"], held_out_share, seed)
     training, unseen = frame[~held_out].reset_index(drop=True), frame[held_out].reset_index(drop=True)

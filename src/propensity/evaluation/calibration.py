@@ -51,6 +51,8 @@ def _mean_with_interval(outcome: np.ndarray) -> tuple[float, float, float]:
 def calibration_slope(predicted: object, observed: object) -> float:
     """Slope of observed on predicted (1 is perfect, 0 means no information); NaN where predictions never vary."""
     prediction, outcome = np.asarray(predicted, dtype=float), np.asarray(observed, dtype=float)
+    # predictions that differ by rounding alone do not vary
+    if np.ptp(prediction) <= 1e-9 * np.abs(prediction).max(initial=0.0):
+        return float("nan")
     centred = prediction - prediction.mean()
-    square = float(centred @ centred)
-    return float(centred @ outcome) / square if square > 0 else float("nan")
+    return float(centred @ outcome) / float(centred @ centred)

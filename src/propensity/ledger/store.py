@@ -152,8 +152,17 @@ class Ledger:
             self._insert(connection, schema.decisions, rows)
             self._insert(connection, schema.events, sent)
 
-    def add_decisions(self, decisions: pd.DataFrame, decided_at: pd.Timestamp) -> list[dict[str, Any]]:
+    def add_decisions(
+        self, decisions: pd.DataFrame, decided_at: pd.Timestamp, probabilities: pd.DataFrame
+    ) -> list[dict[str, Any]]:
         """Record decisions; what was decided before in the same window stays as it was.
+
+        Parameters
+        ----------
+        decisions : DataFrame (n, 26)
+        decided_at : Timestamp
+        probabilities : DataFrame (n, actions with control)
+            The chance of every action, which learning from these decisions needs.
 
         Returns
         -------
@@ -168,10 +177,10 @@ class Ledger:
                 "decided_at": decided_at.to_pydatetime(),
                 "probability": a["probability"],
                 "cost": a["cost"],
-                "probabilities": None,
+                "probabilities": chances,
                 "answer": a,
             }
-            for a in answers
+            for a, chances in zip(answers, probabilities.to_dict(orient="records"), strict=True)
         ]
         rows = self._without_erased(rows)
         self._insert_new(schema.decisions, rows)
@@ -269,7 +278,10 @@ class Ledger:
         return self._rows(sa.select(table).where(table.c.follows == campaign).order_by(table.c.started_at.desc()))
 
     def contacts(self, campaign: str) -> pd.DataFrame:
-        """The campaign's decisions that were carried out (a ``sent`` event) or held out, as a contract table."""
+        """The campaign's decisions that were carried out (a ``sent`` event) or held out, as a contract table.
+
+        People who may not be contacted at all are neither.
+        """
         d, e = schema.decisions, schema.events
         sent = sa.select(e.c.decision_id).where(e.c.type == "sent", e.c.decision_id.is_not(None))
         query = (
@@ -284,7 +296,7 @@ class Ledger:
                 d.c.probabilities,
             )
             .where(d.c.campaign == campaign)
-            .where(sa.or_(d.c.action == CONTROL, d.c.decision_id.in_(sent)))
+            .where(d.c.assignment != "suppressed", sa.or_(d.c.action == CONTROL, d.c.decision_id.in_(sent)))
             .order_by(d.c.decision_id)
         )
         table = self._table(query, times=["decided_at"])
