@@ -144,10 +144,13 @@ def trained(small_dataset: Dataset, mlflow_database: Path, tmp_path_factory: pyt
 
 
 @pytest.fixture
-def mlflow_of_trained(trained: TrainingResult, monkeypatch: pytest.MonkeyPatch) -> TrainingResult:
-    """The same, with the environment pointing at its MLflow."""
+def mlflow_of_trained(trained: TrainingResult, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrainingResult]:
+    """The same, with the environment and MLflow itself pointing at its MLflow."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", trained.registered.tracking_uri)
-    return trained
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(trained.registered.tracking_uri)
+    yield trained
+    mlflow.set_tracking_uri(before)
 
 
 @pytest.fixture

@@ -175,7 +175,9 @@ def versions() -> list[dict[str, Any]]:
 
 def artifact(registered: Registered, file: str) -> dict[str, Any]:
     """A JSON file that was logged beside a model."""
-    path = mlflow.artifacts.download_artifacts(run_id=registered.run_id, artifact_path=file)
+    path = mlflow.artifacts.download_artifacts(
+        run_id=registered.run_id, artifact_path=file, tracking_uri=registered.tracking_uri
+    )
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
