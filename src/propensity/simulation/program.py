@@ -170,7 +170,7 @@ def write(program: SimulatedProgram, directory: str | Path, *, overwrite: bool =
     taken = [name for name in frames if (directory / name).exists()]
     if taken and not overwrite:
         raise SimulationError(
-            f"{directory} already holds {', '.join(taken)}: name another directory or allow overwriting"
+            f"{directory} already holds {taken[0]}: name another directory, or replace the program with --overwrite"
         )
     try:
         (directory / "truth").mkdir(parents=True, exist_ok=True)
