@@ -2,7 +2,7 @@
 
 import pytest
 
-from propensity.files import write_text, written_aside
+from propensity.files import point_link, write_text, written_aside
 
 
 class InterruptionError(Exception):
@@ -92,3 +92,15 @@ def test_writing_nothing_is_an_error_and_keeps_what_was_there(tmp_path, old):
         pass
     assert target.read_text() == "old" if old == "file" else (target / "boosters" / "000.txt").read_text() == "old"
     assert names(tmp_path) == ["target"]
+
+
+def test_a_link_is_pointed_elsewhere_and_what_is_no_link_stays(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+        point_link(tmp_path / "latest", name)
+    assert (tmp_path / "latest" / "file").read_text() == "two"
+    assert (tmp_path / "one" / "file").read_text() == "one"
+    point_link(tmp_path / "one", "two")
+    assert (tmp_path / "one" / "file").read_text() == "one"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["latest", "one", "two"]

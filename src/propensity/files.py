@@ -22,7 +22,7 @@ def written_aside(target: str | Path) -> Iterator[Path]:
     aside = workplace / target.name
     try:
         yield aside
-        if target.is_dir():
+        if target.is_dir() and not target.is_symlink():
             _replace_directory(target, aside, workplace / f"{target.name}.old")
         else:
             os.replace(aside, target)
@@ -44,3 +44,11 @@ def write_text(target: str | Path, text: str) -> None:
     """Write a text file aside and rename it."""
     with written_aside(target) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+def point_link(link: Path, target: str) -> None:
+    """Make a symbolic link, or point an existing one elsewhere in one step; what is no link stays as it is."""
+    if link.exists() and not link.is_symlink():
+        return
+    with written_aside(link) as aside:
+        aside.symlink_to(target)

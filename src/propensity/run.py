@@ -24,7 +24,7 @@ from propensity.contract import CUSTOMERS
 from propensity.datasets import Dataset
 from propensity.errors import InputError, JobError
 from propensity.features import required_columns
-from propensity.files import written_aside
+from propensity.files import point_link, written_aside
 from propensity.frame import is_held_out_of_training
 from propensity.ledger import Ledger
 from propensity.ledger.store import decision_answers
@@ -107,6 +107,7 @@ def run_job(
             summary = _summarise(ledger, dataset.campaign, aside)
             _write_decisions(aside / "decisions.parquet", decisions)
             step.result = "summary.html"
+    point_link(out / "latest", target.name)
     _print_result(summary, target, time.monotonic() - started)
 
 

@@ -23,12 +23,13 @@ FILES = {"summary.html", "summary.json", "decisions.parquet", "ledger.db", "trai
 
 def run(directory: Path, *options: str) -> tuple[str, Path]:
     """What a run said, and its directory."""
-    before = set(directory.glob("runs/*"))
+    before = set(directory.glob("runs/2*"))
     done = subprocess.run(
         [sys.executable, "-m", "propensity", "run", *options], cwd=directory, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    (made,) = set(directory.glob("runs/*")) - before
+    (made,) = set(directory.glob("runs/2*")) - before
+    assert (directory / "runs" / "latest").resolve() == made.resolve()
     return done.stdout, made
 
 
