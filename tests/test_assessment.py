@@ -205,7 +205,7 @@ def gate(proposed, per_person, one_action):
         m: np.full(N, a, dtype=object) for m, a in [("nobody", CONTROL), ("one_action", "a"), ("per_person", "b")]
     }
     model = SimpleNamespace(evidence_=SimpleNamespace(supported_mode=proposed))
-    return _gate(model, _HeldOut(scores, scores, {"net_value": scores}, pd.Series(dtype=float)), chosen)
+    return _gate(model, _HeldOut(scores, scores, {"expected_value": scores}, pd.Series(dtype=float)), chosen)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ from propensity.policy import best_action, contact_costs, profit, rule_action
 
 PEOPLE = 1000
 """Policies are compared per so many people."""
+CURRENCIES = ("reactivations", "revenue", "net_value", "expected_value")
+"""What policies are compared in; fields of `PolicyResult`."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,12 @@ class PolicyResult:
     cost : float
         Of sending, in currency per 1,000 people.
     reactivations, revenue, net_value : Estimate
-        Against contacting nobody, per 1,000 people. ``revenue`` is measured; ``net_value`` follows the playbook's
-        rule for turning effects into money.
+        Against contacting nobody, per 1,000 people, as measured: net value is margin x measured revenue less costs.
+    expected_value : Estimate
+        Net value by the playbook's rule for turning effects into money, which the gate judges by. Where revenue goes
+        through reactivation it is far less noisy than what was measured, and may be off by what the rule neglects.
     model_minus_this : dict of Estimate
-        The assessed policy's reactivations, revenue and net value minus this one's, paired, per 1,000 people.
+        The assessed policy's figures minus this one's, in each of the `CURRENCIES`, paired, per 1,000 people.
     """
 
     key: str
@@ -53,6 +57,7 @@ class PolicyResult:
     reactivations: Estimate
     revenue: Estimate
     net_value: Estimate
+    expected_value: Estimate
     model_minus_this: dict[str, Estimate]
 
 
@@ -120,7 +125,7 @@ class Assessment:
         """The assessment that `to_json` described."""
         policies = []
         for row in content["policies"]:
-            estimates = {k: _estimate(row[k]) for k in ("reactivations", "revenue", "net_value")}
+            estimates = {k: _estimate(row[k]) for k in CURRENCIES}
             paired = {k: _estimate(v) for k, v in row["model_minus_this"].items()}
             policies.append(PolicyResult(**{**row, **estimates, "model_minus_this": paired}))
         return cls(
@@ -138,7 +143,7 @@ class Assessment:
 
 @dataclass(frozen=True)
 class _HeldOut:
-    """Scores of the held-out people: reactivations, measured revenue and net value under each action."""
+    """Scores of the held-out people under each action, in each of the `CURRENCIES`."""
 
     frame: pd.DataFrame
     allowed: pd.DataFrame
@@ -222,10 +227,14 @@ def _score(model: DecisionModel, frame: pd.DataFrame, propensity: pd.DataFrame, 
     if model.revenue is None:
         encoder = model.reactivation.encoder_
         amount = model.amount.predict(encoder.transform(model.features.transform(frame, frame["decided_at"])))
-        money = reactivated * amount
+        expected_revenue = reactivated * amount
     else:
-        money = revenue
-    profits = profit(money.to_numpy(), reactivated.to_numpy(), unsubscribed.to_numpy(), model.playbook, model.actions)
+        expected_revenue = revenue
+
+    def value(money: pd.DataFrame) -> pd.DataFrame:
+        parts = (money.to_numpy(), reactivated.to_numpy(), unsubscribed.to_numpy())
+        return pd.DataFrame(profit(*parts, model.playbook, model.actions), columns=model.actions, index=frame.index)
+
     allowed = model.eligible(frame, frame["decided_at"]).allowed
     # what had no chance of being served cannot be judged on these people
     allowed &= propensity[allowed.columns].to_numpy() > 0
@@ -235,7 +244,8 @@ def _score(model: DecisionModel, frame: pd.DataFrame, propensity: pd.DataFrame, 
         scores={
             "reactivations": reactivated,
             "revenue": revenue,
-            "net_value": pd.DataFrame(profits, columns=model.actions, index=frame.index),
+            "net_value": value(revenue),
+            "expected_value": value(expected_revenue),
         },
         costs=pd.Series(contact_costs(model.playbook, model.actions), index=model.actions),
     )
@@ -248,7 +258,7 @@ def _gate(model: DecisionModel, held_out: _HeldOut, chosen: dict[PolicyMode, np.
         return Gate(
             proposed, "nobody", "Training found no effect of contact that covers its cost, so nobody is contacted."
         )
-    scores = held_out.scores["net_value"]
+    scores = held_out.scores["expected_value"]
     mode: PolicyMode = proposed
     why = "Training found one action that pays for itself, and no difference between people to act on."
     if proposed == "per_person":

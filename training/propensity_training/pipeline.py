@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from propensity import __version__, registry
-from propensity.assessment import Assessment, assess
+from propensity.assessment import CURRENCIES, Assessment, assess
 from propensity.datasets import Dataset
 from propensity.errors import InputError
 from propensity.evaluation import Estimate
@@ -112,7 +112,7 @@ def _metrics(model: DecisionModel, assessment: Assessment) -> dict[str, float]:
     figures: dict[str, float] = {"heterogeneity_t": model.evidence_.heterogeneity_t}
     estimates: dict[str, Estimate] = {"autoc": assessment.autoc, "qini": assessment.qini}
     for policy in assessment.policies:
-        for name in ("reactivations", "revenue", "net_value"):
+        for name in CURRENCIES:
             estimates[f"{policy.key}.{name}_per_1000"] = getattr(policy, name)
     for name, estimate in estimates.items():
         figures |= {name: estimate.value, f"{name}.low": estimate.low, f"{name}.high": estimate.high}
