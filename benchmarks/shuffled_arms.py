@@ -1,7 +1,7 @@
 """Does the product keep quiet where there is nothing to say?
 
 Runs the whole job (`propensity run`) on the Hillstrom experiment with the arms shuffled, so that no effect exists, once
-for each seed 0, 1, ..., and counts how often it recommends anything but the constant policy of contacting nobody:
+for each seed 0, 1, ..., and counts how often the verdict is anything but "no difference worth acting on":
 `python benchmarks/shuffled_arms.py --runs 20`.
 """
 
@@ -38,7 +38,7 @@ def main() -> None:
         differing += kind != "no_difference"
         print(f"shuffle {seed}: {kind}: {headline}", flush=True)
     seconds = time.monotonic() - start
-    print(f"{differing} of {options.runs} shuffles recommended something else than no contact ({seconds:.0f} s)")
+    print(f"{differing} of {options.runs} shuffles said anything but that there is no difference ({seconds:.0f} s)")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from propensity.model import DecisionModel
 from propensity.policy import net_value, rule_action
 
 KEYS = ["model", "per_person", "one_action", "likeliest", "rules", "random", "nobody"]
-MEASURES = ("reactivations", "revenue", "net_value")
+MEASURES = ("reactivations", "revenue", "net_value", "expected_value")
 
 
 def test_json_round_trip(wave_assessment):
