@@ -229,6 +229,16 @@ def test_gate(proposed, per_person, one_action, granted, why):
     assert why in found.why
 
 
+def test_where_nobody_would_get_another_action_the_gate_says_so():
+    scores = pd.DataFrame({CONTROL: np.zeros(N), "a": np.linspace(0.4, 0.6, N)})
+    all_a, nobody = np.full(N, "a", dtype=object), np.full(N, CONTROL, dtype=object)
+    model = SimpleNamespace(evidence_=SimpleNamespace(supported_mode="per_person"))
+    chosen = {"nobody": nobody, "one_action": all_a, "per_person": all_a}
+    found = _gate(model, _HeldOut(scores, scores, {"expected_value": scores}, pd.Series(dtype=float)), chosen)
+    assert found.granted == "one_action"
+    assert "another action than the rest" in found.why
+
+
 def test_the_gate_grants_no_more_than_training_supports(wave, wave_model):
     modest = DecisionModel(wave_model.playbook)
     modest.__dict__.update(wave_model.__dict__)

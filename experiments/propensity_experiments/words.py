@@ -125,7 +125,7 @@ def _policy_sentences(summary: Summary, best: str) -> list[str]:
             f"{many} and {money(difference['revenue'], summary, sign=True)} of revenue for each 1,000 people"
             + ("." if difference["reactivations"].low > 0 else ": too little to tell from chance.")
         )
-    elif assessment.gate.proposed == "per_person":
+    elif assessment.gate.proposed == "per_person" and personal.model_minus_this["reactivations"].standard_error > 0:
         difference = personal.model_minus_this["reactivations"].times(-1)
         sentences.append(
             f"Choosing per person instead would bring {interval(difference, sign=True)} {many} for each 1,000 people "
@@ -168,9 +168,11 @@ def _wave_sentences(summary: Summary) -> list[str]:
 
 def interval(estimate: Estimate, digits: int = 1, sign: bool = False) -> str:
     """A value with its interval: ``76.1 (95 % sure: 67.0 to 85.2)``."""
-    form = f"{'+' if sign else ''},.{digits}f"
     level = f"{estimate.level:.0%}".replace("%", " %")
-    return f"{estimate.value:{form}} ({level} sure: {estimate.low:{form}} to {estimate.high:{form}})"
+    value, low, high = (
+        signed(x, digits) if sign else f"{x:,.{digits}f}" for x in (estimate.value, estimate.low, estimate.high)
+    )
+    return f"{value} ({level} sure: {low} to {high})"
 
 
 def money(estimate: Estimate, summary: Summary, sign: bool = False) -> str:

@@ -261,7 +261,10 @@ def _gate(model: DecisionModel, held_out: _HeldOut, chosen: dict[PolicyMode, np.
     scores = held_out.scores["expected_value"]
     mode: PolicyMode = proposed
     why = "Training found one action that pays for itself, and no difference between people to act on."
-    if proposed == "per_person":
+    if proposed == "per_person" and (chosen["per_person"] == chosen["one_action"]).all():
+        mode = "one_action"
+        why = "Training found that people differ, but not so much that anybody would get another action than the rest."
+    elif proposed == "per_person":
         gain = policy_value(scores, chosen["per_person"], chosen["one_action"])
         if gain.low > 0:
             why = "Training found that people differ, and choosing per person did better on the held-out people."
