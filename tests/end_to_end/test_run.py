@@ -61,7 +61,7 @@ def test_it_says_first_which_data_and_then_each_step(first):
 def test_every_file_is_there_and_nothing_half_done_is(first):
     said, directory = first
     assert {f.name for f in directory.iterdir()} == FILES
-    assert [p.name for p in directory.parent.iterdir()] == [directory.name]
+    assert {p.name for p in directory.parent.iterdir()} == {directory.name, "latest"}
     for name in ("summary.html", "summary.json", "decisions.parquet", "ledger.db"):
         assert f"runs/{directory.name}/{name}" in said
 
