@@ -20,8 +20,8 @@ from propensity.features import FeatureBuilder
 from propensity.frame import all_actions, logged_propensity
 from propensity.learners import UpliftStack
 from propensity.learners.averages import average_effects, shrink
-from propensity.learners.base import derive_seed
 from propensity.learners.hurdle import AmountModel
+from propensity.learners.sample import derive_seed
 from propensity.persistence import load_state, save_state
 from propensity.playbook import Playbook
 from propensity.policy import (

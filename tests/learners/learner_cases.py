@@ -7,13 +7,35 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from propensity.learners import DRLearner, SLearner, UpliftStack
+from propensity.learners import (
+    ConstantLearner,
+    DRLearner,
+    FactoredBoostedLearner,
+    FactoredLinearLearner,
+    RLearner,
+    SLearner,
+    TLearner,
+    UpliftStack,
+    WinsorisedLearner,
+    XLearner,
+)
 from propensity.learners.base import UpliftLearner
 from propensity.learners.boosting import TreeSettings
 
 OUTCOME_TREES = TreeSettings(n_trees=40, num_leaves=6, learning_rate=0.15, min_data_in_leaf=20, lambda_l2=1.0)
 EFFECT_TREES = TreeSettings(n_trees=30, num_leaves=4, learning_rate=0.1, min_data_in_leaf=40, lambda_l2=1.0)
-LEARNERS = ("SLearner", "DRLearner", "UpliftStack")
+COMPONENT_TREES = TreeSettings(n_trees=60, num_leaves=4, learning_rate=0.1, min_data_in_leaf=40, lambda_l2=1.0)
+LEARNERS = (
+    "SLearner",
+    "TLearner",
+    "XLearner",
+    "RLearner",
+    "DRLearner",
+    "FactoredLinearLearner",
+    "FactoredBoostedLearner",
+    "WinsorisedLearner",
+    "UpliftStack",
+)
 
 
 @dataclass(frozen=True)
@@ -56,5 +78,18 @@ def draw_experiment(n: int, n_arms: int, binary: bool, seed: int = 0, strength: 
 
 def small_learner(name: str, seed: int = 0) -> UpliftLearner:
     s = SLearner(seed, OUTCOME_TREES)
-    dr = DRLearner(seed, n_folds=3, outcome_settings=OUTCOME_TREES, effect_settings=EFFECT_TREES)
-    return {"SLearner": s, "DRLearner": dr, "UpliftStack": UpliftStack(seed, [s, dr], n_folds=4)}[name]
+    trees = {"outcome_settings": OUTCOME_TREES, "effect_settings": EFFECT_TREES}
+    dr = DRLearner(seed, n_folds=3, **trees)
+    learners: dict[str, UpliftLearner] = {
+        "SLearner": s,
+        "TLearner": TLearner(seed, OUTCOME_TREES),
+        "XLearner": XLearner(seed, **trees),
+        "RLearner": RLearner(seed, n_folds=3, **trees),
+        "DRLearner": dr,
+        "ConstantLearner": ConstantLearner(seed),
+        "FactoredLinearLearner": FactoredLinearLearner(seed),
+        "FactoredBoostedLearner": FactoredBoostedLearner(seed, settings=COMPONENT_TREES),
+        "WinsorisedLearner": WinsorisedLearner(s, seed),
+        "UpliftStack": UpliftStack(seed, [s, dr], n_folds=4),
+    }
+    return learners[name]

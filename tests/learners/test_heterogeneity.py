@@ -10,9 +10,10 @@ from learner_cases import draw_experiment, small_learner
 from scipy import stats
 
 from propensity.learners import DRLearner, SLearner, UpliftStack
-from propensity.learners.base import Sample, UpliftLearner, check_sample
+from propensity.learners.base import UpliftLearner
 from propensity.learners.boosting import TreeSettings
 from propensity.learners.heterogeneity import heterogeneity_test, slope_t_statistic
+from propensity.learners.sample import Sample, check_sample
 
 N_NULLS = 100
 QUICK_OUTCOME = TreeSettings(n_trees=12, num_leaves=4, learning_rate=0.2, min_data_in_leaf=20)
@@ -84,9 +85,9 @@ def test_t_statistic_is_that_of_a_robust_regression_through_the_origin(scale):
     rng = np.random.default_rng(1)
     x = rng.normal(size=200)
     y = scale * (0.2 * x + rng.normal(size=200) * (1 + abs(x)))
-    assert slope_t_statistic(y, x) == pytest.approx(sm.OLS(y, x).fit(cov_type="HC0").tvalues[0])
+    assert slope_t_statistic(y, x, np.ones(200)) == pytest.approx(sm.OLS(y, x).fit(cov_type="HC0").tvalues[0])
 
 
 def test_t_statistic_is_0_without_variation():
-    assert slope_t_statistic(np.ones(5), np.zeros(5)) == 0.0
-    assert slope_t_statistic(np.zeros(5), np.ones(5)) == 0.0
+    assert slope_t_statistic(np.ones(5), np.zeros(5), np.ones(5)) == 0.0
+    assert slope_t_statistic(np.zeros(5), np.ones(5), np.ones(5)) == 0.0

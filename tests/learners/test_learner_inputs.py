@@ -8,8 +8,8 @@ import pytest
 from learner_cases import draw_experiment, small_learner
 
 from propensity.errors import InputError
-from propensity.learners.base import FrameEncoder, check_sample, derive_seed, factor_codes
 from propensity.learners.folds import stratified_folds
+from propensity.learners.sample import FrameEncoder, check_sample, derive_seed, factor_codes
 
 TEST = draw_experiment(400, 3, True)
 WIDE = pd.DataFrame([TEST.propensity] * 400, index=TEST.X.index)
@@ -32,7 +32,14 @@ def with_first(values, *first):
 
 
 BAD = {
-    "not a frame": ({"X": TEST.X.to_numpy()}, "X: expected a pandas DataFrame, found ndarray"),
+    "not a frame": (
+        {"X": TEST.X.to_dict()},
+        "X: expected a pandas DataFrame or an array of two dimensions, found dict",
+    ),
+    "constant y": ({"y": np.zeros(400)}, "y: expected an outcome that differs between rows, found 0 in all of them"),
+    "short weight": ({"sample_weight": [1.0]}, r"sample_weight: expected shape \(400,\) as X has rows, found \(1,\)"),
+    "negative weight": ({"sample_weight": np.r_[-1.0, np.nan, np.ones(398)]}, "of at least 0, found 2 others"),
+    "no weight": ({"sample_weight": np.zeros(400)}, "sample_weight: expected some rows to count, found all 0"),
     "short action": ({"action": TEST.action[:-1]}, r"action: expected shape \(400,\) as X has rows, found \(399,\)"),
     "short y": ({"y": TEST.y[:-1]}, r"y: expected shape \(400,\) as X has rows, found \(399,\)"),
     "missing y": ({"y": with_first(TEST.y, np.nan, np.inf).astype(float)}, "y: expected finite numbers, found 2 miss"),
@@ -57,7 +64,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", ["SLearner", "DRLearner", "UpliftStack"])
+@pytest.mark.parametrize("name", ["SLearner", "FactoredLinearLearner", "UpliftStack"])
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_refused_in_one_sentence(case, name):
     change, sentence = BAD[case]

@@ -8,8 +8,8 @@ import pytest
 from learner_cases import draw_experiment, small_learner
 from numpy.testing import assert_allclose
 
-from propensity.learners import UpliftStack
-from propensity.learners.stack import N_GROUPS
+from propensity.learners.sample import check_sample
+from propensity.learners.stack import N_GROUPS, default_learners
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +118,13 @@ def test_a_learner_without_weight_is_not_kept(fitted):
     assert len(stack.members_) == sum(w > 0 for w in stack.weights_.values())
 
 
-def test_default_candidates_share_control_and_are_seeded():
-    first, second = UpliftStack(3, control="none")._candidates(), UpliftStack(3, control="none")._candidates()
-    assert [c.random_state for c in first] == [c.random_state for c in second]
-    assert {c.control for c in first} == {"none"}
-    assert UpliftStack(4)._candidates()[0].random_state != first[0].random_state
+@pytest.mark.parametrize("revenue", [False, True], ids=["yes or no", "revenue"])
+def test_default_learners_share_control_and_seed(revenue):
+    test = draw_experiment(400, 3, True)
+    y = test.y * np.where(test.y == 1, np.arange(400) % 7 + 1.0, 1.0) * (np.arange(400) % 3 == 0) if revenue else test.y
+    action = np.where(test.action == "control", "none", test.action)
+    sample = check_sample(test.X, action, y, control="none")
+    learners = default_learners(sample, 3, "none")
+    assert ("HurdleLearner" in {type(c).__name__ for c in learners}) == revenue
+    assert {c.control for c in learners} == {"none"}
+    assert {c.random_state for c in learners} == {3}

@@ -6,7 +6,7 @@ trees that predict outcomes best overfit effects.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import lightgbm as lgb
 import numpy as np
@@ -26,6 +26,15 @@ class TreeSettings:
     feature_fraction: float = 0.8
     lambda_l2: float = 10.0
     cat_smooth: float = 50.0
+    extra_trees: bool = False
+
+
+RANDOM_SPLITS = TreeSettings(n_trees=300, min_data_in_leaf=30, lambda_l2=1.0, extra_trees=True)
+"""Extremely randomised trees (Geurts, Ernst, Wehenkel 2006): splits at random, so that many trees average out."""
+LARGER_RANDOM_SPLITS = replace(RANDOM_SPLITS, num_leaves=16)
+
+EFFECT_SETTINGS = TreeSettings(n_trees=80, num_leaves=4, learning_rate=0.03, min_data_in_leaf=500)
+"""For regressions of the effect itself, which is far noisier than the outcome."""
 
 
 def fit_booster(
@@ -53,21 +62,82 @@ def fit_booster(
     seed : int
     weight : array (n,), optional
     """
-    parameters = {
+    parameters = {**_parameters(settings, len(y), seed), "objective": "binary" if binary else "regression"}
+    data = lgb.Dataset(X, label=y, weight=weight, categorical_feature=categorical, params={"verbose": -1})
+    return lgb.train(parameters, data, num_boost_round=settings.n_trees)
+
+
+def _parameters(settings: TreeSettings, n: int, seed: int) -> dict[str, object]:
+    return {
         **{k: v for k, v in asdict(settings).items() if k != "n_trees"},
         # no leaf may want more rows than a small data set has
-        "min_data_in_leaf": max(1, min(settings.min_data_in_leaf, len(y) // 20)),
-        "objective": "binary" if binary else "regression",
-        "num_threads": threads_for(len(y)),
+        "min_data_in_leaf": max(1, min(settings.min_data_in_leaf, n // 20)),
+        "num_threads": threads_for(n),
         "seed": seed,
         "deterministic": True,
         "force_row_wise": True,
         "verbose": -1,
     }
-    data = lgb.Dataset(X, label=y, weight=weight, categorical_feature=categorical, params={"verbose": -1})
-    return lgb.train(parameters, data, num_boost_round=settings.n_trees)
 
 
 def predict_booster(booster: lgb.Booster, X: Matrix) -> Vector:
     """Predictions (n,) for a float64 matrix (n, d)."""
     return np.asarray(booster.predict(np.ascontiguousarray(X), num_threads=threads_for(len(X))), dtype=np.float64)
+
+
+COMPONENT_SETTINGS = TreeSettings(
+    n_trees=100, num_leaves=6, learning_rate=0.03, min_data_in_leaf=200, lambda_l2=50.0, extra_trees=True
+)
+"""For effects that are sums of parts: ``n_trees`` is for each part."""
+
+
+def fit_components(
+    X: Matrix,
+    residual: Vector,
+    served: Matrix,
+    *,
+    weight: Vector,
+    categorical: list[int],
+    settings: TreeSettings | None,
+    seed: int,
+) -> lgb.Booster:
+    """Fit functions g_c(x), one a part, that minimise sum_i w_i (r_i - sum_c V_ic g_c(x_i))^2.
+
+    Parameters
+    ----------
+    X : array (n, d)
+    residual : array (n,)
+        r.
+    served : array (n, parts)
+        V.
+    weight : array (n,)
+        w.
+    categorical : list of int
+    settings : TreeSettings, optional
+    seed : int
+    """
+    settings = settings or COMPONENT_SETTINGS
+    n_parts = served.shape[1]
+    curvature = weight[:, None] * served**2
+
+    def gradient(predicted: Matrix, _: lgb.Dataset) -> tuple[Matrix, Matrix]:
+        error = (served * predicted.reshape(served.shape)).sum(axis=1) - residual
+        slope = (weight * error)[:, None] * served
+        return (slope[:, 0], curvature[:, 0]) if n_parts == 1 else (slope, curvature)
+
+    parameters = {
+        **_parameters(settings, len(residual), seed),
+        "objective": gradient,
+        "num_class": n_parts,
+        # a row tells of a part as much as its service was in doubt
+        "min_sum_hessian_in_leaf": 0.05 * settings.min_data_in_leaf,
+        "boost_from_average": False,
+    }
+    data = lgb.Dataset(X, label=residual, categorical_feature=categorical, params={"verbose": -1})
+    return lgb.train(parameters, data, num_boost_round=settings.n_trees)
+
+
+def predict_components(booster: lgb.Booster, X: Matrix, n_parts: int) -> Matrix:
+    """g_c(x) of `fit_components`, (n, parts)."""
+    raw = booster.predict(np.ascontiguousarray(X), num_threads=threads_for(len(X)), raw_score=True)
+    return np.asarray(raw, dtype=np.float64).reshape(len(X), n_parts)

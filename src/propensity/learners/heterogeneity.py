@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
-from sklearn.base import clone
 
 from propensity.learners._typing import Matrix, Vector
 from propensity.learners.averages import mean_effect, possible_actions
-from propensity.learners.base import Sample, UpliftLearner
+from propensity.learners.base import UpliftLearner
+from propensity.learners.crossfit import fitted_on
 from propensity.learners.folds import Folds
+from propensity.learners.sample import Sample, derive_seed
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ def heterogeneity_test(
     fold: Folds,
     residual: Vector,
     level: float,
+    seed: int = 0,
 ) -> Heterogeneity:
-    """Test the plain mean of the learners' predicted differences between people.
+    """Test the mean of the learners' predicted differences between people, each scaled to the same size.
 
     Parameters
     ----------
@@ -54,6 +56,8 @@ def heterogeneity_test(
     residual : array (n,)
         Y - m(X) - sum_a (1{A=a} - e_a(X)) average(a).
     level : float
+    seed : int
+        Of the outcomes that the learners start from.
 
     Notes
     -----
@@ -71,24 +75,30 @@ def heterogeneity_test(
     regressor = np.zeros(len(sample.y))
     for k in range(1, int(fold.max()) + 1):
         rows, tested = np.flatnonzero(fold < k), np.flatnonzero(fold == k)
-        earlier = sample.take(rows)
-        effects = [clone(learner).fit_sample(earlier, factors)._effect(sample.X[tested]) for learner in learners]
-        effect = np.mean(effects, axis=0)
-        centre = mean_effect(effect, possible_actions(sample.propensity[tested]))
-        difference = (treatment[tested] * (effect - centre)).sum(axis=1)
+        fitted = fitted_on(learners, sample, rows, factors, derive_seed(seed, "earlier", k))
+        possible = possible_actions(sample.propensity[tested])
+        difference = np.zeros(len(tested))
+        for learner in fitted:
+            effect = learner._effect(sample.X[tested])
+            effect -= mean_effect(effect, possible, sample.weight[tested])
+            by_learner = (treatment[tested] * effect).sum(axis=1)
+            # learners count alike, whatever the size of their predictions
+            length = np.sqrt((by_learner**2).mean())
+            difference += by_learner / length if length > 0 else 0.0
         size = np.sqrt((difference**2).mean())
         # each fold counts alike, or the noisiest (earliest) predictions would weigh most
         regressor[tested] = difference / size if size > 0 else 0.0
-    t_statistic = slope_t_statistic(residual[fold > 0], regressor[fold > 0])
+    judged = fold > 0
+    t_statistic = slope_t_statistic(residual[judged], regressor[judged], sample.weight[judged])
     p_value = float(stats.norm.sf(t_statistic))
     return Heterogeneity(p_value < level, t_statistic, p_value, level)
 
 
-def slope_t_statistic(y: Vector, x: Vector) -> float:
-    """Slope through the origin over its robust (HC0) standard error; 0 where x never varies."""
-    square = float(x @ x)
+def slope_t_statistic(y: Vector, x: Vector, weight: Vector) -> float:
+    """Weighted slope through the origin over its robust (HC0) standard error; 0 where x never varies."""
+    square = float(weight @ x**2)
     if square <= 0:
         return 0.0
-    slope = float(x @ y) / square
-    error = float(np.sqrt((x**2 * (y - slope * x) ** 2).sum())) / square
+    slope = float((weight * x) @ y) / square
+    error = float(np.sqrt((weight**2 * x**2 * (y - slope * x) ** 2).sum())) / square
     return slope / error if error > 0 else 0.0

@@ -10,8 +10,8 @@ from scipy import stats
 
 from propensity.learners._typing import Matrix, State, Vector
 from propensity.learners.averages import shrink
-from propensity.learners.base import derive_seed
 from propensity.learners.boosting import TreeSettings, fit_booster, predict_booster
+from propensity.learners.sample import derive_seed
 
 AMOUNT_SETTINGS = TreeSettings(n_trees=100, num_leaves=8, learning_rate=0.05, min_data_in_leaf=100, lambda_l2=50.0)
 WINSOR_SHARE = 0.99
@@ -46,7 +46,15 @@ class AmountModel:
         self.random_state = random_state
         self.n_folds = n_folds
 
-    def fit(self, X: Matrix, amount: Vector, arm: Arms, n_actions: int, categorical: list[int]) -> Self:
+    def fit(
+        self,
+        X: Matrix,
+        amount: Vector,
+        arm: Arms,
+        n_actions: int,
+        categorical: list[int],
+        weight: Vector | None = None,
+    ) -> Self:
         """Fit on reactivated people.
 
         Parameters
@@ -59,47 +67,55 @@ class AmountModel:
         n_actions : int
         categorical : list of int
             Positions of categorical columns.
+        weight : array (n,), optional
+            How much each person counts.
         """
-        self.mean_ = float(amount.mean()) if len(amount) else 0.0
+        weight = np.ones(len(amount)) if weight is None else weight
+        self.mean_ = float(np.average(amount, weights=weight)) if weight.sum() > 0 else 0.0
         self.booster_: lgb.Booster | None = None
         self.scale_ = 1.0
         spent = amount[amount > 0]
         # fewer than this, and no fold holds enough amounts to learn from
         if len(spent) >= 20 * self.n_folds:
             target = np.minimum(amount, np.quantile(spent, WINSOR_SHARE))
-            self._fit_trees(X, target, categorical)
+            self._fit_trees(X, target, categorical, weight)
         self.varies_ = self.booster_ is not None
-        self.factors_ = self._action_factors(amount, self._by_person(X), arm, n_actions)
+        self.factors_ = self._action_factors(amount, self._by_person(X), arm, n_actions, weight)
         return self
 
-    def _action_factors(self, amount: Vector, predicted: Vector, arm: Arms, n_actions: int) -> Vector:
+    def _action_factors(self, amount: Vector, predicted: Vector, arm: Arms, n_actions: int, weight: Vector) -> Vector:
         """Revenue over prediction of each action's reactivated people, shrunk; an action without enough gets 1."""
         n = np.bincount(arm, minlength=n_actions)
-        expected = np.bincount(arm, weights=predicted, minlength=n_actions)
+        expected = np.bincount(arm, weights=weight * predicted, minlength=n_actions)
         known = np.flatnonzero((n >= MIN_PER_ACTION) & (expected > 0))
         factors = np.ones(n_actions)
         if len(known):
-            factors[known] = np.bincount(arm, weights=amount, minlength=n_actions)[known] / expected[known]
+            factors[known] = np.bincount(arm, weights=weight * amount, minlength=n_actions)[known] / expected[known]
             # the spread of single amounts is taken to be the same under all actions: one may hold few purchases
-            spread = np.sqrt(((amount - factors[arm] * predicted) ** 2).mean())
-            factors[known] = np.maximum(0.0, shrink(factors[known], spread * np.sqrt(n[known]) / expected[known]))
+            spread = np.sqrt(np.average((amount - factors[arm] * predicted) ** 2, weights=weight))
+            square = np.bincount(arm, weights=weight**2, minlength=n_actions)
+            errors = spread * np.sqrt(square[known]) / expected[known]
+            factors[known] = np.maximum(0.0, shrink(factors[known], errors))
         return factors
 
-    def _fit_trees(self, X: Matrix, target: Vector, categorical: list[int]) -> None:
+    def _fit_trees(self, X: Matrix, target: Vector, categorical: list[int], weight: Vector) -> None:
         seed = derive_seed(self.random_state, "amount")
         fold = np.random.default_rng(seed).permutation(len(target)) % self.n_folds
         gain = np.empty(len(target))
         for k in range(self.n_folds):
             rows, held_out = fold != k, fold == k
-            booster = self._booster(X[rows], target[rows], categorical, seed)
-            by_mean = (target[held_out] - target[rows].mean()) ** 2
-            gain[held_out] = by_mean - (target[held_out] - predict_booster(booster, X[held_out])) ** 2
+            booster = self._booster(X[rows], target[rows], categorical, seed, weight[rows])
+            mean = np.average(target[rows], weights=weight[rows])
+            better = (target[held_out] - mean) ** 2 - (target[held_out] - predict_booster(booster, X[held_out])) ** 2
+            gain[held_out] = weight[held_out] * better
         if stats.ttest_1samp(gain, 0.0, alternative="greater").pvalue < LEVEL:
-            self.booster_ = self._booster(X, target, categorical, seed)
-            self.scale_ = self.mean_ / float(predict_booster(self.booster_, X).mean())
+            self.booster_ = self._booster(X, target, categorical, seed, weight)
+            self.scale_ = self.mean_ / float(np.average(predict_booster(self.booster_, X), weights=weight))
 
-    def _booster(self, X: Matrix, target: Vector, categorical: list[int], seed: int) -> lgb.Booster:
-        return fit_booster(X, target, binary=False, categorical=categorical, settings=AMOUNT_SETTINGS, seed=seed)
+    def _booster(self, X: Matrix, target: Vector, categorical: list[int], seed: int, weight: Vector) -> lgb.Booster:
+        return fit_booster(
+            X, target, binary=False, categorical=categorical, settings=AMOUNT_SETTINGS, seed=seed, weight=weight
+        )
 
     def predict(self, X: Matrix) -> Matrix:
         """Expected revenue (n, n actions) of each person who comes back under each action, in currency; at least 0."""

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import lightgbm as lgb
 import numpy as np
 
 from propensity.learners._typing import Matrix, State
-from propensity.learners.base import Sample, UpliftLearner, derive_seed
-from propensity.learners.boosting import TreeSettings, fit_booster, predict_booster
+from propensity.learners.base import UpliftLearner
+from propensity.learners.boosting import RANDOM_SPLITS, TreeSettings, fit_booster, predict_booster
+from propensity.learners.sample import Sample, derive_seed
 
 
 class SLearner(UpliftLearner):
-    """One pooled model of E[Y | X, A], with the action and its factors as features (Kunzel et al. 2019).
+    """One pooled model of E[Y | X, A], with the action or its factors as features (Kunzel et al. 2019).
 
     Nuisance: mu(x, a) = E[Y | X=x, A=a]. The effect is mu(x, a) - mu(x, control). Because all arms share their trees,
-    what arms have in common is learnt from everybody.
+    what arms have in common is learnt from everybody. Where factors tell all actions apart, the trees see the factors
+    alone, so that a rare combination borrows from all that share a part with it: on a simulated program of 26 actions
+    that was worth a tenth of what can be gained.
 
     Parameters
     ----------
     random_state : int
     settings : TreeSettings, optional
+        Default: `RANDOM_SPLITS`.
     control : str
 
     References
@@ -36,18 +38,23 @@ class SLearner(UpliftLearner):
 
     def _fit(self, sample: Sample) -> None:
         d = sample.X.shape[1]
+        features = self._with_action(sample.X, sample.arm)
         self.booster_: lgb.Booster = fit_booster(
-            self._with_action(sample.X, sample.arm),
+            features,
             sample.y,
             binary=sample.binary,
-            categorical=[*sample.encoder.categorical, *range(d, d + 1 + self.factors_.shape[1])],
-            settings=self.settings or TreeSettings(),
+            categorical=[*sample.encoder.categorical, *range(d, features.shape[1])],
+            settings=self.settings or RANDOM_SPLITS,
             seed=derive_seed(self.random_state, "s"),
+            weight=sample.weight,
         )
 
     def _with_action(self, X: Matrix, arm: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Matrix:
         # codes are shifted so that control's -1 is a category of its own, not a missing value
-        return np.column_stack([X, arm, self.factors_[arm] + 1])
+        factors = self.factors_[arm] + 1
+        if len(np.unique(self.factors_, axis=0)) == len(self.actions_):
+            return np.column_stack([X, factors])
+        return np.column_stack([X, arm, factors])
 
     def _outcome(self, X: Matrix) -> Matrix:
         columns = [
@@ -60,12 +67,8 @@ class SLearner(UpliftLearner):
         outcome = self._outcome(X)
         return outcome[:, 1:] - outcome[:, :1]
 
-    def to_state(self) -> State:
-        """The fitted learner as JSON-ready values and Boosters."""
-        return {"learner": "SLearner", **self._common_state(), "booster": self.booster_}
+    def _fitted_state(self) -> State:
+        return {"booster": self.booster_}
 
-    def load_state(self, state: State) -> Self:
-        """Take over a state that `to_state` wrote."""
-        self._load_common(state)
+    def _take_state(self, state: State) -> None:
         self.booster_ = state["booster"]
-        return self

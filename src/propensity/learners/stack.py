@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,17 @@ from sklearn.base import clone
 from propensity.evaluation.scores import score_matrix
 from propensity.learners._typing import Flags, Matrix, State, Vector
 from propensity.learners.averages import AverageEffects, average_effects, mean_effect, possible_actions
-from propensity.learners.base import Sample, UpliftLearner, derive_seed
-from propensity.learners.crossfit import out_of_fold
-from propensity.learners.dr import DRLearner
+from propensity.learners.base import UpliftLearner
+from propensity.learners.boosting import LARGER_RANDOM_SPLITS, TreeSettings
+from propensity.learners.crossfit import Rows, fitted_on, out_of_fold
+from propensity.learners.factored import FactoredBoostedLearner, FactoredLinearLearner
 from propensity.learners.folds import Folds, stratified_folds
 from propensity.learners.heterogeneity import Heterogeneity, heterogeneity_test
+from propensity.learners.nuisance import mean_outcome
 from propensity.learners.s import SLearner
+from propensity.learners.sample import Sample, derive_seed
+from propensity.learners.saved import learner_from_state
+from propensity.learners.zero_inflated import HurdleLearner, WinsorisedLearner, is_zero_inflated
 
 N_GROUPS = 5
 Z95 = float(stats.norm.ppf(0.975))
@@ -29,18 +34,22 @@ class UpliftStack(UpliftLearner):
     """Combines learners by the out-of-fold R-loss; the constant effects where no heterogeneity is supported.
 
     Effect of action a: average(a) + sum_j w_j (tau_j(x, a) - mean of tau_j(., a)), with the doubly robust averages
-    shrunk towards each other, means taken over the people who could get a (as the averages are), and weights w >= 0
-    that minimise the multi-arm R-loss out of fold. When a one-sided test of the equally weighted combination
-    (`heterogeneity_test`) does not reject at ``heterogeneity_level``, all weights are 0.
+    shrunk towards each other and towards what their factors have in common (`shrink_jointly`), means taken over the
+    people who could get a (as the averages are), and weights w >= 0 that minimise the multi-arm R-loss out of fold,
+    which also sets the scale of the differences between people. When a one-sided test of the equally weighted
+    combination (`heterogeneity_test`) does not reject at ``heterogeneity_level``, all weights are 0.
 
     Parameters
     ----------
     random_state : int
     learners : sequence of UpliftLearner, optional
-        Default: SLearner and DRLearner. The first one's outcome model makes the doubly robust scores.
+        Default: see `default_learners`. The first one's outcome model makes the doubly robust scores.
     n_folds : int
     heterogeneity_level : float
         Chance of finding differences between people where there are none.
+    max_selection_rows : int
+        The test, the weights and the group intervals are made on at most so many people, drawn at random; averages
+        and the learners that carry weight always use everybody.
     control : str
 
     Attributes
@@ -50,7 +59,7 @@ class UpliftStack(UpliftLearner):
     weights_ : dict
         Weight of each learner; all 0 where differences between people are not supported.
     out_of_fold_outcome_ : array (n, n actions)
-        Outcomes predicted by the first learner for its own training people, out of fold; not saved.
+        Outcomes of its own training people, predicted by models that did not see them; not saved.
 
     Notes
     -----
@@ -59,7 +68,8 @@ class UpliftStack(UpliftLearner):
 
     References
     ----------
-    Nie, Wager (2021), Quasi-oracle estimation of heterogeneous treatment effects, Biometrika 108.
+    Nie, Wager (2021), Quasi-oracle estimation of heterogeneous treatment effects, Biometrika 108. Breiman (1996),
+    Stacked regressions, Machine Learning 24.
     """
 
     def __init__(
@@ -68,73 +78,111 @@ class UpliftStack(UpliftLearner):
         learners: Sequence[UpliftLearner] | None = None,
         n_folds: int = 5,
         heterogeneity_level: float = 0.01,
+        max_selection_rows: int = 200_000,
         control: str = "control",
     ) -> None:
         self.random_state = random_state
         self.learners = learners
         self.n_folds = n_folds
         self.heterogeneity_level = heterogeneity_level
+        self.max_selection_rows = max_selection_rows
         self.control = control
 
-    def _candidates(self) -> list[UpliftLearner]:
-        if self.learners is not None:
-            return [clone(learner) for learner in self.learners]
-        seed = derive_seed(self.random_state, "candidates")
-        return [SLearner(seed, control=self.control), DRLearner(seed, control=self.control)]
-
     def _fit(self, sample: Sample) -> None:
+        if self.learners is not None:
+            candidates = [clone(learner) for learner in self.learners]
+        else:
+            candidates = default_learners(sample, derive_seed(self.random_state, "candidates"), self.control)
+        selected = self._selection(sample)
+        weights = self._select(sample.take(selected), candidates)
+        self.weights_ = dict(zip(_names(candidates), map(float, weights), strict=True))
+        self._fit_members(sample, candidates, weights)
+        self._score_the_rest(sample, selected)
+
+    def _selection(self, sample: Sample) -> Rows:
+        """The rows that learners are judged on: all, or a random part of very many."""
+        n = len(sample.y)
+        if n <= self.max_selection_rows:
+            return np.arange(n)
+        rng = np.random.default_rng(derive_seed(self.random_state, "selection"))
+        return np.sort(rng.choice(n, self.max_selection_rows, replace=False))
+
+    def _select(self, sample: Sample, candidates: list[UpliftLearner]) -> Vector:
+        """Test for differences between people and weigh the learners, out of fold."""
         fold = stratified_folds(sample.arm, sample.y, self.n_folds, derive_seed(self.random_state, "folds"))
-        candidates = self._candidates()
-        predictions = [out_of_fold(learner, sample, self.factors_, fold) for learner in candidates]
-        mu = self.out_of_fold_outcome_ = predictions[0][1]
+        seed = derive_seed(self.random_state, "nuisances")
+        effects, mu = out_of_fold(candidates, sample, self.factors_, fold, seed)
         scores = score_matrix(sample.y, sample.arm, sample.propensity, mu)
-        self.averages_ = average_effects(scores, sample.propensity)
+        self.averages_ = average_effects(scores, sample.propensity, self.factors_, sample.weight)
 
         possible = possible_actions(sample.propensity)
-        centred = [_centre_by_fold(effect, possible, fold) for effect, _ in predictions]
+        centred = [_centre_by_fold(effect, possible, fold, sample.weight) for effect in effects]
         treatment = (sample.indicator - sample.propensity)[:, 1:]
-        mean_outcome = (sample.propensity * mu).sum(axis=1)
-        residual = sample.y - mean_outcome - treatment @ self.averages_.shrunk
+        residual = sample.y - mean_outcome(mu, sample.propensity) - treatment @ self.averages_.shrunk
         difference = np.column_stack([(treatment * effect).sum(axis=1) for effect in centred])
 
         self.heterogeneity_ = heterogeneity_test(
-            candidates, sample, self.factors_, fold, residual, self.heterogeneity_level
+            candidates, sample, self.factors_, fold, residual, self.heterogeneity_level, seed
         )
-        supported = self.heterogeneity_.supported
-        weights = optimize.nnls(difference, residual)[0] if supported else np.zeros(len(candidates))
-        self.weights_ = {type(c).__name__: float(w) for c, w in zip(candidates, weights, strict=True)}
-        self._fit_groups(scores, sample.propensity, sum(w * e for w, e in zip(weights, centred, strict=True)))
-        self._fit_members(sample, candidates, weights)
+        weights = np.zeros(len(candidates))
+        if self.heterogeneity_.supported:
+            root = np.sqrt(sample.weight)
+            weights = optimize.nnls(difference * root[:, None], residual * root)[0]
+        combined = sum(w * e for w, e in zip(weights, centred, strict=True))
+        self._fit_groups(scores, sample, combined)
+        self.out_of_fold_outcome_ = mu
+        return weights
 
     def _fit_members(self, sample: Sample, candidates: list[UpliftLearner], weights: Vector) -> None:
         """Fit on all rows the learners that carry weight, and the one whose outcomes are used."""
-        self.outcome_learner_ = candidates[0].fit_sample(sample, self.factors_)
+        carrying = [
+            c for position, (c, w) in enumerate(zip(candidates, weights, strict=True)) if w > 0 or position == 0
+        ]
+        fitted = fitted_on(
+            carrying, sample, np.arange(len(sample.y)), self.factors_, derive_seed(self.random_state, "members")
+        )
+        self.outcome_learner_ = fitted[0]
+        self.outcome_learner_._fit_outcome(sample)
         self.members_: list[tuple[float, Vector, UpliftLearner]] = []
-        for position, (learner, weight) in enumerate(zip(candidates, weights, strict=True)):
+        possible = possible_actions(sample.propensity)
+        carried = [float(weights[0]), *(float(w) for w in weights[1:] if w > 0)]
+        for weight, learner in zip(carried, fitted, strict=True):
             if weight > 0:
-                fitted = learner if position == 0 else learner.fit_sample(sample, self.factors_)
-                centre = mean_effect(fitted._effect(sample.X), possible_actions(sample.propensity))
-                self.members_.append((float(weight), centre, fitted))
+                centre = mean_effect(learner._effect(sample.X), possible, sample.weight)
+                self.members_.append((weight, centre, learner))
 
-    def _fit_groups(self, scores: Matrix, propensity: Matrix, difference: Matrix | float) -> None:
+    def _score_the_rest(self, sample: Sample, selected: Rows) -> None:
+        """Averages of everybody, where learners were judged on a part only."""
+        if len(selected) == len(sample.y):
+            return
+        rest = np.setdiff1d(np.arange(len(sample.y)), selected)
+        model = SLearner(derive_seed(self.random_state, "rest"), TreeSettings(), self.control)
+        model.fit_sample(sample.take(selected), self.factors_)
+        mu = np.empty_like(sample.propensity)
+        mu[selected], mu[rest] = self.out_of_fold_outcome_, model._outcome(sample.X[rest])
+        self.out_of_fold_outcome_ = mu
+        scores = score_matrix(sample.y, sample.arm, sample.propensity, mu)
+        self.averages_ = average_effects(scores, sample.propensity, self.factors_, sample.weight)
+
+    def _fit_groups(self, scores: Matrix, sample: Sample, difference: Matrix | float) -> None:
         """Measured effect, with an interval, of groups of people with similar out-of-fold predictions."""
         n, n_actions = scores.shape
-        can = possible_actions(propensity)
+        can = possible_actions(sample.propensity)
         predicted = self.averages_.shrunk + np.broadcast_to(difference, (n, n_actions - 1))
         self.group_edges_: list[Vector] = []
         self.group_intervals_: list[Matrix] = []
         for a in range(1, n_actions):
             possible = can[:, a - 1]
             effect, prediction = (scores[:, a] - scores[:, 0])[possible], predicted[possible, a - 1]
+            weight = sample.weight[possible]
             edges = np.unique(np.quantile(prediction, np.linspace(0, 1, N_GROUPS + 1)[1:-1]))
             if np.ptp(prediction) == 0:
                 edges = np.empty(0)
             group = np.searchsorted(edges, prediction, side="right")
             intervals = []
             for g in range(len(edges) + 1):
-                members = effect[group == g] if (group == g).sum() > 1 else effect
-                half = Z95 * members.std(ddof=1) / np.sqrt(len(members))
-                intervals.append((members.mean() - half, members.mean() + half))
+                members = group == g if (group == g).sum() > 1 else np.ones(len(group), dtype=bool)
+                intervals.append(_mean_interval(effect[members], weight[members]))
             self.group_edges_.append(edges)
             self.group_intervals_.append(np.array(intervals))
 
@@ -172,11 +220,8 @@ class UpliftStack(UpliftLearner):
             high[name] = np.maximum(bounds[:, 1], effect[name])
         return low, high
 
-    def to_state(self) -> State:
-        """The fitted learner as JSON-ready values and Boosters."""
+    def _fitted_state(self) -> State:
         return {
-            "learner": "UpliftStack",
-            **self._common_state(),
             "heterogeneity": asdict(self.heterogeneity_),
             "weights": self.weights_,
             "averages": {k: v.tolist() for k, v in asdict(self.averages_).items()},
@@ -189,9 +234,7 @@ class UpliftStack(UpliftLearner):
             ],
         }
 
-    def load_state(self, state: State) -> Self:
-        """Take over a state that `to_state` wrote."""
-        self._load_common(state)
+    def _take_state(self, state: State) -> None:
         self.heterogeneity_ = Heterogeneity(**state["heterogeneity"])
         self.weights_ = dict(state["weights"])
         self.averages_ = AverageEffects(**{k: np.asarray(v) for k, v in state["averages"].items()})
@@ -201,18 +244,45 @@ class UpliftStack(UpliftLearner):
         self.members_ = [
             (m["weight"], np.asarray(m["centre"]), learner_from_state(m["learner"])) for m in state["members"]
         ]
-        return self
 
 
-def learner_from_state(state: State) -> UpliftLearner:
-    """The fitted learner that a state describes."""
-    kinds: dict[str, type[UpliftLearner]] = {k.__name__: k for k in (SLearner, DRLearner, UpliftStack)}
-    return kinds[state["learner"]]().load_state(state)
+def default_learners(sample: Sample, seed: int, control: str) -> list[UpliftLearner]:
+    """The learners that a stack combines when none are named.
+
+    For revenue (most people bring nothing): pooled trees on the amounts as they are, a hurdle, and trees and lines on
+    winsorised amounts. Else: pooled trees of two sizes, and lines and trees that add up over the parts of an action.
+    """
+    s = SLearner(seed, control=control)
+    linear, boosted = FactoredLinearLearner(seed, control=control), FactoredBoostedLearner(seed, control=control)
+    if is_zero_inflated(sample.y):
+        winsorised = [WinsorisedLearner(learner, seed, control) for learner in (s, linear)]
+        return [s, HurdleLearner(seed, control=control), *winsorised]
+    return [s, SLearner(seed, LARGER_RANDOM_SPLITS, control), linear, boosted]
 
 
-def _centre_by_fold(effect: Matrix, possible: Flags, fold: Folds) -> Matrix:
+def _names(learners: Sequence[UpliftLearner]) -> list[str]:
+    """A name for each learner; the second of a kind is "SLearner 2"."""
+    seen: Counter[str] = Counter()
+    names = []
+    for learner in learners:
+        kind = type(learner).__name__
+        seen[kind] += 1
+        names.append(kind if seen[kind] == 1 else f"{kind} {seen[kind]}")
+    return names
+
+
+def _mean_interval(values: Vector, weight: Vector) -> tuple[float, float]:
+    """95 % interval of a weighted mean."""
+    mean = float(np.average(values, weights=weight))
+    n = len(values)
+    half = Z95 * float(np.sqrt((weight**2 * (values - mean) ** 2).sum() * n / max(n - 1, 1)) / weight.sum())
+    return mean - half, mean + half
+
+
+def _centre_by_fold(effect: Matrix, possible: Flags, fold: Folds, weight: Vector) -> Matrix:
     """Each fold's predictions minus their mean: a fold's mean depends on the other folds' outcomes."""
     centred = effect.copy()
     for k in np.unique(fold):
-        centred[fold == k] -= mean_effect(effect[fold == k], possible[fold == k])
+        rows = fold == k
+        centred[rows] -= mean_effect(effect[rows], possible[rows], weight[rows])
     return centred

@@ -1,0 +1,36 @@
+"""Cross-fitted outcomes: the nuisance that most learners of effects start from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from propensity.learners._typing import Matrix, Vector
+from propensity.learners.boosting import TreeSettings
+from propensity.learners.folds import stratified_folds
+from propensity.learners.s import SLearner
+from propensity.learners.sample import Sample, derive_seed
+
+N_FOLDS = 3
+
+
+def cross_fitted_outcome(
+    sample: Sample, factors: Matrix, seed: int, n_folds: int = N_FOLDS, settings: TreeSettings | None = None
+) -> Matrix:
+    """Expected outcome (n, n actions) of each row under each action, by a pooled model that did not see the row.
+
+    ``sample.outcome`` where it is there already.
+    """
+    if sample.outcome is not None:
+        return sample.outcome
+    fold = stratified_folds(sample.arm, sample.y, n_folds, seed)
+    mu = np.empty_like(sample.propensity)
+    for k in range(n_folds):
+        rows, held_out = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+        model = SLearner(derive_seed(seed, k), settings or TreeSettings())
+        mu[held_out] = model.fit_sample(sample.take(rows), factors)._outcome(sample.X[held_out])
+    return mu
+
+
+def mean_outcome(outcome: Matrix, propensity: Matrix) -> Vector:
+    """m(x) = sum_a e_a(x) mu(x, a): what is expected of each row before its action is drawn, (n,)."""
+    return np.asarray((propensity * outcome).sum(axis=1))
