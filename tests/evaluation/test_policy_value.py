@@ -50,7 +50,8 @@ def test_pairing_is_the_difference_and_turns_its_sign():
     ("policy", "sentence"),
     [
         (["call"], r"expected 4 labels, found shape \(1,\)"),
-        (["call", "sms", "mail", "call"], "policy: expected labels among control, call, mail, found sms"),
+        (["call", "sms", "mail", "call"], "policy: expected one of control, call, mail, found sms"),
+        (chances(BEST) * 3 - 2 / 3, "summing to 1 a person"),
         (chances(BEST) * 2, "summing to 1 a person"),
         (chances(BEST).drop(columns="call"), "summing to 1 a person"),
         (chances(BEST).iloc[:3], "one probability an action and person"),
