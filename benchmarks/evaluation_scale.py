@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from propensity.evaluation import (
-    auuc_score,
     autoc_score,
+    auuc_score,
     best_linear_predictor,
     calibration_table,
     calibration_test,

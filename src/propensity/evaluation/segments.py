@@ -82,10 +82,7 @@ def segment_effects(
         group, levels = _levels(column, n_groups, weights)
         for action, values in gains.items():
             rows = _against_the_rest(values, group, len(levels), weights, minimum, checked_level(level))
-            rows.insert(0, "level", levels)
-            rows.insert(0, "segment", str(name))
-            rows.insert(0, "action", action)
-            parts.append(rows)
+            parts.append(pd.DataFrame({"action": action, "segment": str(name), "level": levels, **rows}))
     if not parts:
         raise InputError("segments: expected at least one column, found none")
     table = pd.concat(parts, ignore_index=True)
@@ -118,7 +115,7 @@ def _levels(column: pd.Series, n_groups: int, weight: np.ndarray) -> tuple[np.nd
 
 def _against_the_rest(
     values: np.ndarray, group: np.ndarray, size: int, weight: np.ndarray, minimum: int, level: float
-) -> pd.DataFrame:
+) -> dict[str, np.ndarray]:
     overall = np.average(values, weights=weight)
     # centred, so that the sums of everybody else can be had by subtraction without losing digits
     centred = values - overall
@@ -139,21 +136,16 @@ def _against_the_rest(
         p_value = 2 * stats.t.sf(np.abs(difference) / np.sqrt(own + variance), freedom)
     half = stats.t.ppf(0.5 + level / 2, np.maximum(inside.n - 1, 1)) * inside.standard_error
     effect = inside.mean + overall
-    table = pd.DataFrame(
-        {
-            "n": inside.n,
-            "share": inside.weight / weight.sum(),
-            "effect": effect,
-            "standard_error": inside.standard_error,
-            "low": effect - half,
-            "high": effect + half,
-            "difference": difference,
-            "p_value": p_value,
-        }
-    )
-    table.loc[~shown, ["effect", "standard_error", "low", "high"]] = np.nan
-    table.loc[~tested, ["difference", "p_value"]] = np.nan
-    return table
+    return {
+        "n": inside.n,
+        "share": inside.weight / weight.sum(),
+        "effect": np.where(shown, effect, np.nan),
+        "standard_error": np.where(shown, inside.standard_error, np.nan),
+        "low": np.where(shown, effect - half, np.nan),
+        "high": np.where(shown, effect + half, np.nan),
+        "difference": np.where(tested, difference, np.nan),
+        "p_value": np.where(tested, p_value, np.nan),
+    }
 
 
 def _corrected(p_values: np.ndarray, correction: Correction) -> np.ndarray:
