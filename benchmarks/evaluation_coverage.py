@@ -55,14 +55,12 @@ class Campaign(NamedTuple):
 class Scenario(NamedTuple):
     strength: float
     revenue: bool
-    people: int
 
 
 SCENARIOS = {
-    "strong effects, 0/1, 5,000 people": Scenario(1.0, revenue=False, people=5_000),
-    "no effects, 0/1, 5,000 people": Scenario(0.0, revenue=False, people=5_000),
-    "strong effects, revenue, 5,000 people": Scenario(1.0, revenue=True, people=5_000),
-    "strong effects, revenue, 20,000 people": Scenario(1.0, revenue=True, people=20_000),
+    "strong effects, 0/1": Scenario(1.0, revenue=False),
+    "no effects, 0/1": Scenario(0.0, revenue=False),
+    "strong effects, revenue": Scenario(1.0, revenue=True),
 }
 
 
@@ -206,6 +204,7 @@ def held(campaign: Campaign, y: np.ndarray, action: np.ndarray, truth: Truth) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=500)
+    parser.add_argument("--people", type=int, default=5_000, help="people in a campaign")
     options = parser.parse_args()
     start = time.monotonic()
     columns: dict[str, dict[str, float]] = {}
@@ -213,11 +212,11 @@ def main() -> None:
         truth, counts = Truth(scenario), defaultdict(list)
         for seed in range(options.runs):
             rng = np.random.default_rng(seed)
-            campaign = people(scenario.people, scenario, rng)
+            campaign = people(options.people, scenario, rng)
             for name, hit in held(campaign, *serve(campaign, scenario, rng), truth):
                 counts[name].append(float(hit))
         columns[title] = {name: float(np.mean(hits)) for name, hits in counts.items()}
-    print(f"{options.runs} campaigns a column, {time.monotonic() - start:.0f} s\n")
+    print(f"{options.runs} campaigns of {options.people:,} people a column, {time.monotonic() - start:.0f} s\n")
     print(f"| 95 % interval of | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     for name in next(iter(columns.values())):
         print(f"| {name} | {' | '.join(f'{column[name]:.1%}' for column in columns.values())} |")

@@ -166,6 +166,25 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     } == {}
 
 
+@pytest.mark.parametrize("budget", [0.3, 0.6])
+def test_errors_allow_for_who_else_is_in_the_queue(budget):
+    rng = np.random.default_rng(6)
+    found = []
+    for _ in range(400):
+        worth, dear = rng.random(400), 0.5 + rng.random(400)
+        predicted, cost = pd.DataFrame({"mail": worth, "call": worth * 1.5}), pd.DataFrame({"mail": dear, "call": 4.0})
+        scores = pd.DataFrame({"control": 0.0, "mail": 10 * worth, "call": 20 * worth})
+        found.append(cost_curve(scores, predicted, cost, budgets=[budget]).iloc[0])
+    found = pd.DataFrame(found)
+    for name, low, high in (
+        ("value", "low", "high"),
+        ("over_random", "over_random_low", "over_random_high"),
+        ("over_single", "over_single_low", "over_single_high"),
+    ):
+        error = ((found[high] - found[low]) / (2 * 1.959964)).mean()
+        assert error == pytest.approx(found[name].std(), rel=0.12), name
+
+
 SCORES, PREDICTED, COST = campaign(np.random.default_rng(4), 5)
 
 
