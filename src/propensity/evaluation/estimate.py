@@ -71,6 +71,11 @@ def mean_estimate(values: np.ndarray, level: float = 0.95, weight: object = None
     ------
     InputError
         Fewer than two values, one that is missing, or a faulty weight.
+
+    Notes
+    -----
+    Where few people with large values make up the mean (revenue) the interval is too narrow, mostly above:
+    ``benchmarks/evaluation_coverage.py`` measures by how much.
     """
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
