@@ -1,24 +1,30 @@
-"""AUTOC, QINI and the Qini curve against their definitions, word for word."""
+"""AUTOC, QINI, AUUC and their curves against their definitions, word for word."""
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import quad
 
-from propensity.evaluation import autoc_score, qini_curve, qini_score
+from propensity.evaluation import autoc_score, auuc_score, qini_curve, qini_score, toc_curve
 
 N = 7
 GAINS = st.lists(st.integers(-20, 20), min_size=N, max_size=N)
 PRIORITIES = st.lists(st.integers(0, 3), min_size=N, max_size=N)
 
 
-def toc(gain, order, k):
-    """Mean gain of the first k people minus the mean gain of all."""
-    return np.mean(gain[list(order[:k])]) - np.mean(gain)
+def gain_of_treating(gain, order, q):
+    """Gain per person of the whole population of treating the first share q, the last person of it in part."""
+    return np.interp(q * len(gain), np.arange(len(gain) + 1), np.r_[0, np.cumsum(gain[list(order)])]) / len(gain)
+
+
+def toc(gain, order, q):
+    """Mean gain of the first share q minus the mean gain of all."""
+    return gain_of_treating(gain, order, q) / q - np.mean(gain)
 
 
 def over_orders(metric, gain, priority):
@@ -28,16 +34,32 @@ def over_orders(metric, gain, priority):
     return np.mean([metric(gain, o) for o in orders])
 
 
+def integral(function, n):
+    """From 0 to 1, person by person: the curves bend at each."""
+    return sum(quad(function, a / n, b / n)[0] for a, b in pairwise(range(n + 1)))
+
+
 def autoc_by_definition(gain, order):
-    return np.mean([toc(gain, order, k) for k in range(1, len(gain) + 1)])
+    # between two people TOC is (cumulative - slope start) / q + slope - mean; its integral is a logarithm
+    n, total = len(gain), 0.0
+    for k, person in enumerate(order):
+        intercept = (gain[list(order[:k])].sum() - gain[person] * k) / n
+        total += (intercept * np.log((k + 1) / k) if k else 0.0) + (gain[person] - gain.mean()) / n
+    return total
 
 
 def qini_by_definition(gain, order):
-    return np.mean([k / len(gain) * toc(gain, order, k) for k in range(1, len(gain) + 1)])
+    return np.mean([k / len(gain) * toc(gain, order, k / len(gain)) for k in range(1, len(gain) + 1)])
 
 
-METRICS = [(autoc_score, autoc_by_definition), (qini_score, qini_by_definition)]
-both = pytest.mark.parametrize(("score", "definition"), METRICS, ids=["autoc", "qini"])
+def auuc_by_definition(gain, order):
+    steps = [gain_of_treating(gain, order, k / len(gain)) for k in range(len(gain) + 1)]
+    return np.mean([(a + b) / 2 for a, b in pairwise(steps)])
+
+
+METRICS = [(autoc_score, autoc_by_definition), (qini_score, qini_by_definition), (auuc_score, auuc_by_definition)]
+both = pytest.mark.parametrize(("score", "definition"), METRICS, ids=["autoc", "qini", "auuc"])
+every = pytest.mark.parametrize("score", [autoc_score, qini_score, auuc_score])
 either = pytest.mark.parametrize("score", [autoc_score, qini_score])
 
 
@@ -53,6 +75,30 @@ def test_equals_the_definition_without_ties(score, definition, gain, priority):
 @given(GAINS, PRIORITIES)
 def test_equals_the_mean_over_all_orders_with_ties(score, definition, gain, priority):
     assert score(gain, priority).value == pytest.approx(over_orders(definition, gain, priority), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("score", "weigh"),
+    [
+        (autoc_score, lambda q, v, mean: v / q - mean),
+        (qini_score, lambda q, v, mean: v - q * mean),
+        (auuc_score, lambda q, v, _: v),
+    ],
+    ids=["autoc", "qini", "auuc"],
+)
+def test_is_the_integral_that_its_definition_names(score, weigh):
+    gain = np.random.default_rng(0).normal(size=12)
+    order = np.arange(12)
+    expected = integral(lambda q: weigh(q, gain_of_treating(gain, order, q), gain.mean()), 12)
+    assert score(gain, -order).value == pytest.approx(expected, abs=1e-9)
+
+
+def test_autoc_is_close_to_the_sum_over_people_of_grf():
+    rng = np.random.default_rng(1)
+    gain = rng.normal(size=2000)
+    sum_over_people = np.mean([toc(gain, np.arange(2000), k / 2000) for k in range(1, 2001)])
+    distance = abs(autoc_score(gain, -np.arange(2000)).value - sum_over_people)
+    assert 0 < distance < np.log(2000) / 2000
 
 
 @either
@@ -99,13 +145,159 @@ def test_has_no_finding_where_there_is_nothing_to_find(score):
     assert 0.9 < np.std(t) < 1.1
 
 
-@pytest.mark.parametrize("measure", [autoc_score, qini_score, qini_curve])
+@every
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_error_is_that_of_how_much_the_value_moves_with_each_person(score, ties):
+    rng = np.random.default_rng(6)
+    n, step = 40, 1e-6
+    gain = rng.normal(size=n)
+    priority = rng.integers(0, 6, n).astype(float) if ties else rng.normal(size=n)
+    moves = []
+    for i in range(n):
+        more, less = np.ones(n), np.ones(n)
+        more[i], less[i] = 1 + step, 1 - step
+        moves.append((score(gain, priority, weight=more).value - score(gain, priority, weight=less).value) / (2 * step))
+    assert np.sum(moves) == pytest.approx(0.0, abs=1e-8)
+    assert score(gain, priority).standard_error == pytest.approx(
+        np.sqrt(np.sum(np.square(moves)) * n / (n - 1)), rel=1e-6
+    )
+
+
+@every
+def test_weights_count_as_so_many_equal_people(score):
+    rng = np.random.default_rng(7)
+    gain, priority, times = rng.normal(size=60), rng.integers(0, 30, 60).astype(float), rng.integers(0, 4, 60)
+    weighted = score(gain, priority, weight=times)
+    repeated = score(np.repeat(gain, times), np.repeat(priority, times))
+    assert weighted.value == pytest.approx(repeated.value)
+    assert weighted.n == (times > 0).sum()
+    # the same people twice tell no more than once: the error does not fall with copies
+    assert weighted.standard_error > repeated.standard_error
+    assert score(gain, priority, weight=np.ones(60)) == pytest.approx(score(gain, priority))
+    assert score(gain, priority, weight=1e-9 * times) == pytest.approx(weighted)
+
+
+def simulated(rng, n, strength):
+    """Gains whose expectation is strength x (u^3 - 1/4) where priority is u: the true curves are known."""
+    priority = rng.random(n)
+    return strength * (priority**3 - 0.25) + rng.gamma(1.0, size=n) - 1, priority
+
+
+def true_gain_of_treating(q, strength):
+    # integral of strength x (u^3 - 1/4) from 1 - q to 1
+    return strength * ((1 - (1 - q) ** 4) / 4 - q / 4)
+
+
+TRUE_AREAS = [
+    (autoc_score, lambda strength: quad(lambda q: true_gain_of_treating(q, strength) / q, 0, 1)[0]),
+    (qini_score, lambda strength: quad(lambda q: true_gain_of_treating(q, strength), 0, 1)[0]),
+    (auuc_score, lambda strength: quad(lambda q: true_gain_of_treating(q, strength), 0, 1)[0]),
+]
+
+
+@pytest.mark.parametrize(("score", "truth"), TRUE_AREAS, ids=["autoc", "qini", "auuc"])
+@pytest.mark.parametrize("strength", [0.0, 10.0])
+def test_intervals_hold_the_truth_as_often_as_they_say(score, truth, strength):
+    rng = np.random.default_rng(8)
+    estimates = [score(*simulated(rng, 600, strength)) for _ in range(500)]
+    true = truth(strength)
+    assert 0.925 <= np.mean([e.low <= true <= e.high for e in estimates]) <= 0.975
+    spread = np.std([e.value for e in estimates], ddof=1)
+    assert np.mean([e.standard_error for e in estimates]) == pytest.approx(spread, rel=0.1)
+
+
+@pytest.mark.parametrize("strength", [0.0, 10.0])
+def test_bands_of_the_toc_hold_the_truth_at_each_share_and_at_all_at_once(strength):
+    rng = np.random.default_rng(9)
+    share = np.arange(1, 11) / 10
+    true = true_gain_of_treating(share, strength) / share
+    pointwise, simultaneous = [], []
+    for _ in range(400):
+        curve = toc_curve(*simulated(rng, 800, strength), share)[:-1]
+        pointwise.append(((curve["low"] <= true[:-1]) & (true[:-1] <= curve["high"])).mean())
+        simultaneous.append(((curve["low_all"] <= true[:-1]) & (true[:-1] <= curve["high_all"])).all())
+    assert 0.93 <= np.mean(pointwise) <= 0.97
+    assert 0.92 <= np.mean(simultaneous) <= 0.98
+
+
+def test_toc_is_the_mean_gain_of_the_first_above_that_of_all():
+    curve = toc_curve([4.0, 0.0, -2.0, 2.0], [0.9, 0.5, 0.1, 0.5], [0.25, 0.5, 1.0])
+    # the second and third have equal priority: the first half holds half of each
+    assert curve["toc"].tolist() == [4 - 1, 2.5 - 1, 0.0]
+    assert curve["standard_error"].iloc[-1] == pytest.approx(0.0, abs=1e-12)
+    assert (curve["low_all"] <= curve["low"]).all()
+    assert (curve["high_all"] >= curve["high"]).all()
+
+
+def test_toc_weights_count_as_people_and_rows_may_come_in_any_order():
+    rng = np.random.default_rng(10)
+    gain, priority, times = rng.normal(size=80), rng.integers(0, 30, 80), rng.integers(0, 4, 80)
+    weighted = toc_curve(gain, priority, weight=times)
+    repeated = toc_curve(np.repeat(gain, times), np.repeat(priority, times))
+    assert weighted["toc"].tolist() == pytest.approx(repeated["toc"].tolist())
+    order = rng.permutation(80)
+    assert np.allclose(toc_curve(gain[order], priority[order], weight=times[order]), weighted)
+    curve, long = qini_curve(gain, priority, times), qini_curve(np.repeat(gain, times), np.repeat(priority, times))
+    assert np.interp(curve["share"], long["share"], long["gain"]).tolist() == pytest.approx(curve["gain"].tolist())
+
+
+def test_toc_of_constant_priority_is_nothing():
+    curve = toc_curve(np.arange(30.0), np.ones(30))
+    assert np.allclose(curve[["toc", "standard_error", "low_all", "high_all"]], 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shares", [[0.0, 0.5], [0.5, 1.1], [0.5, 0.2]])
+def test_toc_refuses_shares_that_are_none(shares):
+    with pytest.raises(ValueError, match="shares: expected increasing numbers above 0 and up to 1"):
+        toc_curve([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], shares)
+
+
+@every
+@pytest.mark.parametrize(
+    ("weight", "sentence"),
+    [
+        ([1.0], r"weight: expected one a person \(3,\), found \(1,\)"),
+        ([1.0, -1.0, 1.0], "weight: expected finite numbers from 0 up, found 1 others"),
+        ([1.0, np.nan, 1.0], "weight: expected finite numbers from 0 up, found 1 others"),
+        ([0.0, 0.0, 0.0], "weight: expected some above 0, found none"),
+        ([0.0, 2.0, 0.0], "weight: expected at least 2 people with a weight above 0, found 1"),
+    ],
+)
+def test_refuses_faulty_weights(score, weight, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        score([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], weight=weight)
+
+
+# scikit-uplift calls functions that scikit-learn will drop
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_curves_are_those_of_scikit_uplift_where_it_has_any():
+    from sklift import metrics
+
+    # one arm, half of the people of each priority treated: shares of those treated and known probabilities agree
+    rng = np.random.default_rng(11)
+    priority, treated = np.repeat(np.arange(25.0), 40), np.tile([0, 1], 500)
+    y = (rng.random(1000) < 0.2 + 0.02 * treated * priority).astype(int)
+    gain = y * np.where(treated == 1, 2.0, -2.0)
+    curve = qini_curve(gain, priority)
+    for people, values, unit in (
+        (*metrics.uplift_curve(y, priority, treated), 1000),
+        (*metrics.qini_curve(y, priority, treated), 500),
+    ):
+        assert curve["gain"].to_numpy()[people] == pytest.approx(values / unit)
+    people, values = metrics.uplift_curve(y, priority, treated)
+    assert auuc_score(gain, priority).value == pytest.approx(np.trapezoid(values, people) / 1000**2)
+    people, values = metrics.qini_curve(y, priority, treated)
+    area = np.trapezoid(values, people) - values[-1] * 1000 / 2
+    assert qini_score(gain, priority).value == pytest.approx(area / (500 * 1000))
+
+
+@pytest.mark.parametrize("measure", [autoc_score, qini_score, auuc_score, qini_curve, toc_curve])
 def test_refuses_lengths_that_differ(measure):
     with pytest.raises(ValueError, match="expected the same length, found"):
         measure([1.0, 2.0], [1.0])
 
 
-@either
+@every
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_refuses_what_is_not_a_number(score, bad):
     with pytest.raises(ValueError, match="expected finite numbers"):

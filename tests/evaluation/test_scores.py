@@ -72,6 +72,10 @@ def test_mean_is_unbiased_with_a_wrong_model_and_sharper_with_a_right_one():
         ),
         ({"action": ["sms"]}, "action: expected one of control, call, mail, found sms"),
         ({"action": ["mail"]}, "expected more than 0 for each served action, found 0"),
+        ({"y": [np.nan]}, "y: expected finite numbers, found 1 missing or infinite"),
+        ({"y": [1.0, 2.0]}, r"y, action, propensity and outcome: expected the same length, found \(2, 1, 1, 1\)"),
+        ({"outcome": table([[0.0, np.nan, np.inf]])}, "outcome: expected finite numbers, found 2 missing or infinite"),
+        ({"propensity": table([[0.5, 0.5, np.nan]])}, "propensity: expected finite numbers, found 1 missing"),
     ],
 )
 def test_refuses_what_cannot_be_scored(change, sentence):

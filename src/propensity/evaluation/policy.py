@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from propensity.evaluation.estimate import Estimate, mean_estimate
+from propensity.errors import InputError
+from propensity.evaluation.checks import checked_table, checked_weight, column_of
+from propensity.evaluation.estimate import Estimate, mean_estimate, normal_estimate
+from propensity.evaluation.scores import dr_scores
 
 
 def policy_scores(scores: pd.DataFrame, policy: object) -> np.ndarray:
@@ -19,25 +22,24 @@ def policy_scores(scores: pd.DataFrame, policy: object) -> np.ndarray:
 
     Raises
     ------
-    ValueError
-        A label is unknown, shapes differ, or probabilities do not sum to 1.
+    InputError
+        A label is unknown, shapes differ, probabilities do not sum to 1, or a score is missing.
     """
+    values = checked_table(scores, "scores")
     if isinstance(policy, pd.DataFrame):
         chances = policy.reindex(columns=scores.columns).to_numpy(dtype=float)
-        if chances.shape != scores.shape or not np.allclose(chances.sum(axis=1), 1.0):
-            raise ValueError("policy: expected one probability an action and person, summing to 1 a person")
-        return (scores.to_numpy() * chances).sum(axis=1)
+        if chances.shape != scores.shape or not np.allclose(chances.sum(axis=1), 1.0) or (chances < 0).any():
+            raise InputError("policy: expected one probability an action and person, summing to 1 a person")
+        return (values * chances).sum(axis=1)
     labels = np.asarray(policy)
     if labels.shape != (len(scores),):
-        raise ValueError(f"policy: expected {len(scores)} labels, found shape {labels.shape}")
-    column = scores.columns.get_indexer(pd.Index(labels))
-    if (column < 0).any():
-        unknown = sorted(set(map(str, labels[column < 0])))
-        raise ValueError(f"policy: expected labels among {', '.join(scores.columns)}, found {', '.join(unknown)}")
-    return scores.to_numpy()[np.arange(len(scores)), column]
+        raise InputError(f"policy: expected {len(scores)} labels, found shape {labels.shape}")
+    return values[np.arange(len(scores)), column_of(labels, scores.columns, "policy")]
 
 
-def policy_value(scores: pd.DataFrame, policy: object, baseline: object = None, level: float = 0.95) -> Estimate:
+def policy_value(
+    scores: pd.DataFrame, policy: object, baseline: object = None, level: float = 0.95, weight: object = None
+) -> Estimate:
     """Value of a policy per person, or its paired difference from another policy.
 
     Parameters
@@ -48,6 +50,8 @@ def policy_value(scores: pd.DataFrame, policy: object, baseline: object = None, 
         Without a baseline the policy's own value is estimated.
     level : float
         Confidence of the interval.
+    weight : array-like (n,), optional
+        Weight of each person.
 
     Returns
     -------
@@ -62,4 +66,103 @@ def policy_value(scores: pd.DataFrame, policy: object, baseline: object = None, 
     values = policy_scores(scores, policy)
     if baseline is not None:
         values = values - policy_scores(scores, baseline)
-    return mean_estimate(values, level)
+    return mean_estimate(values, level, weight)
+
+
+def ips_value(
+    y: object,
+    action: object,
+    propensity: pd.DataFrame,
+    policy: object,
+    baseline: object = None,
+    level: float = 0.95,
+    weight: object = None,
+) -> Estimate:
+    """Value of a policy by inverse propensity scores: needs no model of the outcome, unbiased, and noisiest.
+
+    Parameters
+    ----------
+    y : array-like (n,)
+        Observed outcome.
+    action : array-like (n,)
+        Label of the served action.
+    propensity : DataFrame (n, n actions)
+        Logged probability of each action.
+    policy, baseline, level, weight
+        As for `policy_value`.
+
+    Raises
+    ------
+    InputError
+        As `dr_scores` and `policy_scores`.
+
+    Notes
+    -----
+    Mean of pi(A_i | x_i) / e(A_i | x_i) Y_i: doubly robust scores whose outcome model says 0 for everybody.
+
+    References
+    ----------
+    Horvitz, Thompson (1952), JASA 47.
+    """
+    return policy_value(_inverse_scores(y, action, propensity), policy, baseline, level, weight)
+
+
+def snips_value(
+    y: object,
+    action: object,
+    propensity: pd.DataFrame,
+    policy: object,
+    baseline: object = None,
+    level: float = 0.95,
+    weight: object = None,
+) -> Estimate:
+    """Value of a policy by self-normalised inverse propensity scores: as `ips_value`, divided by the mean ratio.
+
+    The ratios pi / e have mean 1 in expectation only; dividing by their sample mean removes the noise of how many
+    happened to be served what the policy says, at a bias of order 1/n. A constant added to ``y`` is added to the value.
+
+    Parameters
+    ----------
+    y, action, propensity, policy, baseline, level, weight
+        As for `ips_value`.
+
+    Returns
+    -------
+    Estimate
+        Its standard error is linearised (delta method): that of the mean of r_i (Y_i - V) / mean(r), r_i = pi / e.
+        Against a baseline both linearisations are subtracted person by person.
+
+    Raises
+    ------
+    InputError
+        As `ips_value`, or nobody was served what the policy says.
+
+    References
+    ----------
+    Hajek (1971). Swaminathan, Joachims (2015), The self-normalized estimator for counterfactual learning, NeurIPS.
+    """
+    numerators = _inverse_scores(y, action, propensity)
+    ratios = _inverse_scores(np.ones(len(numerators)), action, propensity)
+    weights = checked_weight(weight, len(numerators))
+    value, influence = _self_normalised(numerators, ratios, policy, weights, "policy")
+    if baseline is not None:
+        other, its_influence = _self_normalised(numerators, ratios, baseline, weights, "baseline")
+        value, influence = value - other, influence - its_influence
+    return normal_estimate(value, influence, weights, level)
+
+
+def _inverse_scores(y: object, action: object, propensity: pd.DataFrame) -> pd.DataFrame:
+    nothing = pd.DataFrame(0.0, index=propensity.index, columns=propensity.columns)
+    return dr_scores(y, action, propensity, nothing)
+
+
+def _self_normalised(
+    numerators: pd.DataFrame, ratios: pd.DataFrame, policy: object, weight: np.ndarray, name: str
+) -> tuple[float, np.ndarray]:
+    """Value, and the influence (n,) of each person on it."""
+    ratio, product = policy_scores(ratios, policy), policy_scores(numerators, policy)
+    total = weight @ ratio
+    if total <= 0:
+        raise InputError(f"{name}: expected somebody who was served what it says, found nobody")
+    value = float(weight @ product / total)
+    return value, (product - value * ratio) * (weight.sum() / total)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from propensity.errors import InputError
+from propensity.evaluation.checks import checked_table, checked_vectors, column_of
+
 
 def score_matrix(y: np.ndarray, arm: np.ndarray, propensity: np.ndarray, outcome: np.ndarray) -> np.ndarray:
     """Doubly robust scores from arrays; see `dr_scores`.
@@ -44,8 +47,8 @@ def dr_scores(y: object, action: object, propensity: pd.DataFrame, outcome: pd.D
 
     Raises
     ------
-    ValueError
-        Columns differ, an action is unknown, or a served action had probability 0.
+    InputError
+        Columns or lengths differ, a number is missing, an action is unknown, or a served action had probability 0.
 
     Notes
     -----
@@ -55,15 +58,16 @@ def dr_scores(y: object, action: object, propensity: pd.DataFrame, outcome: pd.D
     ----------
     Robins, Rotnitzky, Zhao (1994), JASA 89. Athey, Wager (2021), Policy learning with observational data, ECMA 89.
     """
-    actions = list(outcome.columns)
+    actions, served = outcome.columns, np.asarray(action)
     if set(propensity.columns) != set(actions):
-        raise ValueError(f"propensity: expected columns {', '.join(actions)}, found {', '.join(propensity.columns)}")
-    arm = pd.Index(actions).get_indexer(pd.Index(np.asarray(action)))
-    if (arm < 0).any():
-        unknown = sorted(set(map(str, np.asarray(action)[arm < 0])))
-        raise ValueError(f"action: expected one of {', '.join(actions)}, found {', '.join(unknown)}")
-    chances = propensity[actions].to_numpy(dtype=float)
+        raise InputError(f"propensity: expected columns {', '.join(actions)}, found {', '.join(propensity.columns)}")
+    (observed,) = checked_vectors(minimum=0, y=y)
+    lengths = (len(observed), len(served), len(propensity), len(outcome))
+    if len(set(lengths)) > 1:
+        raise InputError(f"y, action, propensity and outcome: expected the same length, found {lengths}")
+    arm = column_of(served, actions, "action")
+    chances = checked_table(propensity[list(actions)], "propensity")
     if (chances[np.arange(len(arm)), arm] <= 0).any():
-        raise ValueError("propensity: expected more than 0 for each served action, found 0")
-    scores = score_matrix(np.asarray(y, dtype=float), arm, chances, outcome.to_numpy(dtype=float))
+        raise InputError("propensity: expected more than 0 for each served action, found 0")
+    scores = score_matrix(observed, arm, chances, checked_table(outcome, "outcome"))
     return pd.DataFrame(scores, columns=actions, index=outcome.index)
