@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -14,12 +14,12 @@ from scipy import stats
 from propensity import __version__
 from propensity.contract import CONTROL
 from propensity.decision import decision_table
-from propensity.evaluation.estimate import mean_estimate
 from propensity.evaluation.scores import score_matrix
 from propensity.features import FeatureBuilder
 from propensity.frame import all_actions, logged_propensity
 from propensity.learners import UpliftStack
-from propensity.learners.averages import average_effects, shrink
+from propensity.learners.averages import average_effects
+from propensity.learners.base import UpliftLearner
 from propensity.learners.hurdle import AmountModel
 from propensity.learners.sample import derive_seed
 from propensity.persistence import load_state, save_state
@@ -82,7 +82,8 @@ class TrainingEvidence:
     average_net_value, average_net_value_error : dict
         Each action's measured average net value a person and its standard error, in currency.
     shrunk_net_value : dict
-        The same, shrunk towards each other; what a policy for everybody chooses by.
+        The same, shrunk towards each other and what their factors have in common; what a policy for everybody chooses
+        by.
     """
 
     supported_mode: PolicyMode
@@ -101,6 +102,8 @@ class DecisionModel:
     ----------
     playbook : Playbook
     random_state : int
+    learners : sequence of UpliftLearner, optional
+        What the effect on coming back is learnt with, for example tuned; default: those of `UpliftStack`.
 
     Attributes
     ----------
@@ -112,9 +115,12 @@ class DecisionModel:
         Name under which decisions are logged; set when the model is registered.
     """
 
-    def __init__(self, playbook: Playbook, random_state: int = 0) -> None:
+    def __init__(
+        self, playbook: Playbook, random_state: int = 0, learners: Sequence[UpliftLearner] | None = None
+    ) -> None:
         self.playbook = playbook
         self.random_state = random_state
+        self.learners = learners
         self.version = "unregistered"
 
     def fit(self, frame: pd.DataFrame) -> Self:
@@ -131,7 +137,7 @@ class DecisionModel:
         X = self.features.transform(frame, frame["decided_at"])
         propensity = logged_propensity(frame, self.actions)
         reactivated = frame["reactivated"].to_numpy(dtype=float)
-        self.reactivation = UpliftStack(derive_seed(self.random_state, "reactivation")).fit(
+        self.reactivation = UpliftStack(derive_seed(self.random_state, "reactivation"), self.learners).fit(
             X, frame["action"], reactivated, propensity=propensity, factors=self.playbook.factors()
         )
         untouched = (frame["action"] == CONTROL).to_numpy()
@@ -174,16 +180,10 @@ class DecisionModel:
             )
         unsubscribed = np.tile(np.r_[0.0, self.unsubscribe_effect], (len(frame), 1))
         profits = profit(revenue, reactivated, unsubscribed, self.playbook, self.actions)
-        estimates = {}
-        for a, label in enumerate(self.actions[1:], start=1):
-            possible = (chances[:, a] > 0) & (chances[:, 0] > 0)
-            estimates[label] = mean_estimate((profits[:, a] - profits[:, 0])[possible])
-        means = np.array([e.value for e in estimates.values()])
-        errors = np.array([e.standard_error for e in estimates.values()])
-        shrunk = shrink(means, errors)
+        averages = average_effects(profits, chances, self.reactivation.factors_)
         # one-sided 2.5 % over all actions together (Bonferroni)
-        threshold = stats.norm.isf(0.025 / len(means))
-        pays = bool((means > threshold * errors).any())
+        threshold = stats.norm.isf(0.025 / len(averages.measured))
+        pays = bool((averages.measured > threshold * averages.standard_error).any())
         tests = [stack.heterogeneity_ for stack in (self.reactivation, self.revenue) if stack is not None]
         strongest = min(tests, key=lambda t: t.p_value)
         mode: PolicyMode = "per_person" if strongest.supported else ("one_action" if pays else "nobody")
@@ -191,11 +191,14 @@ class DecisionModel:
             supported_mode=mode,
             heterogeneity_t=strongest.t_statistic,
             heterogeneity_p=strongest.p_value,
-            best_action=self.actions[1:][int(shrunk.argmax())],
-            average_net_value={a: e.value for a, e in estimates.items()},
-            average_net_value_error={a: e.standard_error for a, e in estimates.items()},
-            shrunk_net_value=dict(zip(estimates, map(float, shrunk), strict=True)),
+            best_action=self.actions[1:][int(averages.shrunk.argmax())],
+            average_net_value=self._by_action(averages.measured),
+            average_net_value_error=self._by_action(averages.standard_error),
+            shrunk_net_value=self._by_action(averages.shrunk),
         )
+
+    def _by_action(self, values: np.ndarray) -> dict[str, float]:
+        return dict(zip(self.actions[1:], map(float, values), strict=True))
 
     def restrict(self, mode: PolicyMode) -> None:
         """Decide more simply than training supports; never less simply.

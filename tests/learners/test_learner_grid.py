@@ -40,8 +40,10 @@ def test_recovers_a_large_effect_that_differs_between_people(fitted, name, binar
     learner, _ = fitted(name, binary, n_arms)
     fresh = draw_experiment(2000, n_arms, binary, seed=9)
     effect = learner.effect(fresh.X)
+    # the effect is a step, and a line's best correlation with a step is 0.80
+    least = 0.65 if binary else 0.75 if name == "FactoredLinearLearner" else 0.85
     for action in effect:
-        assert np.corrcoef(effect[action], fresh.effect[action])[0, 1] > (0.65 if binary else 0.85)
+        assert np.corrcoef(effect[action], fresh.effect[action])[0, 1] > least
         assert effect[action].mean() == pytest.approx(fresh.effect[action].mean(), rel=0.35)
 
 
