@@ -22,7 +22,7 @@ from propensity.model import DecisionModel
 from propensity.playbook import Playbook
 from propensity.progress import Steps
 from propensity.simulation import simulate
-from propensity_training.pipeline import TrainingResult, train
+from propensity_training.pipeline import STEPS, TrainingResult, train
 
 POSTGRES = os.environ.get("PROPENSITY_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 CHROMIUM = Path(os.environ.get("PROPENSITY_TEST_CHROMIUM", "/usr/bin/chromium"))
@@ -136,7 +136,7 @@ def trained(small_dataset: Dataset, mlflow_database: Path, tmp_path_factory: pyt
     """A training of the small program, registered in an MLflow of its own. Tests must not change it."""
     directory = tmp_path_factory.mktemp("mlflow")
     shutil.copy(mlflow_database, directory)
-    with pytest.MonkeyPatch.context() as patch, Steps(3) as steps:
+    with pytest.MonkeyPatch.context() as patch, Steps(STEPS) as steps:
         # MLflow puts artifacts beside a SQLite store into the working directory
         patch.chdir(directory)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{directory / 'mlflow.db'}")
