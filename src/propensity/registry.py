@@ -348,4 +348,8 @@ def _signature(model: DecisionModel) -> ModelSignature:
 
 
 def _sentence(error: MlflowException) -> str:
-    return str(error.message).strip().splitlines()[0]
+    said = str(error.message).strip().splitlines()[0]
+    if " failed with exception" in said:
+        # a page of the HTTP library's own words
+        return "does not answer; start it, or name another with the environment variable MLFLOW_TRACKING_URI"
+    return said

@@ -91,9 +91,7 @@ def train(
     if CHAMPION in done.registered.aliases:
         typer.echo(f"Next: propensity serve --model {name}")
     else:
-        typer.echo(
-            f"Next, compare it with the champion and let it take over: propensity promote {alias} --model {name}"
-        )
+        typer.echo(f"Next, put it through the gate against the champion: propensity promote {alias} --model {name}")
 
 
 def evaluate(
@@ -134,7 +132,7 @@ def evaluate(
     tables.show(tables.quality_table(assessment))
     if assessment.gate.granted != loaded.mode:
         granted = assessment.gate.granted.replace("_", " ")
-        typer.echo(f"The model decides by {loaded.mode.replace('_', ' ')}; these people would grant {granted}:")
+        typer.echo(f"Its policy is {loaded.mode.replace('_', ' ')}; these people would grant {granted}.")
     typer.echo(assessment.gate.why)
     if result is not None:
         _write(
@@ -218,11 +216,22 @@ def _outcome(verdict: Verdict, granted: bool) -> str:
     challenger, champion = verdict.challenger, verdict.champion
     if not granted:
         stays = f"{champion.title} stays the champion." if champion else "There is no champion still."
-        return f"{challenger.title} is not promoted: {verdict.sentence} {stays}"
+        return f"{challenger.title} is not promoted: {verdict.sentence} {stays}{_margin_advice(verdict)}"
     was = f" (it was {champion.title})" if champion else ""
     forced = "" if verdict.passed else ", by force"
     back = f" The way back: propensity promote --roll-back --model {challenger.name}" if champion else ""
     return f"{challenger.title} is the champion now{was}{forced}. {_restart(challenger.name)}{back}"
+
+
+def _margin_advice(verdict: Verdict) -> str:
+    value = verdict.checks[0]
+    undecided = verdict.comparison is not None and verdict.comparison.difference["expected_value"].high >= 0
+    if value.passed or not undecided:
+        return ""
+    return (
+        " More people would tell. A loss that would not matter to you can be allowed with --non-inferiority-margin; "
+        "fix it before you look at figures like these."
+    )
 
 
 def models(

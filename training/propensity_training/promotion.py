@@ -170,8 +170,8 @@ def roll_back(ledger: Ledger, model: str | None, *, who: str, why: str) -> tuple
     earlier = previous_version(ledger, champion)
     if earlier is None:
         raise InputError(
-            f"model {champion.title}: the ledger {ledger.name} holds no promotion that made it the champion in place of "
-            "another version, so there is nothing to roll back to; promote a version by its number instead"
+            f"model {champion.title}: the ledger {ledger.name} holds no promotion that put it in another version's "
+            "place, so there is nothing to roll back to; promote a version by its number instead"
         )
     target = registry.find(champion.name, earlier)
     _move(ledger, champion.name, from_version=champion.version, to_version=earlier, kind=ROLLBACK, who=who, why=why)

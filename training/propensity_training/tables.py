@@ -26,14 +26,7 @@ def policies_table(assessment: Assessment, currency: str, words: str) -> Table:
     """Each policy against contacting nobody."""
     table = _table(
         f"Per 1,000 people against contacting nobody, with 95 % intervals ({assessment.n_people:,} decisions)",
-        [
-            "policy",
-            "contacted",
-            f"{words}",
-            f"revenue, {currency}",
-            f"net value, {currency}",
-            f"expected value, {currency}",
-        ],
+        ["policy", "contacted", words, *(f"{what}, {currency}" for what in ("revenue", "net value", "expected value"))],
     )
     for policy in assessment.policies:
         figures = (policy.reactivations, policy.revenue, policy.net_value, policy.expected_value)
