@@ -154,6 +154,16 @@ def mlflow_of_trained(trained: TrainingResult, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
+def registry_copy(trained: TrainingResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an MLflow that holds the training of the small program and may be changed."""
+    shutil.copy(trained.registered.tracking_uri.removeprefix("sqlite:///"), tmp_path)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return uri
+
+
+@pytest.fixture
 def empty_mlflow(mlflow_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of an MLflow that holds nothing; the environment points at it."""
     shutil.copy(mlflow_database, tmp_path)

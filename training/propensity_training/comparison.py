@@ -11,7 +11,7 @@ import pandas as pd
 from propensity.assessment import PEOPLE, expectations, outcome_scores
 from propensity.contract import CONTROL
 from propensity.errors import InputError
-from propensity.evaluation import Estimate, policy_value
+from propensity.evaluation import Estimate, mean_estimate, policy_scores, policy_value
 from propensity.features import DERIVED
 from propensity.frame import all_actions, logged_propensity
 from propensity.model import DecisionModel
@@ -34,6 +34,8 @@ class Comparison:
         ``expected_value`` (see `assessment.PolicyResult`) and ``unsubscribed``.
     challenger, champion : dict of Estimate
         The same of each against contacting nobody.
+    unsubscribed_by_contact : Estimate or None
+        Challenger minus champion in what 1,000 contacts cause of opt-outs; None where one of them contacts nobody.
     """
 
     n_decisions: int
@@ -41,6 +43,7 @@ class Comparison:
     difference: dict[str, Estimate]
     challenger: dict[str, Estimate]
     champion: dict[str, Estimate]
+    unsubscribed_by_contact: Estimate | None = None
 
 
 def compare(challenger: DecisionModel, champion: DecisionModel, frame: pd.DataFrame, playbook: Playbook) -> Comparison:
@@ -93,7 +96,18 @@ def compare(challenger: DecisionModel, champion: DecisionModel, frame: pd.DataFr
         difference=values(new, old),
         challenger=values(new, nobody),
         champion=values(old, nobody),
+        unsubscribed_by_contact=_by_contact(scores["unsubscribed"], new, old),
     )
+
+
+def _by_contact(scores: pd.DataFrame, new: np.ndarray, old: np.ndarray) -> Estimate | None:
+    """How much more 1,000 contacts of the one policy cause than 1,000 of the other."""
+    shares = [float((policy != CONTROL).mean()) for policy in (new, old)]
+    if not all(shares):
+        return None
+    # the shares are facts about these people and these policies: only the scores are uncertain
+    caused = [policy_scores(scores, policy) - scores[CONTROL].to_numpy() for policy in (new, old)]
+    return mean_estimate(caused[0] / shares[0] - caused[1] / shares[1]).times(PEOPLE)
 
 
 def require_known(served: set[str], known: set[str], whom: str) -> None:

@@ -128,15 +128,20 @@ def check_sample_ratio(frame: pd.DataFrame) -> Check:
 
 
 def check_unsubscribed(comparison: Comparison) -> Check:
-    """Does the challenger make more people opt out, beyond chance (95 %)?"""
-    more = comparison.difference["unsubscribed"]
+    """Does a contact of the challenger make more people opt out than one of the champion, beyond chance (95 %)?
+
+    By contact: reaching more people makes more of them opt out, and what that costs is in the value already.
+    """
+    more = comparison.unsubscribed_by_contact
+    if more is None:
+        return Check("unsubscribes", True, "", "One of the two contacts nobody; what opt-outs cost is in the value.")
     passed = not more.low > 0
     said = (
-        "The challenger is not shown to make more people unsubscribe."
+        "A contact of the challenger is not shown to make more people unsubscribe."
         if passed
-        else "The challenger makes more people unsubscribe than the champion does."
+        else "A contact of the challenger makes more people unsubscribe than one of the champion does."
     )
-    return Check("unsubscribes", passed, f"{_interval(more)} per 1,000 people", said)
+    return Check("unsubscribes", passed, f"{_interval(more)} per 1,000 contacts", said)
 
 
 def check_own_gate(assessment: Assessment) -> Check:

@@ -130,9 +130,7 @@ def examine(
 def _source_of(challenger: Registered) -> Source:
     source = Source.from_parameters(registry.parameters(challenger))
     if source is None:
-        raise InputError(
-            f"model {challenger.title}: its run does not say which data it learnt from; name some with --data"
-        )
+        raise InputError(f"model {challenger.title}: its run names no data; say with --data on which to judge it")
     return source
 
 
