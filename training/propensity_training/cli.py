@@ -183,6 +183,8 @@ def promote(
 
     if force and not why:
         raise InputError("--force: needs --why TEXT, which goes into the ledger")
+    if data is None and (mapping is not None or playbook is not None):
+        raise InputError("--mapping and --playbook: say how to read the data that --data names; name them")
     who = who or _user()
     opened = Ledger(ledger).open()
     try:
