@@ -73,7 +73,12 @@ def train(
     ------
     InputError
         Too few people on either side.
+    JobError
+        MLflow does not answer.
     """
+    name = model_name or f"propensity-{dataset.playbook.name}"
+    # a registry that does not answer is said before the learning, not after
+    registry.champion_version(name)
     with steps.step("Hold people out of training") as step:
         frame = matured_frame(dataset, now)
         window = dataset.playbook.program.attribution_window_days
@@ -92,7 +97,7 @@ def train(
         )
         registered = registry.register(
             model,
-            model_name or f"propensity-{dataset.playbook.name}",
+            name,
             experiment=f"propensity-{dataset.name}",
             parameters=_parameters(dataset, model, sides) | told | (source.to_parameters() if source else {}),
             metrics=_metrics(model, assessment),
