@@ -22,7 +22,7 @@ from propensity.model import DecisionModel
 from propensity.playbook import Playbook
 from propensity.progress import Steps
 from propensity.simulation import simulate
-from propensity_training.pipeline import TrainingResult, train
+from propensity_training.pipeline import STEPS, TrainingResult, train
 
 POSTGRES = os.environ.get("PROPENSITY_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 CHROMIUM = Path(os.environ.get("PROPENSITY_TEST_CHROMIUM", "/usr/bin/chromium"))
@@ -136,7 +136,7 @@ def trained(small_dataset: Dataset, mlflow_database: Path, tmp_path_factory: pyt
     """A training of the small program, registered in an MLflow of its own. Tests must not change it."""
     directory = tmp_path_factory.mktemp("mlflow")
     shutil.copy(mlflow_database, directory)
-    with pytest.MonkeyPatch.context() as patch, Steps(3) as steps:
+    with pytest.MonkeyPatch.context() as patch, Steps(STEPS) as steps:
         # MLflow puts artifacts beside a SQLite store into the working directory
         patch.chdir(directory)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{directory / 'mlflow.db'}")
@@ -151,6 +151,16 @@ def mlflow_of_trained(trained: TrainingResult, monkeypatch: pytest.MonkeyPatch) 
     mlflow.set_tracking_uri(trained.registered.tracking_uri)
     yield trained
     mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def registry_copy(trained: TrainingResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an MLflow that holds the training of the small program and may be changed."""
+    shutil.copy(trained.registered.tracking_uri.removeprefix("sqlite:///"), tmp_path)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return uri
 
 
 @pytest.fixture

@@ -9,7 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from propensity.assessment import PEOPLE, Assessment, _best_gains, _gate, _HeldOut, _known_actions, assess
+from propensity.assessment import (
+    PEOPLE,
+    Assessment,
+    _best_gains,
+    _gate,
+    _HeldOut,
+    _known_actions,
+    assess,
+    slope_estimate,
+)
 from propensity.contract import CONTROL
 from propensity.evaluation import dr_scores, policy_value
 from propensity.frame import logged_propensity
@@ -252,3 +261,41 @@ def test_net_values_in_the_model_and_in_the_assessment_follow_the_same_rule(wave
     predictions = wave_model.predict(wave.test, wave.test["decided_at"])
     by_rule = net_value(predictions.profit.to_numpy(), wave_model.actions, wave.test.index)
     pd.testing.assert_frame_equal(by_rule, predictions.net_value)
+
+
+# --------------------------------------------------------------------------------------------- a mode that was asked
+
+
+def test_the_policy_of_a_mode_is_assessed_whatever_these_people_grant(wave, wave_model, wave_assessment):
+    for mode in ("per_person", "one_action", "nobody"):
+        found = assess(wave_model, wave.test, mode=mode)
+        assert found.gate == wave_assessment.gate
+        assert found.policy("model").net_value == wave_assessment.policy(mode).net_value
+        assert found.policy(mode).model_minus_this["net_value"].value == 0
+
+
+# ------------------------------------------------------------------------------------------------------------ slopes
+
+
+def test_slopes_come_with_the_slopes_of_the_tables(wave_assessment):
+    assert wave_assessment.slopes["propensity"].value == wave_assessment.propensity_slope
+    assert wave_assessment.slopes["effect"].value == wave_assessment.effect_slope
+
+
+def test_an_assessment_of_an_older_version_has_no_slopes_and_can_be_read(wave_assessment):
+    content = wave_assessment.to_json()
+    del content["slopes"]
+    assert Assessment.from_json(content).slopes == {}
+
+
+def test_the_slopes_error_is_that_of_robust_regression():
+    import statsmodels.api as sm
+
+    rng = np.random.default_rng(0)
+    predicted = rng.gamma(2.0, 1.0, 500)
+    observed = 0.5 + 0.8 * predicted + rng.normal(0, predicted)
+    found = slope_estimate(predicted, observed)
+    robust = sm.OLS(observed, sm.add_constant(predicted)).fit(cov_type="HC0")
+    assert (found.value, found.standard_error) == pytest.approx((robust.params[1], robust.bse[1]))
+    assert (found.low, found.high) == pytest.approx(tuple(robust.conf_int()[1]))
+    assert slope_estimate(np.full(9, 0.1), np.arange(9.0)) is None

@@ -8,8 +8,11 @@ from propensity.errors import InputError
 from propensity.frame import (
     OUTCOME_COLUMNS,
     all_actions,
+    is_held_out_of_training,
     logged_propensity,
     require_separate_windows,
+    require_windows_closed,
+    split,
     training_frame,
 )
 
@@ -300,3 +303,138 @@ def test_overlapping_windows_of_one_person_are_refused_and_separate_ones_are_not
     require_separate_windows(contacts, 14)
     with pytest.raises(InputError, match="1 decisions come less than 30 days"):
         require_separate_windows(contacts.iloc[::-1], 30)
+
+
+# ------------------------------------------------------------------------------------------------------------ split
+
+
+def decisions(*groups, action=("control", "email")):
+    """A frame of groups of (day, first customer, number of customers), half of them with each action."""
+    rows = [(DECIDED + day * DAY, f"c{first + i}", action[i % 2]) for day, first, n in groups for i in range(n)]
+    decided_at, people, actions = zip(*rows, strict=True)
+    return pd.DataFrame(
+        {
+            "decision_id": [f"d{i:05d}" for i in range(len(rows))],
+            "customer_id": people,
+            "decided_at": times(decided_at),
+            "action": actions,
+        }
+    )
+
+
+def by_time(frame, share=0.5, kind=None, window_days=WINDOW_DAYS):
+    return split(frame, window_days=window_days, share=share, seed=0, kind=kind)
+
+
+def test_by_time_the_latest_test_and_only_closed_windows_teach():
+    frame = decisions((0, 0, 200), (20, 1000, 150), (30, 2000, 200))
+    found = by_time(frame)
+    assert found.kind == "time"
+    assert set(found.held_out["decided_at"]) == {DECIDED + 30 * DAY}
+    assert set(found.training["decided_at"]) == {DECIDED}
+    assert "150 in between are on neither side" in found.why
+    assert "the 200 decisions from 2026-02-09 on test; the 200 until 2026-01-10 teach" in found.why
+
+
+@pytest.mark.parametrize(("last", "kind"), [(30 * DAY, "time"), (30 * DAY - TICK, "customers")])
+def test_a_window_counts_as_closed_when_it_ends_and_not_before(last, kind):
+    frame = decisions((0, 0, 200), (last / DAY, 1000, 200))
+    assert by_time(frame).kind == kind
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_by_time_equals_trying_every_moment(seed):
+    rng = np.random.default_rng(seed)
+    days = np.sort(rng.integers(0, 90, 600))
+    frame = decisions(*((int(day), i, 1) for i, day in enumerate(days)))
+    frame["action"] = rng.choice(["control", "email"], 600)
+    share = float(rng.uniform(0.35, 0.65))
+    found = by_time(frame, share)
+    off = []
+    for day in sorted(set(days)):
+        n_test, n_training = (days >= day).sum(), (days <= day - WINDOW_DAYS).sum()
+        if n_training:
+            off.append((abs(n_test / (n_test + n_training) - share), -day, n_test, n_training))
+    _, _, n_test, n_training = min(off)
+    assert (len(found.held_out), len(found.training)) == (n_test, n_training)
+    assert found.training["decided_at"].max() + WINDOW_DAYS * DAY <= found.held_out["decided_at"].min()
+
+
+def test_whoever_taught_does_not_test_again():
+    frame = decisions((0, 0, 300), (40, 200, 300))
+    found = by_time(frame)
+    assert len(found.training) == 300
+    assert len(found.held_out) == 200
+    assert not set(found.training["customer_id"]) & set(found.held_out["customer_id"])
+    assert "100 people who taught do not count again in the test" in found.why
+
+
+def test_the_order_of_rows_does_not_change_a_split():
+    frame = decisions((0, 0, 200), (20, 1000, 150), (30, 2000, 200))
+    shuffled = frame.sample(frac=1, random_state=0).reset_index(drop=True)
+    for kind in ("time", "customers"):
+        one, other = by_time(frame, kind=kind), by_time(shuffled, kind=kind)
+        assert set(one.training["decision_id"]) == set(other.training["decision_id"])
+        assert set(one.held_out["decision_id"]) == set(other.held_out["decision_id"])
+        assert one.why == other.why
+
+
+def test_a_side_that_is_too_small_is_named_with_its_counts():
+    frame = decisions((0, 0, 60), (40, 1000, 500))
+    told = r"50 decisions of each action are needed .* found control 30 and 250, email 30 and 250"
+    with pytest.raises(InputError, match=rf"^split by time: {told}; split by customers instead$"):
+        by_time(frame, kind="time")
+    found = by_time(frame)
+    assert found.kind == "customers"
+    assert "at random (not by time, because 50 decisions of each action" in found.why
+
+
+def test_people_who_taught_may_leave_too_few_to_test():
+    with pytest.raises(InputError, match="found control 100 and 20, email 100 and 20"):
+        by_time(decisions((0, 0, 200), (40, 0, 200), (40, 500, 40)), kind="time")
+
+
+def test_one_wave_cannot_be_split_by_time():
+    frame = decisions((0, 0, 400))
+    with pytest.raises(
+        InputError, match="all decisions were taken within 0 days and the attribution window is 30 days"
+    ):
+        by_time(frame, kind="time")
+    assert by_time(frame).kind == "customers"
+
+
+def test_by_customers_nobody_is_on_both_sides_and_everybody_on_one():
+    frame = decisions((0, 0, 400), (40, 0, 400))
+    found = by_time(frame, share=0.3, kind="customers")
+    taught, tested = set(found.training["customer_id"]), set(found.held_out["customer_id"])
+    assert not taught & tested
+    assert len(taught | tested) == 400
+    assert len(found.training) + len(found.held_out) == 800
+    assert tested == set(frame["customer_id"][is_held_out_of_training(frame["customer_id"], 0.3, 0)])
+    assert found.why == f"{len(tested)} of 400 people, at random (as asked)"
+
+
+def test_an_action_that_only_training_has_is_refused():
+    frame = decisions((0, 0, 400))
+    frame.loc[frame["customer_id"] == frame["customer_id"].iloc[0], "action"] = "sms"
+    seed = next(s for s in range(99) if not is_held_out_of_training(frame["customer_id"].iloc[:1], 0.2, s).any())
+    with pytest.raises(InputError, match=r"nobody among \d+ got sms; hold out more"):
+        split(frame, window_days=WINDOW_DAYS, share=0.2, seed=seed)
+
+
+def test_a_test_decision_before_the_last_window_closed_is_refused_with_its_count():
+    training, held_out = decisions((0, 0, 4), (10, 10, 2)), decisions((39, 100, 3), (40, 200, 5))
+    require_windows_closed(training, held_out[3:], WINDOW_DAYS * DAY)
+    said = r"3 of 8 test decisions were taken before the last window of training closed \(2026-02-19 12:00 UTC\)"
+    with pytest.raises(InputError, match=said):
+        require_windows_closed(training, held_out, WINDOW_DAYS * DAY)
+
+
+def test_an_action_without_a_column_had_no_chance_where_the_others_sum_to_one():
+    wide = served(probability_control=[0.4, 0.4, 0.4], probability_email=0.6)
+    logged = logged_propensity(wide, ["control", "email", "sms"])
+    np.testing.assert_array_equal(logged, [[0.4, 0.6, 0.0]] * 3)
+    # here somebody had a chance of something without a column, so the columns cannot be used
+    partly = served(probability=[0.4, 0.6, 0.5], probability_control=0.3, probability_email=0.6)
+    with pytest.raises(InputError, match="differs between people"):
+        logged_propensity(partly, ["control", "email", "sms"])

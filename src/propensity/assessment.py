@@ -5,11 +5,12 @@ Every figure that a report, a page, MLflow or the command line shows of a model 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from propensity.contract import CONTROL
 from propensity.evaluation import (
@@ -22,7 +23,8 @@ from propensity.evaluation import (
     qini_score,
 )
 from propensity.frame import all_actions, logged_propensity
-from propensity.model import DecisionModel, PolicyMode, Predictions
+from propensity.model import MODES, DecisionModel, PolicyMode, Predictions
+from propensity.playbook import Playbook
 from propensity.policy import best_action, contact_costs, profit, rule_action
 
 PEOPLE = 1000
@@ -85,8 +87,9 @@ class Assessment:
     ----------
     n_people : int
     policies : tuple of PolicyResult
-        The granted policy first (key ``model``).
+        The granted policy (or the one asked for) first (key ``model``).
     gate : Gate
+        What these people grant.
     best_action : str
         The action that everybody would get if all got the same.
     actions : dict
@@ -95,6 +98,8 @@ class Assessment:
         Rows of `calibration_table`.
     propensity_slope, effect_slope : float
         Slope of observed on predicted; NaN where predictions do not vary.
+    slopes : dict of Estimate
+        The same with their uncertainty, ``propensity`` and ``effect``; where predictions vary.
     autoc, qini : Estimate
         How well predicted effects rank people, in reactivations. Like ``effect_calibration``, of each person's most
         effective action among those that they may get and that had a chance of being served.
@@ -111,6 +116,7 @@ class Assessment:
     effect_slope: float
     autoc: Estimate
     qini: Estimate
+    slopes: dict[str, Estimate] = field(default_factory=dict)
 
     def policy(self, key: str) -> PolicyResult | None:
         """The policy of this key, if it was assessed."""
@@ -137,6 +143,7 @@ class Assessment:
                 "effect_slope": _number(content["effect_slope"]),
                 "autoc": _estimate(content["autoc"]),
                 "qini": _estimate(content["qini"]),
+                "slopes": {k: _estimate(v) for k, v in content.get("slopes", {}).items()},
             }
         )
 
@@ -151,7 +158,7 @@ class _HeldOut:
     costs: pd.Series
 
 
-def assess(model: DecisionModel, frame: pd.DataFrame) -> Assessment:
+def assess(model: DecisionModel, frame: pd.DataFrame, *, mode: PolicyMode | None = None) -> Assessment:
     """Assess a model and grant it a mode; the model itself is not changed.
 
     Parameters
@@ -159,38 +166,59 @@ def assess(model: DecisionModel, frame: pd.DataFrame) -> Assessment:
     model : DecisionModel
     frame : DataFrame
         Training frame of people that the model has not seen.
+    mode : {"per_person", "one_action", "nobody"}, optional
+        Of the policy that is assessed; by default the one that these people grant.
 
     Returns
     -------
     Assessment
-        Of the granted policy.
     """
     frame, propensity = _known_actions(frame, model.actions)
     predictions = model.predict(frame, frame["decided_at"])
     held_out = _score(model, frame, propensity, predictions)
     chosen: dict[PolicyMode, np.ndarray] = {
-        mode: best_action(model.choice_value(predictions, mode), held_out.allowed)
-        for mode in ("nobody", "one_action", "per_person")
+        each: best_action(model.choice_value(predictions, each), held_out.allowed) for each in MODES
     }
     gate = _gate(model, held_out, chosen)
-    granted = chosen[gate.granted]
+    assessed = chosen[mode or gate.granted]
     gain, observed_gain = _best_gains(predictions.effect, held_out)
     untouched = (frame["action"] == CONTROL).to_numpy()
     returning = predictions.reactivated[CONTROL].to_numpy()
     came_back = frame["reactivated"].to_numpy()
+    slopes = {
+        "propensity": slope_estimate(returning[untouched], came_back[untouched]),
+        "effect": slope_estimate(gain, observed_gain),
+    }
     return Assessment(
         n_people=len(frame),
-        policies=_compare(model, held_out, granted, chosen, returning),
+        policies=_compare(model, held_out, assessed, chosen, returning),
         gate=gate,
         best_action=model.evidence_.best_action,
-        actions={str(a): int(n) for a, n in pd.Series(granted).value_counts().items()},
+        actions={str(a): int(n) for a, n in pd.Series(assessed).value_counts().items()},
         propensity_calibration=_rows(calibration_table(returning[untouched], came_back[untouched])),
         effect_calibration=_rows(calibration_table(gain, observed_gain)),
         propensity_slope=calibration_slope(returning[untouched], came_back[untouched]),
         effect_slope=calibration_slope(gain, observed_gain),
         autoc=autoc_score(observed_gain, gain),
         qini=qini_score(observed_gain, gain),
+        slopes={name: slope for name, slope in slopes.items() if slope is not None},
     )
+
+
+def slope_estimate(predicted: np.ndarray, observed: np.ndarray, level: float = 0.95) -> Estimate | None:
+    """`calibration_slope` with its uncertainty; None where predictions do not vary.
+
+    The standard error is the heteroscedasticity-consistent one (White 1980): scores of rare actions are far noisier
+    than those of common ones.
+    """
+    slope = calibration_slope(predicted, observed)
+    if slope != slope:
+        return None
+    centred = predicted - predicted.mean()
+    residual = observed - observed.mean() - slope * centred
+    error = float(np.sqrt((centred**2 * residual**2).sum()) / (centred**2).sum())
+    half = float(stats.norm.ppf(0.5 + level / 2)) * error
+    return Estimate(slope, error, slope - half, slope + half, len(predicted), level)
 
 
 def _known_actions(frame: pd.DataFrame, actions: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -220,35 +248,65 @@ def _best_gains(effect: pd.DataFrame, held_out: _HeldOut) -> tuple[np.ndarray, n
 
 
 def _score(model: DecisionModel, frame: pd.DataFrame, propensity: pd.DataFrame, predictions: Predictions) -> _HeldOut:
-    action = frame["action"]
-    reactivated = dr_scores(frame["reactivated"], action, propensity, predictions.reactivated)
-    revenue = dr_scores(frame["revenue"], action, propensity, predictions.revenue)
-    unsubscribed = dr_scores(frame["unsubscribed"], action, propensity, predictions.unsubscribed)
-    if model.revenue is None:
-        encoder = model.reactivation.encoder_
-        amount = model.amount.predict(encoder.transform(model.features.transform(frame, frame["decided_at"])))
-        expected_revenue = reactivated * amount
-    else:
-        expected_revenue = revenue
-
-    def value(money: pd.DataFrame) -> pd.DataFrame:
-        parts = (money.to_numpy(), reactivated.to_numpy(), unsubscribed.to_numpy())
-        return pd.DataFrame(profit(*parts, model.playbook, model.actions), columns=model.actions, index=frame.index)
-
     allowed = model.eligible(frame, frame["decided_at"]).allowed
     # what had no chance of being served cannot be judged on these people
     allowed &= propensity[allowed.columns].to_numpy() > 0
+    scores = outcome_scores(frame, propensity, expectations(model, frame, predictions), model.playbook)
     return _HeldOut(
         frame=frame,
         allowed=allowed,
-        scores={
-            "reactivations": reactivated,
-            "revenue": revenue,
-            "net_value": value(revenue),
-            "expected_value": value(expected_revenue),
-        },
+        scores={currency: scores[currency] for currency in CURRENCIES},
         costs=pd.Series(contact_costs(model.playbook, model.actions), index=model.actions),
     )
+
+
+def expectations(model: DecisionModel, frame: pd.DataFrame, predictions: Predictions) -> dict[str, pd.DataFrame]:
+    """What `outcome_scores` starts from: the model's ``reactivated``, ``revenue``, ``unsubscribed`` and ``amount``.
+
+    ``amount`` is what a person brings in who comes back; each is a DataFrame (n, actions with control).
+    """
+    encoded = model.reactivation.encoder_.transform(model.features.transform(frame, frame["decided_at"]))
+    return {
+        "reactivated": predictions.reactivated,
+        "revenue": predictions.revenue,
+        "unsubscribed": predictions.unsubscribed,
+        "amount": pd.DataFrame(model.amount.predict(encoded), columns=model.actions, index=frame.index),
+    }
+
+
+def outcome_scores(
+    frame: pd.DataFrame, propensity: pd.DataFrame, expected: dict[str, pd.DataFrame], playbook: Playbook
+) -> dict[str, pd.DataFrame]:
+    """Doubly robust scores (n, actions with control) of people, in each of the `CURRENCIES` and of ``unsubscribed``.
+
+    Parameters
+    ----------
+    frame : DataFrame (n, ...)
+        Training frame of people that no model behind ``expected`` has seen.
+    propensity : DataFrame (n, actions with control)
+    expected : dict of DataFrame
+        As from `expectations`.
+    playbook : Playbook
+        Turns outcomes into money.
+    """
+    actions = list(propensity.columns)
+    reactivated, revenue, unsubscribed = (
+        dr_scores(frame[name], frame["action"], propensity, expected[name])
+        for name in ("reactivated", "revenue", "unsubscribed")
+    )
+    through_return = playbook.value.revenue_effect == "through_reactivation"
+
+    def value(money: pd.DataFrame) -> pd.DataFrame:
+        parts = (money.to_numpy(), reactivated.to_numpy(), unsubscribed.to_numpy())
+        return pd.DataFrame(profit(*parts, playbook, actions), columns=actions, index=frame.index)
+
+    return {
+        "reactivations": reactivated,
+        "revenue": revenue,
+        "net_value": value(revenue),
+        "expected_value": value(reactivated * expected["amount"] if through_return else revenue),
+        "unsubscribed": unsubscribed,
+    }
 
 
 def _gate(model: DecisionModel, held_out: _HeldOut, chosen: dict[PolicyMode, np.ndarray]) -> Gate:

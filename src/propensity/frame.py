@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 
@@ -93,17 +96,19 @@ def logged_propensity(frame: pd.DataFrame, actions: list[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame (n, len(actions))
-        From the ``probability_<action>`` columns where they are; otherwise the probability is the same for everybody
-        who was served an action, and each row is that share of each action.
+        From the ``probability_<action>`` columns where they are (an action without one had no chance); otherwise
+        the probability is the same for everybody who was served an action, and each row is that share of each action.
 
     Raises
     ------
     InputError
         Probabilities differ between people and are not logged for every action.
     """
-    wide = [PROBABILITY_PREFIX + a for a in actions]
-    if all(name in frame for name in wide):
-        return pd.DataFrame(frame[wide].to_numpy(), columns=actions, index=frame.index)
+    logged = [a for a in actions if PROBABILITY_PREFIX + a in frame]
+    chances = frame[[PROBABILITY_PREFIX + a for a in logged]].set_axis(logged, axis=1)
+    if len(logged) == len(actions) or (logged and np.allclose(chances.sum(axis=1), 1.0, atol=1e-6)):
+        # where the logged ones sum to 1, nobody had a chance of another
+        return chances.reindex(columns=actions, fill_value=0.0)
     by_action = frame.groupby("action")["probability"].agg(["min", "max"])
     varies = by_action.index[~np.isclose(by_action["min"], by_action["max"])]
     if len(varies):
@@ -142,6 +147,150 @@ def require_separate_windows(contacts: pd.DataFrame, window_days: float) -> None
 def is_held_out_of_training(customer_id: pd.Series, share: float, seed: int) -> np.ndarray:
     """Who is kept from every training, (n,) bool: a draw by customer, so that nobody is on both sides."""
     return uniform_draws(customer_id, "training", str(seed)) < share
+
+
+SplitKind = Literal["time", "customers"]
+MIN_PEOPLE_PER_ACTION = 50
+"""Of each action that training has, on either side of a split by time."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Decisions that teach and decisions that test; no customer has both.
+
+    Attributes
+    ----------
+    kind : {"time", "customers"}
+    training, held_out : DataFrame
+        Rows of a training frame.
+    why : str
+        How it was split, why so, and who is on neither side; for people.
+    """
+
+    kind: SplitKind
+    training: pd.DataFrame
+    held_out: pd.DataFrame
+    why: str
+
+
+def split(frame: pd.DataFrame, *, window_days: float, share: float, seed: int, kind: SplitKind | None = None) -> Split:
+    """Split a training frame into decisions that teach and decisions that test.
+
+    Parameters
+    ----------
+    frame : DataFrame (n, ...)
+        A training frame.
+    window_days : float
+        Attribution window.
+    share : float
+        Of people (by customers) or of decisions (by time, as near as may be) that are held out.
+    seed : int
+        Of the draw by customers.
+    kind : {"time", "customers"}, optional
+        By default by time where that can be done, else by customers.
+
+    Raises
+    ------
+    InputError
+        ``kind="time"`` is asked for and cannot be done, or nobody held out got an action that training has.
+
+    Notes
+    -----
+    By time, the latest decisions test. Only decisions whose window had closed when the first of them was taken teach;
+    those in between are on neither side. Of customers with decisions on both sides the later ones do not count: whether
+    somebody is decided on again depends on what the first decision brought, so that taking the earlier ones away would
+    select training by its outcome.
+    """
+    if kind == "customers":
+        return _split_by_customers(frame, share, seed, "as asked")
+    found = _split_by_time(frame, pd.Timedelta(days=window_days), share)
+    if isinstance(found, Split):
+        return found
+    if kind == "time":
+        raise InputError(f"split by time: {found}; split by customers instead")
+    return _split_by_customers(frame, share, seed, f"not by time, because {found}")
+
+
+def _split_by_customers(frame: pd.DataFrame, share: float, seed: int, reason: str) -> Split:
+    held_out = is_held_out_of_training(frame["customer_id"], share, seed)
+    training, unseen = frame[~held_out].reset_index(drop=True), frame[held_out].reset_index(drop=True)
+    lacking = sorted(set(training["action"]) - set(unseen["action"]))
+    if lacking:
+        raise InputError(f"held-out people: nobody among {len(unseen)} got {', '.join(lacking)}; hold out more")
+    n_all, n_held_out = frame["customer_id"].nunique(), unseen["customer_id"].nunique()
+    return Split("customers", training, unseen, f"{n_held_out:,} of {n_all:,} people, at random ({reason})")
+
+
+def _split_by_time(frame: pd.DataFrame, window: pd.Timedelta, share: float) -> Split | str:
+    """The split, or why there is none."""
+    decided = frame["decided_at"]
+    first = _first_test_time(decided, window, share)
+    if first is None:
+        return (
+            f"all decisions were taken within {_days(decided.max() - decided.min())} and the attribution window is "
+            f"{_days(window)}"
+        )
+    training, held_out = frame[decided + window <= first], frame[decided >= first]
+    require_windows_closed(training, held_out, window)
+    again = held_out["customer_id"].isin(training["customer_id"])
+    n_again = held_out.loc[again, "customer_id"].nunique()
+    held_out = held_out[~again]
+    counts = pd.DataFrame({side: f["action"].value_counts() for side, f in (("before", training), ("after", held_out))})
+    counts = counts.reindex(sorted({*training["action"], CONTROL})).fillna(0).astype(int)
+    small = counts[(counts < MIN_PEOPLE_PER_ACTION).any(axis=1)]
+    if len(small):
+        told = ", ".join(f"{r.Index} {r.before:,} and {r.after:,}" for r in small.itertuples())
+        return (
+            f"{MIN_PEOPLE_PER_ACTION} decisions of each action are needed among those whose windows closed before "
+            f"{first:%Y-%m-%d} and among those from then on, on other people; found {told}"
+        )
+    why = [
+        f"by time: the {len(held_out):,} decisions from {first:%Y-%m-%d} on test; the {len(training):,} until "
+        f"{training['decided_at'].max():%Y-%m-%d} teach, their windows of {_days(window)} had closed by then"
+    ]
+    n_between = len(frame) - len(training) - len(held_out) - int(again.sum())
+    if n_between:
+        why.append(f"{n_between:,} in between are on neither side")
+    if n_again:
+        why.append(f"{n_again:,} people who taught do not count again in the test")
+    return Split("time", training.reset_index(drop=True), held_out.reset_index(drop=True), "; ".join(why))
+
+
+def _first_test_time(decided: pd.Series, window: pd.Timedelta, share: float) -> pd.Timestamp | None:
+    """The time from which on decisions test, so that about ``share`` of those that teach or test do; None: no such."""
+    times = decided.sort_values(ignore_index=True)
+    starts = times.drop_duplicates()
+    starts = starts[starts >= times.iloc[0] + window]
+    if starts.empty:
+        return None
+    n_test = len(times) - times.searchsorted(starts, side="left")
+    n_training = times.searchsorted(starts - window, side="right")
+    off = np.abs(n_test / (n_test + n_training) - share)
+    # of two as good the later one, which leaves more to learn from
+    return starts.iloc[len(off) - 1 - int(np.argmin(off[::-1]))]
+
+
+def require_windows_closed(training: pd.DataFrame, held_out: pd.DataFrame, window: pd.Timedelta) -> None:
+    """Refuse a split by time in which an outcome of training may come after a test decision.
+
+    Raises
+    ------
+    InputError
+        A test decision lies between a training decision and the end of its window.
+    """
+    end = training["decided_at"].max() + window
+    n_inside = int((held_out["decided_at"] < end).sum())
+    if n_inside:
+        raise InputError(
+            f"split by time: {n_inside:,} of {len(held_out):,} test decisions were taken before the last window of "
+            f"training closed ({end:%Y-%m-%d %H:%M} UTC), so that training saw outcomes from after them; test on later "
+            "decisions"
+        )
+
+
+def _days(span: pd.Timedelta) -> str:
+    days = span / pd.Timedelta(days=1)
+    return f"{days:,.0f} days" if days == round(days) else f"{days:,.1f} days"
 
 
 def all_actions(labels: list[str]) -> list[str]:

@@ -24,6 +24,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 import logging
 
 import mlflow
+import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
@@ -37,6 +38,7 @@ from propensity.features import required_columns
 from propensity.model import DecisionModel
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 _ARTIFACT = "decision_model"
 
@@ -47,12 +49,18 @@ for _name in ("mlflow.store.db.utils", "mlflow.tracking", "alembic", "alembic.ru
 
 @dataclass(frozen=True)
 class Registered:
-    """A registered model: its name, version, the run that made it, and where MLflow keeps all that."""
+    """A registered model: its name, version, the run that made it, where MLflow keeps all that, and its aliases."""
 
     name: str
     version: str
     run_id: str
     tracking_uri: str
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Name and version, as decisions are logged under."""
+        return f"{self.name}/{self.version}"
 
 
 def tracking_uri() -> str:
@@ -70,9 +78,13 @@ def register(
     parameters: dict[str, Any],
     metrics: dict[str, float],
     artifacts: dict[str, dict[str, Any]],
-    alias: str = CHAMPION,
+    tables: dict[str, pd.DataFrame] | None = None,
+    alias: str = CHALLENGER,
 ) -> Registered:
     """Log a model with its figures, register it, and give the version an alias.
+
+    Where the model has no champion yet, the version becomes that as well. Aliases are given last: if anything fails,
+    all point where they did.
 
     Parameters
     ----------
@@ -85,6 +97,8 @@ def register(
     parameters, metrics : dict
     artifacts : dict of dict
         JSON files by name.
+    tables : dict of DataFrame, optional
+        Parquet files by name.
     alias : str
 
     Raises
@@ -93,13 +107,16 @@ def register(
         MLflow does not answer.
     """
     uri = tracking_uri()
-    try:
+    with _answering(uri):
         mlflow.set_experiment(experiment)
         with mlflow.start_run() as run, tempfile.TemporaryDirectory() as aside:
             mlflow.log_params(parameters)
             mlflow.log_metrics(metrics)
             for file, content in artifacts.items():
                 mlflow.log_dict(content, file)
+            for file, table in (tables or {}).items():
+                table.to_parquet(Path(aside) / file, index=False)
+                mlflow.log_artifact(str(Path(aside) / file))
             directory = Path(aside) / _ARTIFACT
             model.save(directory)
             with _quiet():
@@ -111,74 +128,179 @@ def register(
                     pip_requirements=[f"propensity=={__version__}"],
                     registered_model_name=name,
                 )
+        client = MlflowClient()
         version = str(info.registered_model_version)
-        model.version = _version_name(name, version)
-        MlflowClient().set_registered_model_alias(name, alias, version)
-    except MlflowException as error:
-        raise JobError(f"MLflow at {uri}: {_sentence(error)}") from error
-    return Registered(name, version, run.info.run_id, uri)
+        aliases = {alias} if champion_version(name) else {alias, CHAMPION}
+        for given in sorted(aliases, reverse=True):
+            client.set_registered_model_alias(name, given, version)
+    registered = Registered(name, version, run.info.run_id, uri, tuple(sorted(aliases)))
+    model.version = registered.title
+    return registered
 
 
-def load(name: str | None = None, alias: str = CHAMPION) -> tuple[DecisionModel, Registered]:
-    """The model that an alias points to.
+def find(name: str | None = None, which: str = CHAMPION) -> Registered:
+    """The version of a model that an alias points to, or that has a number.
 
     Parameters
     ----------
     name : str, optional
         Without it, the only registered model.
-    alias : str
+    which : str
+        An alias, or the number of a version.
 
     Raises
     ------
     InputError
-        No such model or alias, or several models and no name.
+        No such model, alias or version, or several models and no name.
     JobError
         MLflow does not answer.
     """
     uri = tracking_uri()
-    try:
+    with _answering(uri):
         client = MlflowClient()
         name = name or _only_name(client, uri)
-        found = _version(client, name, alias, uri)
-        local = Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{found.version}"))
-    except MlflowException as error:
-        raise JobError(f"MLflow at {uri}: {_sentence(error)}") from error
+        found = _registered_model(client, name)
+        if found is None:
+            names = ", ".join(sorted(m.name for m in client.search_registered_models())) or "none"
+            raise InputError(
+                f"MLflow at {uri}: has no model {name!r} (registered models: {names}); "
+                "name one of these, or make one with: propensity train --data ..."
+            )
+        aliases = _by_version(found.aliases)
+        known = {str(v.version): v for v in client.search_model_versions(f"name = '{name}'")}
+        pointing = [version for version, names in aliases.items() if which in names]
+        version = pointing[0] if pointing else which
+        if version not in known:
+            listed = ", ".join(" ".join([v, *aliases.get(v, [])]) for v in sorted(known, key=int)) or "none"
+            what = f"version {which}" if which.isdigit() else f"{which!r}"
+            raise InputError(
+                f"MLflow at {uri}: model {name!r} has no {what} (versions with their aliases: {listed}); "
+                "name one of these, or make one with: propensity train --data ..."
+            )
+    return Registered(name, version, known[version].run_id, uri, tuple(aliases.get(version, ())))
+
+
+def load(name: str | None = None, which: str = CHAMPION) -> tuple[DecisionModel, Registered]:
+    """The model that an alias points to, or of a version; arguments and errors as for `find`."""
+    registered = find(name, which)
+    with _answering(registered.tracking_uri):
+        source = f"models:/{registered.name}/{registered.version}"
+        local = Path(mlflow.artifacts.download_artifacts(artifact_uri=source))
     model = DecisionModel.load(local / "artifacts" / _ARTIFACT)
-    model.version = _version_name(name, found.version)
-    return model, Registered(name, str(found.version), found.run_id, uri)
+    model.version = registered.title
+    return model, registered
+
+
+def champion_version(name: str) -> str | None:
+    """The version that is a model's champion, or None where there is no such model or it has none."""
+    uri = tracking_uri()
+    with _answering(uri):
+        found = _registered_model(MlflowClient(), name)
+    version = found.aliases.get(CHAMPION) if found else None
+    return None if version is None else str(version)
+
+
+def make_champion(name: str, version: str, *, instead_of: str | None, tags: dict[str, str]) -> None:
+    """Point the champion's alias to a version, and tag the version.
+
+    Parameters
+    ----------
+    name, version : str
+    instead_of : str or None
+        The version that was the champion when this was decided.
+    tags : dict of str
+
+    Raises
+    ------
+    JobError
+        Another version has become the champion meanwhile, or MLflow does not answer.
+    """
+    found = champion_version(name)
+    if found != instead_of:
+        raise JobError(
+            f"model {name}: version {found} became the champion while this was decided on (it was {instead_of}); "
+            "look at propensity models, then try again"
+        )
+    uri = tracking_uri()
+    with _answering(uri):
+        client = MlflowClient()
+        for key, value in tags.items():
+            client.set_model_version_tag(name, version, key, value)
+        client.set_registered_model_alias(name, CHAMPION, version)
 
 
 def versions() -> list[dict[str, Any]]:
-    """Every registered version, newest first: name, version, aliases, created (ms since 1970), metrics of its run."""
+    """Every registered version, newest first.
+
+    Returns
+    -------
+    list of dict
+        ``name, version, aliases, created`` (ms since 1970), ``metrics`` and ``parameters`` of its run.
+    """
     uri = tracking_uri()
-    try:
+    with _answering(uri):
         client = MlflowClient()
         rows = []
         for registered in client.search_registered_models():
-            aliases: dict[str, list[str]] = {}
-            for alias, version in registered.aliases.items():
-                aliases.setdefault(str(version), []).append(alias)
+            aliases = _by_version(registered.aliases)
             for found in client.search_model_versions(f"name = '{registered.name}'"):
+                run = client.get_run(found.run_id).data
                 rows.append(
                     {
                         "name": registered.name,
                         "version": str(found.version),
-                        "aliases": sorted(aliases.get(str(found.version), [])),
+                        "aliases": aliases.get(str(found.version), []),
                         "created": found.creation_timestamp,
-                        "metrics": client.get_run(found.run_id).data.metrics,
+                        "metrics": run.metrics,
+                        "parameters": run.params,
                     }
                 )
-    except MlflowException as error:
-        raise JobError(f"MLflow at {uri}: {_sentence(error)}") from error
     return sorted(rows, key=lambda r: -r["created"])
 
 
+def parameters(registered: Registered) -> dict[str, str]:
+    """What the run that made a model was told."""
+    with _answering(registered.tracking_uri):
+        return MlflowClient(registered.tracking_uri).get_run(registered.run_id).data.params
+
+
 def artifact(registered: Registered, file: str) -> dict[str, Any]:
-    """A JSON file that was logged beside a model."""
-    path = mlflow.artifacts.download_artifacts(
-        run_id=registered.run_id, artifact_path=file, tracking_uri=registered.tracking_uri
-    )
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """A JSON file that was logged beside a model; errors as for `table`."""
+    return json.loads(_logged_file(registered, file).read_text(encoding="utf-8"))
+
+
+def table(registered: Registered, file: str) -> pd.DataFrame:
+    """A Parquet file that was logged beside a model.
+
+    Raises
+    ------
+    InputError
+        There is no such file: the model comes from an older version.
+    JobError
+        MLflow does not answer.
+    """
+    return pd.read_parquet(_logged_file(registered, file))
+
+
+def _logged_file(registered: Registered, file: str) -> Path:
+    with _answering(registered.tracking_uri):
+        client = MlflowClient(registered.tracking_uri)
+        if file not in {f.path for f in client.list_artifacts(registered.run_id)}:
+            raise InputError(
+                f"model {registered.title}: MLflow at {registered.tracking_uri} keeps no {file} of its training; "
+                "train it again with this version of propensity"
+            )
+        with _quiet():
+            return Path(client.download_artifacts(registered.run_id, file))
+
+
+@contextmanager
+def _answering(uri: str) -> Iterator[None]:
+    """What goes wrong inside MLflow, in one sentence."""
+    try:
+        yield
+    except MlflowException as error:
+        raise JobError(f"MLflow at {uri}: {_sentence(error)}") from error
 
 
 @contextmanager
@@ -187,10 +309,6 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
-
-
-def _version_name(name: str, version: object) -> str:
-    return f"{name}/{version}"
 
 
 def _only_name(client: MlflowClient, uri: str) -> str:
@@ -202,15 +320,22 @@ def _only_name(client: MlflowClient, uri: str) -> str:
     raise InputError(f"MLflow at {uri}: holds several models; name one with --model: {', '.join(sorted(names))}")
 
 
-def _version(client: MlflowClient, name: str, alias: str, uri: str) -> Any:
+def _registered_model(client: MlflowClient, name: str) -> Any:
+    """MLflow's own description of a registered model, or None."""
     try:
-        return client.get_model_version_by_alias(name, alias)
+        return client.get_registered_model(name)
     except MlflowException as error:
-        names = ", ".join(sorted(m.name for m in client.search_registered_models())) or "none"
-        raise InputError(
-            f"MLflow at {uri}: model {name!r} has no {alias!r} (registered models: {names}); "
-            "make one with: propensity train --data ..."
-        ) from error
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def _by_version(aliases: dict[str, Any]) -> dict[str, list[str]]:
+    """The aliases of each version that has some, sorted."""
+    names: dict[str, list[str]] = {}
+    for alias, version in sorted(aliases.items()):
+        names.setdefault(str(version), []).append(alias)
+    return names
 
 
 def _signature(model: DecisionModel) -> ModelSignature:
@@ -223,4 +348,8 @@ def _signature(model: DecisionModel) -> ModelSignature:
 
 
 def _sentence(error: MlflowException) -> str:
-    return str(error.message).strip().splitlines()[0]
+    said = str(error.message).strip().splitlines()[0]
+    if " failed with exception" in said:
+        # a page of the HTTP library's own words
+        return "does not answer; start it, or name another with the environment variable MLFLOW_TRACKING_URI"
+    return said

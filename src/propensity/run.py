@@ -31,6 +31,8 @@ from propensity.ledger.store import decision_answers
 from propensity.progress import Steps
 
 BATCH = 1_000
+TRAINING = {"--split": "customers", "--alias": "champion"}
+"""How the job trains: it decides for the people held out at random, and serves the model at once."""
 READY_SECONDS = 60
 
 
@@ -88,7 +90,9 @@ def run_job(
         with steps.step("Read and check the data") as step:
             step.result = datasets.description(dataset)
         with steps.step("Train, assess on held-out people, register in MLflow") as step:
-            trained = _train(aside / "training.json", {**source, "--held-out": held_out_share}, model_name, steps)
+            trained = _train(
+                aside / "training.json", {**source, "--held-out": held_out_share, **TRAINING}, model_name, steps
+            )
             step.result = f"{trained['model_version']} is the champion; policy: {trained['mode'].replace('_', ' ')}"
         ledger = Ledger(f"sqlite:///{aside / 'ledger.db'}").create()
         with steps.step("Record the experiment in the ledger") as step:

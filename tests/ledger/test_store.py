@@ -372,3 +372,43 @@ def test_an_unknown_campaign_names_the_known_ones(ledger):
     )
     with pytest.raises(InputError, match=CAMPAIGN):
         ledger.campaign("sprng")
+
+
+# ----------------------------------------------------------------------------------------------------- promotions
+
+ROW = {"who": "ann", "model": "m", "from_version": "1", "to_version": "2", "why": "better"}
+
+
+def test_promotions_are_kept_in_order_with_all_that_was_said(ledger):
+    checks = [{"name": "value", "passed": True}]
+    ledger.add_promotion(**ROW)
+    ledger.add_promotion(**{**ROW, "model": "other"})
+    ledger.add_promotion(**{**ROW, "from_version": "2", "to_version": "1"}, kind="rollback", checks=checks)
+    made = ledger.promotions("m")
+    assert [(r["to_version"], r["kind"], r["checks"]) for r in made] == [
+        ("2", "promotion", None),
+        ("1", "rollback", checks),
+    ]
+    assert all(r["at"].tzinfo is not None for r in made)
+    assert [r["model"] for r in ledger.promotions()] == ["m", "other", "m"]
+
+
+def test_a_promotion_that_was_not_carried_out_is_not_recorded(ledger):
+    with pytest.raises(RuntimeError), ledger.promotion(**ROW):
+        raise RuntimeError("the registry does not answer")
+    assert ledger.promotions() == []
+
+
+def test_a_ledger_of_an_older_version_says_how_to_bring_it_up_to_date_and_keeps_its_rows(ledger, url):
+    ledger.add_promotion(**ROW)
+    with ledger.engine.begin() as connection:
+        for column in ("kind", "checks"):
+            connection.execute(sa.text(f"ALTER TABLE promotions DROP COLUMN {column}"))
+    old = Ledger(url)
+    with pytest.raises(InputError, match=r"older version; bring it up to date, .*: propensity ledger init "):
+        old.open()
+    old.close()
+    again = Ledger(url).create().open()
+    again.add_promotion(**ROW, kind="forced")
+    assert [(r["kind"], r["why"]) for r in again.promotions()] == [(None, "better"), ("forced", "better")]
+    again.close()

@@ -7,17 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from simulated_waves import waves_dataset
 
 from propensity import registry
 from propensity.assessment import Assessment
 from propensity.contract import CUSTOMERS
-from propensity.errors import InputError
+from propensity.errors import InputError, JobError
 from propensity.features import required_columns
 from propensity.frame import is_held_out_of_training
+from propensity.model import DecisionModel
 from propensity.progress import Steps
-from propensity_training.pipeline import fingerprint, train
+from propensity_training.pipeline import train
+from propensity_training.unseen import PEOPLE_FILE, fingerprint
 
 
 @pytest.fixture
@@ -58,6 +63,7 @@ def test_the_run_says_which_data_and_settings_it_had(run, small_dataset):
     assert told["data_fingerprint"] == fingerprint(small_dataset)
     assert told["playbook_version"] == small_dataset.playbook.version
     assert (told["seed"], told["held_out_share"]) == ("0", "0.5")
+    assert told["split"] == "customers"
     assert int(told["n_training"]) + int(told["n_held_out"]) == len(small_dataset.contacts)
 
 
@@ -102,5 +108,95 @@ def test_an_arm_that_only_training_has_is_bad_input(small_dataset):
     contacts = contacts[~rare | (rare.cumsum() == 1)]
     only = contacts.loc[rare, "customer_id"]
     seed = next(s for s in range(99) if not is_held_out_of_training(only, 0.2, s).any())
-    with pytest.raises(InputError, match=r"nobody among \d+ got miss_you_email_percent_off"), Steps(3) as steps:
+    with pytest.raises(InputError, match=r"nobody among \d+ got miss_you_email_percent_off"), Steps(4) as steps:
         train(replace(small_dataset, contacts=contacts), held_out_share=0.2, seed=seed, alias="x", steps=steps)
+
+
+def train_here(dataset, **options):
+    with Steps(4) as steps:
+        return train(dataset, **{"held_out_share": 0.5, "seed": 0, "alias": "challenger", "steps": steps, **options})
+
+
+def saved(result, directory):
+    """Every file of a model, but for the name it got in the registry."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(result.model, "version", "the same")
+        result.model.save(directory)
+    return {str(f.relative_to(directory)): f.read_bytes() for f in directory.rglob("*") if f.is_file()}
+
+
+def test_training_again_gives_the_same_model_and_the_next_version_challenges(
+    empty_mlflow, small_dataset, trained, tmp_path, capsys
+):
+    again = [train_here(small_dataset) for _ in range(2)]
+    assert [a.registered.version for a in again] == ["1", "2"]
+    assert [a.registered.aliases for a in again] == [("challenger", "champion"), ("challenger",)]
+    said = capsys.readouterr().out
+    assert "version 1 is the challenger, and the champion, because there was none" in said
+    assert "version 2 is the challenger (" in said
+    assert [registry.find(None, alias).version for alias in ("champion", "challenger")] == ["1", "2"]
+    one, other, first = (saved(a, tmp_path / name) for a, name in zip((*again, trained), "abc", strict=True))
+    assert one == other == first
+    assert [name for name in one if name.startswith("boosters/")]
+    people = small_dataset.customers.head(300)
+    pd.testing.assert_frame_equal(
+        again[0].model.predict(people, people["as_of"]).effect,
+        trained.model.predict(people, people["as_of"]).effect,
+        check_exact=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def waves(email_playbook):
+    return waves_dataset(email_playbook, sizes=(1500, 800, 1500), days=(-200, -150, -100), effect_scale=12, n_again=100)
+
+
+def test_waves_are_split_by_time_and_open_windows_wait(waves, empty_mlflow, capsys):
+    first, between, last = sorted(set(waves.contacts["decided_at"]))
+    found = train_here(waves, now=last + pd.Timedelta(days=90))
+    assert found.split.kind == "time"
+    assert set(found.split.training["decided_at"]) == {first}
+    assert set(found.split.held_out["decided_at"]) == {last}
+    n_between = (waves.contacts["decided_at"] == between).sum()
+    said = capsys.readouterr().out
+    assert f"{n_between} in between are on neither side; 100 people who taught do not count again" in said
+    told = MlflowClient(empty_mlflow).get_run(found.registered.run_id).data.params
+    assert (told["split"], told["n_held_out"]) == ("time", str(len(found.split.held_out)))
+    # a day earlier the last wave's windows are open: nothing can be split by time any more
+    earlier = train_here(waves, now=last + pd.Timedelta(days=89))
+    n_open = (waves.contacts["decided_at"] == last).sum()
+    assert earlier.split.kind == "customers"
+    assert f"; {n_open:,} decisions whose windows are open do not count yet" in capsys.readouterr().out
+    assert earlier.assessment.n_people + earlier.n_training == len(waves.contacts) - n_open
+
+
+def test_before_any_window_has_closed_nothing_is_learnt(small_dataset):
+    now = small_dataset.contacts["decided_at"].max() + pd.Timedelta(days=89)
+    with pytest.raises(InputError, match=r"no decision has a closed .*\(90 days\).* closes on 2026-05-31"):
+        train_here(small_dataset, now=now)
+
+
+@pytest.mark.parametrize("broken", ["log_model", "alias", "people"])
+def test_a_failure_on_the_way_moves_no_alias(trained, small_dataset, registry_copy, monkeypatch, broken):
+    def fail(*_, **__):
+        raise MlflowException("the disk is full")
+
+    monkeypatch.setattr(DecisionModel, "fit", lambda self, frame: registry.load("propensity-small")[0])
+    place, name = {
+        "log_model": (mlflow.pyfunc, "log_model"),
+        "alias": (MlflowClient, "set_registered_model_alias"),
+        "people": (mlflow, "log_artifact"),
+    }[broken]
+    monkeypatch.setattr(place, name, fail)
+    with pytest.raises(JobError, match=r"^MLflow at sqlite:.*: the disk is full$"):
+        train_here(small_dataset)
+    assert registry.find("propensity-small").version == trained.registered.version
+    assert {a for row in registry.versions() for a in row["aliases"]} == {"champion"}
+
+
+def test_the_artifact_of_training_people_holds_hashes_only(mlflow_of_trained):
+    table = registry.table(mlflow_of_trained.registered, PEOPLE_FILE)
+    assert list(table.columns) == ["customer_hash"]
+    assert table["customer_hash"].dtype == "uint64"
+    assert table["customer_hash"].is_monotonic_increasing
+    assert len(table) == mlflow_of_trained.split.training["customer_id"].nunique()

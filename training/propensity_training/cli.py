@@ -1,19 +1,38 @@
-"""`propensity train` and `propensity models`."""
+"""`propensity train`, `evaluate`, `promote` and `models`."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from propensity.cli import Data, MappingFile, PlaybookFile, Quarantine, Seed, Shuffle
+from propensity.cli import DEFAULT_LEDGER, Data, LedgerUrl, MappingFile, PlaybookFile, Quarantine, Seed, Shuffle
+
+if TYPE_CHECKING:
+    from propensity.datasets import Dataset
+    from propensity.progress import Steps
+    from propensity_training.promotion import Verdict
+    from propensity_training.source import Source
+
+Model = Annotated[str | None, typer.Option("--model", help="name of the registered model; default: the only one")]
+Result = Annotated[Path | None, typer.Option("--result", help="write what came out to this JSON file")]
+SimulatedSeed = Annotated[int, typer.Option("--seed", help="seed of the simulated program")]
+
+
+class SplitBy(StrEnum):
+    """How people are held out of training."""
+
+    auto = "auto"
+    time = "time"
+    customers = "customers"
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this door."""
-    app.command()(train)
-    app.command()(models)
+    for command in (train, evaluate, promote, models):
+        app.command()(command)
 
 
 def train(
@@ -21,68 +40,272 @@ def train(
     mapping: MappingFile = None,
     playbook: PlaybookFile = None,
     quarantine: Quarantine = None,
-    held_out: Annotated[float, typer.Option(min=0.05, max=0.9, help="share of people that no training sees")] = 0.5,
-    alias: Annotated[str, typer.Option(help="alias of the registered version")] = "champion",
-    model: Annotated[str | None, typer.Option(help="name of the registered model")] = None,
-    result: Annotated[Path | None, typer.Option(help="write what came out to this JSON file")] = None,
+    held_out: Annotated[float, typer.Option(min=0.05, max=0.9, help="share that no training sees")] = 0.5,
+    split: Annotated[
+        SplitBy,
+        typer.Option(help="hold out the latest decisions (time), or customers at random; auto: time if it can be"),
+    ] = SplitBy.auto,
+    alias: Annotated[str, typer.Option(help="alias of the registered version")] = "challenger",
+    model: Annotated[str | None, typer.Option(help="name of the registered model; default: after the playbook")] = None,
+    result: Result = None,
     seed: Seed = 0,
     shuffle_arms: Shuffle = None,
 ) -> None:
     """Learn what contact causes, assess it on held-out people, register it in MLflow."""
-    import json
     from dataclasses import asdict
 
-    from propensity import datasets
-    from propensity.files import write_text
+    import pandas as pd
+
     from propensity.progress import Steps
-    from propensity_training.pipeline import train as train_model
+    from propensity.registry import CHAMPION
+    from propensity_training import pipeline
 
-    with Steps(4) as steps:
-        with steps.step("Read and check the data") as step:
-            dataset = datasets.load(
-                data,
-                mapping=mapping,
-                playbook_path=playbook,
-                quarantine=quarantine is not None,
-                seed=seed,
-                shuffle_arms=shuffle_arms,
-            )
-            step.result = f"{dataset.origin}; {datasets.description(dataset)}"
-        if quarantine is not None:
-            typer.echo(datasets.write_quarantine(dataset, quarantine))
-        done = train_model(dataset, held_out_share=held_out, seed=seed, alias=alias, steps=steps, model_name=model)
+    source = _source(data, mapping, playbook, quarantine, seed, shuffle_arms)
+    with Steps(1 + pipeline.STEPS) as steps:
+        dataset = _read(source, quarantine, steps)
+        done = pipeline.train(
+            dataset,
+            held_out_share=held_out,
+            seed=seed,
+            alias=alias,
+            steps=steps,
+            model_name=model,
+            kind=None if split is SplitBy.auto else split.value,
+            now=pd.Timestamp.now("UTC"),
+            source=source,
+        )
     if result is not None:
-        content = {
-            "registered": asdict(done.registered),
-            "model_version": done.model.version,
-            "mode": done.model.mode,
-            "evidence": asdict(done.model.evidence_),
-            "n_training": done.n_training,
-            "assessment": done.assessment.to_json(),
-        }
-        write_text(result, json.dumps(content, indent=1))
+        _write(
+            result,
+            {
+                "registered": asdict(done.registered),
+                "model_version": done.model.version,
+                "mode": done.model.mode,
+                "evidence": asdict(done.model.evidence_),
+                "split": done.split.kind,
+                "n_training": done.n_training,
+                "assessment": done.assessment.to_json(),
+            },
+        )
+    name = done.registered.name
+    if CHAMPION in done.registered.aliases:
+        typer.echo(f"Next: propensity serve --model {name}")
+    else:
+        typer.echo(f"Next, put it through the gate against the champion: propensity promote {alias} --model {name}")
 
 
-def models() -> None:
-    """List registered models, their aliases and what they were worth."""
-    from datetime import UTC, datetime
+def evaluate(
+    data: Data = "auto",
+    mapping: MappingFile = None,
+    playbook: PlaybookFile = None,
+    quarantine: Quarantine = None,
+    model: Model = None,
+    alias: Annotated[str, typer.Option(help="alias, or number of the version")] = "challenger",
+    result: Result = None,
+    seed: SimulatedSeed = 0,
+    shuffle_arms: Shuffle = None,
+) -> None:
+    """Say what a registered model is worth on people whom its training never saw."""
+    from dataclasses import asdict
 
-    from rich.console import Console
-    from rich.table import Table
+    import pandas as pd
 
     from propensity import registry
+    from propensity.assessment import assess
+    from propensity.progress import Steps
+    from propensity_training import tables
+    from propensity_training.comparison import require_fit, require_known
+    from propensity_training.unseen import fingerprint, unseen_people
 
-    rows = registry.versions()
-    if not rows:
-        typer.echo(f"No model is registered at {registry.tracking_uri()}; make one with: propensity train")
+    with Steps(3) as steps:
+        with steps.step("Find the model") as step:
+            loaded, registered = registry.load(model, alias)
+            step.result = f"{registered.title}; policy: {loaded.mode.replace('_', ' ')}"
+        dataset = _read(_source(data, mapping, playbook, quarantine, seed, shuffle_arms), quarantine, steps)
+        with steps.step("Assess on people whom its training never saw") as step:
+            unseen = unseen_people(dataset, [registered], pd.Timestamp.now("UTC"))
+            require_fit(loaded, registered.title, dataset.playbook, unseen.frame)
+            require_known(set(unseen.frame["action"]), set(loaded.actions), registered.title)
+            assessment = assess(loaded, unseen.frame, mode=loaded.mode)
+            step.result = unseen.line
+    tables.show(tables.policies_table(assessment, dataset.playbook.currency, dataset.words.reactivated_plural))
+    tables.show(tables.quality_table(assessment))
+    if assessment.gate.granted != loaded.mode:
+        granted = assessment.gate.granted.replace("_", " ")
+        typer.echo(f"Its policy is {loaded.mode.replace('_', ' ')}; these people would grant {granted}.")
+    typer.echo(assessment.gate.why)
+    if result is not None:
+        _write(
+            result,
+            {
+                "registered": asdict(registered),
+                "model_version": loaded.version,
+                "mode": loaded.mode,
+                "data": dataset.origin,
+                "data_fingerprint": fingerprint(dataset),
+                "n_people": unseen.n_people,
+                "n_people_in_training": unseen.n_seen,
+                "assessment": assessment.to_json(),
+            },
+        )
+
+
+def promote(
+    which: Annotated[str, typer.Argument(help="alias, or number of the version")] = "challenger",
+    model: Model = None,
+    data: Annotated[
+        str | None, typer.Option(help="data to judge on; default: those of the challenger's training, held-out people")
+    ] = None,
+    mapping: MappingFile = None,
+    playbook: PlaybookFile = None,
+    quarantine: Quarantine = None,
+    seed: SimulatedSeed = 0,
+    shuffle_arms: Shuffle = None,
+    non_inferiority_margin: Annotated[
+        float, typer.Option(min=0, help="by how much less it may be worth, in currency per 1,000 people")
+    ] = 0.0,
+    who: Annotated[str | None, typer.Option(help="who decides; default: the user of this machine")] = None,
+    why: Annotated[str | None, typer.Option(help="why; default: what the gate found")] = None,
+    force: Annotated[bool, typer.Option("--force", help="promote whatever the gate says; needs --why")] = False,
+    back: Annotated[
+        bool, typer.Option("--roll-back", help="give the alias back to the champion before this one")
+    ] = False,
+    ledger: LedgerUrl = DEFAULT_LEDGER,
+    result: Result = None,
+) -> None:
+    """Make a version the champion, if it passes the gate; or go back to the champion before."""
+    import pandas as pd
+
+    from propensity.errors import InputError
+    from propensity.ledger import Ledger
+    from propensity.progress import Steps
+    from propensity_training import promotion, tables
+
+    if force and not why:
+        raise InputError("--force: needs --why TEXT, which goes into the ledger")
+    if data is None and (mapping is not None or playbook is not None):
+        raise InputError("--mapping and --playbook: say how to read the data that --data names; name them")
+    who = who or _user()
+    opened = Ledger(ledger).open()
+    try:
+        if back:
+            before, after = promotion.roll_back(opened, model, who=who, why=why or "rolled back")
+            typer.echo(f"{after.title} is the champion again (it was {before.title}). {_restart(after.name)}")
+            return
+        with Steps(promotion.STEPS) as steps:
+            dataset = None
+            if data is not None:
+                dataset = _read(_source(data, mapping, playbook, quarantine, seed, shuffle_arms), quarantine, steps)
+            now = pd.Timestamp.now("UTC")
+            verdict = promotion.examine(
+                model, which, dataset, margin_currency=non_inferiority_margin, now=now, steps=steps
+            )
+        for table in tables.verdict_tables(verdict):
+            tables.show(table)
+        granted = verdict.passed or force
+        if granted:
+            promotion.promote(opened, verdict, who=who, why=why or verdict.sentence, forced=not verdict.passed)
+    finally:
+        opened.close()
+    if result is not None:
+        _write(result, {**verdict.to_json(), "promoted": granted, "margin_currency_per_1000": non_inferiority_margin})
+    typer.echo(_outcome(verdict, granted))
+    if not granted:
+        raise typer.Exit(1)
+
+
+def _outcome(verdict: Verdict, granted: bool) -> str:
+    challenger, champion = verdict.challenger, verdict.champion
+    if not granted:
+        stays = f"{champion.title} stays the champion." if champion else "There is no champion still."
+        return f"{challenger.title} is not promoted: {verdict.sentence} {stays}{_margin_advice(verdict)}"
+    was = f" (it was {champion.title})" if champion else ""
+    forced = "" if verdict.passed else ", by force"
+    back = f" The way back: propensity promote --roll-back --model {challenger.name}" if champion else ""
+    return f"{challenger.title} is the champion now{was}{forced}. {_restart(challenger.name)}{back}"
+
+
+def _margin_advice(verdict: Verdict) -> str:
+    value = verdict.checks[0]
+    undecided = verdict.comparison is not None and verdict.comparison.difference["expected_value"].high >= 0
+    if value.passed or not undecided:
+        return ""
+    return (
+        " More people would tell. A loss that would not matter to you can be allowed with --non-inferiority-margin; "
+        "fix it before you look at figures like these."
+    )
+
+
+def models(
+    history: Annotated[bool, typer.Option("--history", help="promotions and rollbacks, from the ledger")] = False,
+    ledger: LedgerUrl = DEFAULT_LEDGER,
+) -> None:
+    """List registered models, their aliases and what they were worth."""
+    from propensity import registry
+    from propensity_training import tables
+
+    if history:
+        from propensity.ledger import Ledger
+
+        opened = Ledger(ledger).open()
+        made = opened.promotions()
+        opened.close()
+        if made:
+            tables.show(tables.history_table(made, opened.name))
+        else:
+            typer.echo(f"The ledger {opened.name} holds no promotion yet.")
         return
-    table = Table(title=f"Models at {registry.tracking_uri()}")
-    for column in ("model", "version", "alias", "registered", "net value per 1,000 people, held out"):
-        table.add_column(column)
-    for row in rows:
-        metrics = row["metrics"]
-        value = "model.net_value_per_1000"
-        worth = f"{metrics[value]:,.0f} ({metrics[value + '.low']:,.0f} to {metrics[value + '.high']:,.0f})"
-        when = datetime.fromtimestamp(row["created"] / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-        table.add_row(row["name"], row["version"], ", ".join(row["aliases"]), when, worth if value in metrics else "")
-    Console().print(table)
+    rows = registry.versions()
+    if rows:
+        tables.show(tables.versions_table(rows, registry.tracking_uri()))
+    else:
+        typer.echo(f"No model is registered at {registry.tracking_uri()}; make one with: propensity train")
+
+
+def _source(
+    data: str, mapping: Path | None, playbook: Path | None, quarantine: Path | None, seed: int, shuffle: int | None
+) -> Source:
+    from propensity_training.source import Source
+
+    return Source(
+        data=data,
+        mapping=None if mapping is None else str(mapping),
+        playbook=None if playbook is None else str(playbook),
+        quarantine=quarantine is not None,
+        seed=seed,
+        shuffle_arms=shuffle,
+    )
+
+
+def _read(source: Source, quarantine: Path | None, steps: Steps) -> Dataset:
+    from propensity import datasets
+
+    with steps.step("Read and check the data") as step:
+        dataset = source.load()
+        step.result = f"{dataset.origin}; {datasets.description(dataset)}"
+    if quarantine is not None:
+        typer.echo(datasets.write_quarantine(dataset, quarantine))
+    return dataset
+
+
+def _user() -> str:
+    import getpass
+
+    from propensity.errors import InputError
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise InputError("who: this machine does not know your name; say it with --who NAME") from error
+
+
+def _restart(name: str) -> str:
+    return f"Services of {name} take it up when they are started again."
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    import json
+
+    from propensity.files import write_text
+
+    write_text(file, json.dumps(content, indent=1))

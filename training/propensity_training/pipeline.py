@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +10,15 @@ import pandas as pd
 from propensity import __version__, registry
 from propensity.assessment import CURRENCIES, Assessment, assess
 from propensity.datasets import Dataset
-from propensity.errors import InputError
 from propensity.evaluation import Estimate
-from propensity.frame import is_held_out_of_training, require_separate_windows, training_frame
+from propensity.frame import Split, SplitKind, split
 from propensity.model import DecisionModel
 from propensity.progress import Steps
+from propensity_training.source import Source
+from propensity_training.unseen import PEOPLE_FILE, fingerprint, matured_frame, people_table
+
+STEPS = 4
+"""Steps that `train` shows."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,25 @@ class TrainingResult:
     registered: registry.Registered
     model: DecisionModel
     assessment: Assessment
-    n_training: int
+    split: Split
+
+    @property
+    def n_training(self) -> int:
+        """Decisions that it learnt from."""
+        return len(self.split.training)
 
 
 def train(
-    dataset: Dataset, *, held_out_share: float, seed: int, alias: str, steps: Steps, model_name: str | None = None
+    dataset: Dataset,
+    *,
+    held_out_share: float,
+    seed: int,
+    alias: str,
+    steps: Steps,
+    model_name: str | None = None,
+    kind: SplitKind | None = None,
+    now: pd.Timestamp | None = None,
+    source: Source | None = None,
 ) -> TrainingResult:
     """Fit, assess on people that the fit never saw, and register.
 
@@ -37,47 +54,68 @@ def train(
     ----------
     dataset : Dataset
     held_out_share : float
-        Share of customers kept for the assessment.
+        Share kept for the assessment.
     seed : int
     alias : str
-        Given to the registered version.
+        Given to the registered version; the first version of a model also becomes its champion.
     steps : Steps
-        Where progress is shown; three steps are used.
+        Where progress is shown; `STEPS` are used.
     model_name : str, optional
         Of the registered model; ``propensity-<playbook>`` by default.
+    kind : {"time", "customers"}, optional
+        How to hold out; see `frame.split`.
+    now : Timestamp, optional
+        Decisions whose window is open at this time are left out. Without it, all windows count as closed.
+    source : Source, optional
+        Where the data came from, so that a later command finds them again.
 
     Raises
     ------
     InputError
         Too few people on either side.
+    JobError
+        MLflow does not answer.
     """
-    window = dataset.playbook.program.attribution_window_days
-    require_separate_windows(dataset.contacts, window)
-    frame = training_frame(dataset.customers, dataset.contacts, dataset.outcomes, window_days=window)
-    held_out = is_held_out_of_training(frame["customer_id"], held_out_share, seed)
-    training, unseen = frame[~held_out].reset_index(drop=True), frame[held_out].reset_index(drop=True)
-    lacking = set(training["action"]) - set(unseen["action"])
-    if lacking:
-        raise InputError(f"held-out people: nobody among {len(unseen)} got {', '.join(sorted(lacking))}; hold out more")
-    with steps.step(f"Learn from {len(training):,} people what contact causes") as step:
-        model = DecisionModel(dataset.playbook, seed).fit(training)
+    name = model_name or f"propensity-{dataset.playbook.name}"
+    # a registry that does not answer is said before the learning, not after
+    registry.champion_version(name)
+    with steps.step("Hold people out of training") as step:
+        frame = matured_frame(dataset, now)
+        window = dataset.playbook.program.attribution_window_days
+        sides = split(frame, window_days=window, share=held_out_share, seed=seed, kind=kind)
+        step.result = "; ".join([sides.why, *_left_out(dataset, frame, now)])
+    with steps.step(f"Learn from {len(sides.training):,} decisions what contact causes") as step:
+        model = DecisionModel(dataset.playbook, seed).fit(sides.training)
         step.result = _evidence(model)
-    with steps.step(f"Assess on {len(unseen):,} people that training never saw") as step:
-        assessment = assess(model, unseen)
+    with steps.step(f"Assess on {len(sides.held_out):,} decisions on people that training never saw") as step:
+        assessment = assess(model, sides.held_out)
         model.restrict(assessment.gate.granted)
         step.result = assessment.gate.why
     with steps.step("Register the model in MLflow") as step:
+        told = {"seed": seed, "held_out_share": held_out_share} | (
+            {"as_of": now.isoformat()} if now is not None else {}
+        )
         registered = registry.register(
             model,
-            model_name or f"propensity-{dataset.playbook.name}",
+            name,
             experiment=f"propensity-{dataset.name}",
-            parameters=_parameters(dataset, model, seed, held_out_share, len(training), len(unseen)),
+            parameters=_parameters(dataset, model, sides) | told | (source.to_parameters() if source else {}),
             metrics=_metrics(model, assessment),
             artifacts={"assessment.json": assessment.to_json()},
+            tables={PEOPLE_FILE: people_table(sides.training["customer_id"])},
             alias=alias,
         )
-        step.result = f"{registered.name} version {registered.version} is the {alias}"
-    return TrainingResult(registered, model, assessment, len(training))
+        step.result = _aliases(registered, alias)
+    return TrainingResult(registered, model, assessment, sides)
+
+
+def _left_out(dataset: Dataset, frame: pd.DataFrame, now: pd.Timestamp | None) -> list[str]:
+    """Which decisions neither teach nor test, and why, for people."""
+    ends = dataset.contacts["decided_at"] + pd.Timedelta(days=dataset.playbook.program.attribution_window_days)
+    n_open = int((ends > now).sum()) if now is not None else 0
+    n_unknown = len(dataset.contacts) - n_open - len(frame)
+    left_out = [(n_open, "whose windows are open do not count yet"), (n_unknown, "on people not known by then do not")]
+    return [f"{n:,} decisions {why}" for n, why in left_out if n]
 
 
 def _evidence(model: DecisionModel) -> str:
@@ -89,19 +127,23 @@ def _evidence(model: DecisionModel) -> str:
     return f"{found} (p = {model.evidence_.heterogeneity_p:.2g} that people do not differ)"
 
 
-def _parameters(
-    dataset: Dataset, model: DecisionModel, seed: int, held_out_share: float, n_training: int, n_held_out: int
-) -> dict[str, Any]:
+def _aliases(registered: registry.Registered, alias: str) -> str:
+    said = f"{registered.name} version {registered.version} is the {alias}"
+    if alias != registry.CHAMPION and registry.CHAMPION in registered.aliases:
+        said += ", and the champion, because there was none"
+    return said
+
+
+def _parameters(dataset: Dataset, model: DecisionModel, sides: Split) -> dict[str, Any]:
     return {
         "data": dataset.origin,
         "data_fingerprint": fingerprint(dataset),
         "playbook": dataset.playbook.name,
         "playbook_version": dataset.playbook.version,
         "propensity_version": __version__,
-        "seed": seed,
-        "held_out_share": held_out_share,
-        "n_training": n_training,
-        "n_held_out": n_held_out,
+        "split": sides.kind,
+        "n_training": len(sides.training),
+        "n_held_out": len(sides.held_out),
         "supported_mode": model.evidence_.supported_mode,
         "mode": model.mode,
         **{f"weight_{name}": weight for name, weight in model.reactivation.weights_.items()},
@@ -114,16 +156,8 @@ def _metrics(model: DecisionModel, assessment: Assessment) -> dict[str, float]:
     for policy in assessment.policies:
         for name in CURRENCIES:
             estimates[f"{policy.key}.{name}_per_1000"] = getattr(policy, name)
+    # MLflow keeps numbers only: a slope that does not exist is left out
+    estimates |= {f"{name}_slope": slope for name, slope in assessment.slopes.items()}
     for name, estimate in estimates.items():
         figures |= {name: estimate.value, f"{name}.low": estimate.low, f"{name}.high": estimate.high}
-    slopes = {"propensity_slope": assessment.propensity_slope, "effect_slope": assessment.effect_slope}
-    # MLflow keeps numbers only: a slope that does not exist is left out
-    return figures | {name: slope for name, slope in slopes.items() if slope == slope}
-
-
-def fingerprint(dataset: Dataset) -> str:
-    """Hash of the three tables' content, 16 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for table in (dataset.customers, dataset.contacts, dataset.outcomes):
-        digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
-    return digest.hexdigest()[:16]
+    return figures

@@ -99,4 +99,6 @@ promotions = sa.Table(
     sa.Column("from_version", sa.Text),
     sa.Column("to_version", sa.Text, nullable=False),
     sa.Column("why", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, comment="promotion, forced or rollback; missing in rows of older versions: promotion"),
+    sa.Column("checks", sa.JSON, comment="of the gate, as they came out"),
 )

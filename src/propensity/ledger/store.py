@@ -6,7 +6,8 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,13 @@ class Ledger:
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
 
     def create(self) -> Ledger:
-        """Make the tables that are not there yet."""
+        """Make the tables and columns that are not there yet."""
         try:
             schema.metadata.create_all(self.engine)
+            with self.engine.begin() as connection:
+                for column in self._lacking_columns():
+                    kind = column.type.compile(self.engine.dialect)
+                    connection.execute(sa.text(f"ALTER TABLE {column.table.name} ADD COLUMN {column.name} {kind}"))
         except sa.exc.DatabaseError as error:
             raise JobError(f"ledger {self.name}: cannot be opened ({_first_line(error)})") from error
         return self
@@ -84,7 +89,22 @@ class Ledger:
             raise JobError(f"ledger {self.name}: cannot be opened ({_first_line(error)})") from error
         if not set(schema.metadata.tables) <= found:
             raise InputError(f"ledger {self.name}: is not initialised; run: propensity ledger init {self.name}")
+        if self._lacking_columns():
+            raise InputError(
+                f"ledger {self.name}: was made by an older version; bring it up to date, which keeps what it holds: "
+                f"propensity ledger init {self.name}"
+            )
         return self
+
+    def _lacking_columns(self) -> list[sa.Column[Any]]:
+        """Columns that tables made by an older version lack; all that came later may be missing in a row."""
+        inspector = sa.inspect(self.engine)
+        return [
+            column
+            for table in schema.metadata.sorted_tables
+            for column in table.columns
+            if column.name not in {c["name"] for c in inspector.get_columns(table.name)}
+        ]
 
     @property
     def name(self) -> str:
@@ -213,9 +233,28 @@ class Ledger:
             connection.execute(schema.assessments.insert(), [row])
 
     def add_promotion(self, **values: Any) -> None:
-        """Record a promotion: ``who, model, from_version, to_version, why``."""
+        """Record a promotion that has been made; the columns are those of `promotion`."""
+        with self.promotion(**values):
+            pass
+
+    @contextmanager
+    def promotion(
+        self,
+        *,
+        who: str,
+        model: str,
+        from_version: str | None,
+        to_version: str,
+        why: str,
+        kind: str = "promotion",
+        checks: list[dict[str, Any]] | None = None,
+    ) -> Iterator[None]:
+        """Record a promotion, a forced one or a rollback, if the block, which carries it out, succeeds."""
+        row = {"who": who, "model": model, "from_version": from_version, "to_version": to_version, "why": why}
         with self.engine.begin() as connection:
-            connection.execute(schema.promotions.insert(), [{"at": datetime.now(UTC), **values}])
+            values = {**row, "at": datetime.now(UTC), "kind": kind, "checks": checks}
+            connection.execute(schema.promotions.insert(), [values])
+            yield
 
     def erase(self, customer_id: str) -> bool:
         """Forget a person.
@@ -335,6 +374,12 @@ class Ledger:
         table = schema.assessments
         rows = self._rows(sa.select(table).where(table.c.campaign == campaign).order_by(table.c.id.desc()).limit(1))
         return rows[0] if rows else None
+
+    def promotions(self, model: str | None = None) -> list[dict[str, Any]]:
+        """Promotions and rollbacks (of one model), oldest first."""
+        table = schema.promotions
+        query = sa.select(table).order_by(table.c.id)
+        return self._rows(query if model is None else query.where(table.c.model == model))
 
     def suppressed(self, customer_ids: Sequence[str]) -> set[str]:
         """Those of these customers who opted out, complained or were erased."""

@@ -1,0 +1,183 @@
+"""The data scientist's commands, as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from propensity import cli
+from propensity.ledger import Ledger
+from propensity_training.source import Source
+
+NAME = "propensity-hillstrom"
+
+
+def people(n: int, seed: int) -> pd.DataFrame:
+    """A file in the form of Hillstrom's, whose men's e-mail brings many visits."""
+    rng = np.random.default_rng(seed)
+    segment = rng.choice(["No E-Mail", "Mens E-Mail", "Womens E-Mail"], n)
+    visit = rng.random(n) < np.where(segment == "Mens E-Mail", 0.4, 0.15)
+    bought = visit & (rng.random(n) < 0.3)
+    columns = {
+        "recency": rng.integers(1, 13, n),
+        "history": rng.gamma(2, 100, n).round(2),
+        "mens": rng.integers(0, 2, n),
+        "womens": rng.integers(0, 2, n),
+        "zip_code": rng.choice(["Urban", "Rural"], n),
+        "newbie": rng.integers(0, 2, n),
+        "channel": rng.choice(["Web", "Phone"], n),
+        "segment": segment,
+        "visit": visit.astype(int),
+        "conversion": bought.astype(int),
+        "spend": np.where(bought, rng.gamma(2, 30, n).round(2), 0.0),
+    }
+    return pd.DataFrame(columns)
+
+
+@pytest.fixture
+def propensity(monkeypatch, capsys):
+    """Runs a command: exit code, standard output, standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["propensity", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        said = capsys.readouterr()
+        return int(caught.value.code or 0), said.out, said.err
+
+    return run
+
+
+def promotions() -> list[dict]:
+    ledger = Ledger("sqlite:///ledger.db").open()
+    made = ledger.promotions()
+    ledger.close()
+    return made
+
+
+@pytest.fixture
+def place(empty_mlflow, tmp_path) -> Path:
+    people(1_500, 1).to_csv(tmp_path / "people.csv", index=False)
+    return tmp_path
+
+
+def test_from_training_to_promotion_and_back(propensity, place):
+    data = ("--data", "people.csv", "--mapping", "hillstrom")
+
+    code, said, _ = propensity("train", *data, "--result", "train.json")
+    assert code == 0
+    assert f"{NAME} version 1 is the challenger, and the champion, because there was none" in said
+    assert said.splitlines()[-1] == f"Next: propensity serve --model {NAME}"
+    trained = json.loads((place / "train.json").read_text())
+    assert {"registered", "model_version", "mode", "evidence", "n_training", "assessment"} <= set(trained)
+    assert (trained["registered"]["version"], trained["split"]) == ("1", "customers")
+
+    code, said, _ = propensity("train", *data, "--seed", 1)
+    assert f"{NAME} version 2 is the challenger (" in said
+    assert said.splitlines()[-1].endswith(f": propensity promote challenger --model {NAME}")
+
+    # the very data of training: the held-out people and nobody else, and so the same figures
+    code, said, _ = propensity("evaluate", *data, "--alias", 1, "--result", "evaluation.json")
+    assert code == 0
+    found = json.loads((place / "evaluation.json").read_text())
+    assert found["assessment"] == trained["assessment"]
+    assert found["n_people_in_training"] == trained["n_training"]
+    assert f"the data of the training itself: {trained['n_training']} of 1,500 people were in training" in said
+    for words in ("mens_email to all", "visits", "net value, USD", "propensity slope", "AUTOC", "QINI"):
+        assert words in said
+
+    code, _, error = propensity("promote")
+    assert (code, "does not exist; make it with: propensity ledger init sqlite:///ledger.db" in error) == (2, True)
+    assert propensity("ledger", "init")[0] == 0
+    code, said, _ = propensity("promote", "--who", "ann", "--result", "promotion.json")
+    assert code == 0, said
+    verdict = json.loads((place / "promotion.json").read_text())
+    assert (verdict["passed"], verdict["promoted"]) == (True, True)
+    assert f"{NAME}/2 is the champion now (it was {NAME}/1)." in said
+    for check in ("value", "propensity calibration", "sample ratio", "unsubscribes"):
+        assert re.search(rf"│ {check} +│ passed │", said)
+
+    said = propensity("models")[1]
+    rows = [[cell.strip() for cell in line.split("│")[1:6]] for line in said.splitlines() if f"│ {NAME}" in line]
+    assert [row[:3] for row in rows] == [[NAME, "2", "challenger, champion"], [NAME, "1", ""]]
+    assert rows[0][4] == trained["mode"].replace("_", " ")
+
+    assert propensity("promote", "--roll-back", "--who", "bob", "--why", "complaints")[1].startswith(
+        f"{NAME}/1 is the champion again (it was {NAME}/2)."
+    )
+    said = propensity("models", "--history")[1]
+    assert re.search(r"│ 1 +│ 2 +│ promotion │ ann │ ", said)
+    assert re.search(r"│ 2 +│ 1 +│ rollback +│ bob │ complaints", said)
+    code, _, error = propensity("promote", "--roll-back")
+    assert (code, "nothing to roll back to" in error) == (2, True)
+
+
+def test_a_refusal_is_an_exit_of_one_and_force_needs_a_reason(propensity, place):
+    data = ("--data", "people.csv", "--mapping", "hillstrom")
+    propensity("ledger", "init")
+    propensity("train", *data)
+    # who got what is shuffled: a model that knows nothing, and contacts nobody
+    code, said, _ = propensity("train", *data, "--shuffle-arms", 1)
+    assert "so nobody is contacted" in said
+    code, said, error = propensity("promote", *data)
+    assert (code, error) == (1, "")
+    assert re.search(r"│ value +│ FAILED │", said)
+    last = said.splitlines()[-1]
+    assert last.startswith(f"{NAME}/2 is not promoted: The challenger is shown to be worth less, on the ")
+    assert last.endswith(f"{NAME}/1 stays the champion.")
+    assert promotions() == []
+
+    code, _, error = propensity("promote", *data, "--force")
+    assert (code, error) == (2, "Error: --force: needs --why TEXT, which goes into the ledger\n")
+    code, said, _ = propensity("promote", *data, "--force", "--why", "a drill")
+    assert (code, f"{NAME}/2 is the champion now (it was {NAME}/1), by force." in said) == (0, True)
+    (row,) = promotions()
+    assert (row["kind"], row["why"]) == ("forced", "a drill")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        (("models",), 0, "No model is registered at sqlite:"),
+        (("evaluate",), 2, "holds no registered model; make one with: propensity train"),
+        (("promote", "--ledger", "sqlite:///l.db"), 2, "holds no registered model; make one with: propensity train"),
+        (("promote", "--ledger", "sqlite:///l.db", "--roll-back"), 2, "holds no registered model"),
+        (("evaluate", "--model", "x"), 2, "has no model 'x' (registered models: none)"),
+        (("promote", "--mapping", "x"), 2, "--mapping and --playbook: say how to read the data that --data names"),
+        (("models", "--history"), 2, "ledger sqlite:///ledger.db: does not exist"),
+        (("models", "--history", "--ledger", "sqlite:///l.db"), 0, "holds no promotion yet"),
+        (("train", "--data", "people.csv", "--mapping", "hillstrom", "--split", "time"), 2, "taken within 0 days"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(propensity, place, command, code, said):
+    propensity("ledger", "init", "sqlite:///l.db")
+    found, out, error = propensity(*command)
+    assert found == code
+    assert said in (error if code else out)
+    assert len(error.splitlines()) == (1 if code else 0)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        Source("simulated", seed=3),
+        Source("hillstrom", shuffle_arms=2, quarantine=True),
+        Source("people.csv", mapping="hillstrom", playbook="mine.toml"),
+    ],
+)
+def test_a_run_remembers_where_its_data_came_from(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "people.csv").touch()
+    again = Source.from_parameters({**source.to_parameters(), "seed": "0", "data": "something else"})
+    assert (again.seed, again.shuffle_arms, again.quarantine) == (source.seed, source.shuffle_arms, source.quarantine)
+    assert again.mapping == source.mapping
+    # a file by its full name, so that the next command may be run from elsewhere; a name as it is
+    assert again.data == (str(tmp_path / "people.csv") if source.data == "people.csv" else source.data)
+    assert Source.from_parameters({"seed": "0"}) is None

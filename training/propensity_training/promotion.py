@@ -1,0 +1,205 @@
+"""Who is the champion: promotion through the gate, and the way back. Each is a row in the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pandas as pd
+
+from propensity import registry
+from propensity.assessment import Assessment, assess
+from propensity.datasets import Dataset
+from propensity.errors import InputError
+from propensity.ledger import Ledger
+from propensity.progress import Steps
+from propensity.registry import Registered
+from propensity_training.comparison import Comparison, compare, require_fit
+from propensity_training.gate import Check, check_challenger, check_own_gate
+from propensity_training.source import Source
+from propensity_training.unseen import unseen_people
+
+ROLLBACK, FORCED, PROMOTION = "rollback", "forced", "promotion"
+STEPS = 3
+"""Steps that `examine` shows."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says of a challenger.
+
+    Attributes
+    ----------
+    challenger : Registered
+    champion : Registered or None
+    checks : list of Check
+    comparison : Comparison or None
+        With the champion, where there is one.
+    dataset : Dataset or None
+        They were compared on.
+    """
+
+    challenger: Registered
+    champion: Registered | None
+    checks: list[Check]
+    comparison: Comparison | None = None
+    dataset: Dataset | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check was passed."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def sentence(self) -> str:
+        """Why, in a sentence or two: what was found wanting, or what the value rests on (always the first check)."""
+        failed = [check.sentence for check in self.checks if not check.passed]
+        return " ".join(failed) or self.checks[0].sentence
+
+    def to_json(self) -> dict[str, object]:
+        """As JSON-ready values."""
+        compared = self.comparison.difference if self.comparison else {}
+        return {
+            "challenger": self.challenger.title,
+            "champion": self.champion.title if self.champion else None,
+            "passed": self.passed,
+            "checks": [check.to_json() for check in self.checks],
+            "challenger_minus_champion": {name: found._asdict() for name, found in compared.items()},
+        }
+
+
+def examine(
+    model: str | None,
+    which: str,
+    dataset: Dataset | None,
+    *,
+    margin_currency: float,
+    now: pd.Timestamp | None,
+    steps: Steps,
+) -> Verdict:
+    """Put a challenger through the gate; nothing is changed.
+
+    Parameters
+    ----------
+    model : str, optional
+        Name of the registered model; without it, the only one.
+    which : str
+        Alias or version of the challenger.
+    dataset : Dataset, optional
+        To judge on; by default the data of the challenger's training, where the people held out of it judge.
+    margin_currency : float
+        See `gate.check_value`.
+    now : Timestamp, optional
+        Decisions whose window is open at this time do not count.
+    steps : Steps
+        Where progress is shown.
+
+    Raises
+    ------
+    InputError
+        The challenger is the champion, or the data cannot judge both.
+    """
+    with steps.step("Find the challenger and the champion") as step:
+        challenger_model, challenger = registry.load(model, which)
+        standing = registry.champion_version(challenger.name)
+        if standing == challenger.version:
+            raise InputError(
+                f"model {challenger.title}: is the champion already; name another version, or make one with: "
+                "propensity train"
+            )
+        step.result = f"{challenger.title} against {f'version {standing}' if standing else 'nobody: there is none yet'}"
+    if standing is None:
+        own = Assessment.from_json(registry.artifact(challenger, "assessment.json"))
+        return Verdict(challenger, None, [check_own_gate(own)])
+    if dataset is None:
+        with steps.step("Read the data of its training again") as step:
+            dataset = _source_of(challenger).load()
+            step.result = dataset.origin
+    with steps.step("Compare them on people whom neither saw in training") as step:
+        champion_model, champion = registry.load(challenger.name, standing)
+        unseen = unseen_people(dataset, [challenger, champion], now)
+        for each, registered in ((challenger_model, challenger), (champion_model, champion)):
+            require_fit(each, registered.title, dataset.playbook, unseen.frame)
+        comparison = compare(challenger_model, champion_model, unseen.frame, dataset.playbook)
+        own = assess(challenger_model, unseen.frame, mode=challenger_model.mode)
+        step.result = unseen.line
+    checks = check_challenger(challenger_model, own, comparison, unseen.frame, margin_currency=margin_currency)
+    return Verdict(challenger, champion, checks, comparison, dataset)
+
+
+def _source_of(challenger: Registered) -> Source:
+    source = Source.from_parameters(registry.parameters(challenger))
+    if source is None:
+        raise InputError(f"model {challenger.title}: its run names no data; say with --data on which to judge it")
+    return source
+
+
+def promote(ledger: Ledger, verdict: Verdict, *, who: str, why: str, forced: bool) -> None:
+    """Make the challenger the champion, with a row in the ledger and tags on the version; both or neither.
+
+    Raises
+    ------
+    JobError
+        Somebody else was faster, or MLflow or the ledger does not answer.
+    """
+    _move(
+        ledger,
+        verdict.challenger.name,
+        from_version=verdict.champion.version if verdict.champion else None,
+        to_version=verdict.challenger.version,
+        kind=FORCED if forced else PROMOTION,
+        who=who,
+        why=why,
+        checks=[check.to_json() for check in verdict.checks],
+    )
+
+
+def roll_back(ledger: Ledger, model: str | None, *, who: str, why: str) -> tuple[Registered, Registered]:
+    """Give the champion's alias back to the version that had it before; the one it was taken from and the new one.
+
+    Raises
+    ------
+    InputError
+        The ledger knows of no champion before this one.
+    JobError
+        MLflow or the ledger does not answer.
+    """
+    champion = registry.find(model, registry.CHAMPION)
+    earlier = previous_version(ledger, champion)
+    if earlier is None:
+        raise InputError(
+            f"model {champion.title}: the ledger {ledger.name} holds no promotion that put it in another version's "
+            "place, so there is nothing to roll back to; promote a version by its number instead"
+        )
+    target = registry.find(champion.name, earlier)
+    _move(ledger, champion.name, from_version=champion.version, to_version=earlier, kind=ROLLBACK, who=who, why=why)
+    return champion, target
+
+
+def previous_version(ledger: Ledger, champion: Registered) -> str | None:
+    """The version whose place the champion took when it was last promoted; rollbacks do not count."""
+    made = [
+        row["from_version"]
+        for row in ledger.promotions(champion.name)
+        if row["to_version"] == champion.version and row["kind"] != ROLLBACK
+    ]
+    return made[-1] if made else None
+
+
+def _move(
+    ledger: Ledger,
+    model: str,
+    *,
+    from_version: str | None,
+    to_version: str,
+    kind: str,
+    who: str,
+    why: str,
+    checks: list[dict[str, object]] | None = None,
+) -> None:
+    tags = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "by": who, "from": from_version or "", "why": why}
+    tags = {f"champion_{key}": value for key, value in {**tags, "kind": kind}.items()}
+    with ledger.promotion(
+        who=who, model=model, from_version=from_version, to_version=to_version, why=why, kind=kind, checks=checks
+    ):
+        registry.make_champion(model, to_version, instead_of=from_version, tags=tags)
