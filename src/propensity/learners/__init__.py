@@ -5,6 +5,7 @@ from propensity.learners.crossfit import out_of_fold_effect
 from propensity.learners.dr import DRLearner
 from propensity.learners.factored import FactoredBoostedLearner, FactoredLinearLearner
 from propensity.learners.heterogeneity import Heterogeneity
+from propensity.learners.propensity import OverlapWarning, estimated_propensity
 from propensity.learners.r import RLearner
 from propensity.learners.s import SLearner
 from propensity.learners.sample import UnseenCategoryWarning
@@ -20,6 +21,7 @@ __all__ = [
     "FactoredLinearLearner",
     "Heterogeneity",
     "HurdleLearner",
+    "OverlapWarning",
     "RLearner",
     "SLearner",
     "TLearner",
@@ -27,5 +29,6 @@ __all__ = [
     "UpliftStack",
     "WinsorisedLearner",
     "XLearner",
+    "estimated_propensity",
     "out_of_fold_effect",
 ]

@@ -78,7 +78,7 @@ class UpliftStack(UpliftLearner):
         learners: Sequence[UpliftLearner] | None = None,
         n_folds: int = 5,
         heterogeneity_level: float = 0.01,
-        max_selection_rows: int = 200_000,
+        max_selection_rows: int = 100_000,
         control: str = "control",
     ) -> None:
         self.random_state = random_state
