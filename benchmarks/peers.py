@@ -28,7 +28,7 @@ from comparison.competitors import (
     library_versions,
     run,
 )
-from comparison.judging import Judge, judge_by_scores, judge_by_truth
+from comparison.judging import NOBODY, SAME_FOR_ALL, Judge, judge_by_scores, judge_by_truth
 from comparison.problems import PROBLEMS, halves, write_halves
 from comparison.results import Row, Table, summary
 
@@ -49,7 +49,7 @@ predicting, one thread, mean over splits.
 Logged probabilities are given to every library that takes them. Categories are one-hot, gaps filled by the median and
 flagged, except for our learners, which take both as they are. *LightGBM* is LightGBM with its defaults, as in the
 libraries' tutorials; *small trees* are LightGBM with the settings that our own learners had when this comparison was
-written. Libraries that know one action against control, and all on the simulated program, get one fit an action.
+written; forests and the linear learner of EconML have their nuisances fitted by these. Libraries that know one action against control, and all on the simulated program, get one fit an action.
 *The same action for all* is chosen by the training half's averages."""
 
 
@@ -59,7 +59,6 @@ class Setup:
 
     python: str
     versions: dict[str, str]
-    code: str
     cache: Path
     limit_seconds: float
     quick: bool
@@ -86,16 +85,16 @@ def compare(key: str, splits: int, only: str, setup: Setup) -> Table:
         directory.mkdir(parents=True, exist_ok=True)
         write_halves(train, test, directory)
         data = f"{train.fingerprint()} {test.fingerprint()}"
-        judge = _judge(train, test, split, directory, f"{data} {setup.code}")
+        judge = _judge(train, test, split, directory, f"{data} {code_fingerprint(ours=True)}")
         n_test.append(len(test.y))
         for name, choice in judge.references.items():
             rows.setdefault(name, Row(name)).values.append(judge.values(choice))
-            # who gets the same action in any order is ranked by nothing
-            if len(np.unique(choice)) == 1:
+            # the same effect for everybody ranks nobody
+            if name in (NOBODY, SAME_FOR_ALL):
                 rows[name].parts.append(np.zeros(len(choice)))
         for competitor in competitors(only, train.binary, setup):
             ours = competitor.library == "propensity"
-            made_of = f"{data} {setup.code if ours else json.dumps(setup.versions)}"
+            made_of = f"{data} {code_fingerprint(ours=ours)}{'' if ours else ' ' + json.dumps(setup.versions)}"
             python = sys.executable if ours else setup.python
             fitted = run(competitor, directory, python, setup.limit_seconds, made_of)
             row = rows.setdefault(competitor.name, Row(competitor.name))
@@ -187,7 +186,7 @@ def main() -> None:
             if lacking:
                 raise JobError(f"{options.peers_python} lacks {', '.join(lacking)}; see --help for how to install them")
             cache = options.cache or Path(temporary)
-            setup = Setup(options.peers_python, versions, code_fingerprint(), cache, options.limit, options.quick)
+            setup = Setup(options.peers_python, versions, cache, options.limit, options.quick)
             splits = 1 if options.quick else options.splits
             tables = [compare(key, splits, options.only, setup) for key in keys]
         except (InputError, JobError) as error:

@@ -34,7 +34,7 @@ class Competitor:
     library, kind : str
         What `worker.py` looks up.
     trees : {"", "small", "defaults"}
-        LightGBM's settings, where the library asks for a model: the small, slow trees that our own learners use, or
+        LightGBM's settings, where the library asks for a model: small, slow trees as our own learners use, or
         LightGBM's defaults, as in the libraries' tutorials. Empty: the library brings a model of its own.
     binary_only : bool
         Whether it takes only outcomes of 0 and 1.
@@ -85,9 +85,10 @@ def all_competitors() -> list[Competitor]:
     peers += [
         Competitor("causalml UpliftRandomForest", "causalml", "UpliftRandomForest", binary_only=True),
         Competitor("causalml CausalRandomForest", "causalml", "CausalRandomForest"),
-        Competitor("EconML CausalForestDML, small trees", "econml", "CausalForestDML", "small"),
-        Competitor("EconML ForestDRLearner, small trees", "econml", "ForestDRLearner", "small"),
-        Competitor("EconML LinearDRLearner, small trees", "econml", "LinearDRLearner", "small"),
+        Competitor("EconML CausalForestDML", "econml", "CausalForestDML", "small"),
+        Competitor("EconML CausalForestDML, large leaves", "econml", "CausalForestDML, large leaves", "small"),
+        Competitor("EconML ForestDRLearner", "econml", "ForestDRLearner", "small"),
+        Competitor("EconML LinearDRLearner", "econml", "LinearDRLearner", "small"),
     ]
     peers += [
         Competitor(f"EconML {kind}, {described[trees]}", "econml", kind, trees)
@@ -110,10 +111,11 @@ def library_versions(python: str) -> dict[str, str]:
     return json.loads(done.stdout)
 
 
-def code_fingerprint() -> str:
-    """Changes with our own code."""
+def code_fingerprint(*, ours: bool) -> str:
+    """Changes with the code that competitors run: how the worker calls them, and of ours everything."""
+    own = sorted(Path(propensity.__file__).parent.rglob("*.py"))
     digest = hashlib.blake2b(digest_size=8)
-    for file in sorted(Path(propensity.__file__).parent.rglob("*.py")):
+    for file in [WORKER, *(own if ours else [])]:
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

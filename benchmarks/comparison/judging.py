@@ -89,6 +89,8 @@ def _best(value: np.ndarray, allowed: np.ndarray) -> np.ndarray:
 def _qini_parts(gain: np.ndarray, priority: np.ndarray) -> np.ndarray:
     """Parts of `qini_score`, whose value has no use for a paired error without them."""
     n = len(gain)
+    if np.ptp(priority) == 0:
+        return np.zeros(n)
     weight = np.empty(n)
     order = np.argsort(-priority, kind="stable")
     weight[order] = (n - np.arange(n)) / n - (n + 1) / (2 * n)

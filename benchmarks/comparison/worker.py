@@ -227,13 +227,14 @@ def fit_econml(halves: Halves, kind: str, trees: str) -> np.ndarray:
                 models=made.regressor(), cate_models=made.effect(), propensity_model=DummyClassifier(strategy="prior")
             )
             return model.fit(y, arm, X=X).const_marginal_effect(unseen)
-        if kind == "CausalForestDML":
+        if kind.startswith("CausalForestDML"):
+            leaf = {"min_samples_leaf": 100} if kind.endswith("large leaves") else {}
             model = dml.CausalForestDML(
                 model_y=outcome,
                 model_t=LoggedPropensity(),
                 discrete_treatment=True,
-                n_estimators=200,
-                min_samples_leaf=50,
+                n_estimators=500,
+                **leaf,
                 inference=False,
                 n_jobs=1,
                 **common,
@@ -245,7 +246,7 @@ def fit_econml(halves: Halves, kind: str, trees: str) -> np.ndarray:
         elif kind == "LinearDRLearner":
             model = dr.LinearDRLearner(**nuisances, **common)
         elif kind == "ForestDRLearner":
-            model = dr.ForestDRLearner(**nuisances, n_estimators=200, min_samples_leaf=50, n_jobs=1, **common)
+            model = dr.ForestDRLearner(**nuisances, n_jobs=1, **common)
         else:
             raise ValueError(f"kind: unknown {kind!r}")
         return model.fit(y, arm, X=X, W=chances, inference=None).const_marginal_effect(unseen)
