@@ -49,7 +49,9 @@ predicting, one thread, mean over splits.
 Logged probabilities are given to every library that takes them. Categories are one-hot, gaps filled by the median and
 flagged, except for our learners, which take both as they are. *LightGBM* is LightGBM with its defaults, as in the
 libraries' tutorials; *small trees* are LightGBM with the settings that our own learners had when this comparison was
-written; forests and the linear learner of EconML have their nuisances fitted by these. Libraries that know one action against control, and all on the simulated program, get one fit an action.
+written. Where nothing is said, a library's own models and defaults are used; EconML's forests and its linear learner
+get small trees for their nuisances. EconML is fitted on all actions at once, the other libraries once an action, on the
+people who got it or control; on the simulated program, where not everybody may get everything, EconML too.
 *The same action for all* is chosen by the training half's averages."""
 
 
