@@ -233,7 +233,7 @@ def fit_econml(halves: Halves, kind: str, trees: str) -> np.ndarray:
                 model_y=outcome,
                 model_t=LoggedPropensity(),
                 discrete_treatment=True,
-                n_estimators=500,
+                n_estimators=200,
                 **leaf,
                 inference=False,
                 n_jobs=1,
@@ -246,7 +246,7 @@ def fit_econml(halves: Halves, kind: str, trees: str) -> np.ndarray:
         elif kind == "LinearDRLearner":
             model = dr.LinearDRLearner(**nuisances, **common)
         elif kind == "ForestDRLearner":
-            model = dr.ForestDRLearner(**nuisances, n_jobs=1, **common)
+            model = dr.ForestDRLearner(**nuisances, n_estimators=200, n_jobs=1, **common)
         else:
             raise ValueError(f"kind: unknown {kind!r}")
         return model.fit(y, arm, X=X, W=chances, inference=None).const_marginal_effect(unseen)
