@@ -50,8 +50,9 @@ Logged probabilities are given to every library that takes them. Categories are 
 flagged, except for our learners, which take both as they are. *LightGBM* is LightGBM with its defaults, as in the
 libraries' tutorials; *small trees* are LightGBM with the settings that our own learners had when this comparison was
 written. Where nothing is said, a library's own models and defaults are used; EconML's forests and its linear learner
-get small trees for their nuisances, and its forests 200 trees. EconML is fitted on all actions at once, the other libraries once an action, on the
-people who got it or control; on the simulated program, where not everybody may get everything, EconML too.
+get small trees for their nuisances, its forests 200 trees and causalml's UpliftRandomForest 100. *Large leaves* are of
+at least 100 people. EconML is fitted on all actions at once, the other libraries once an action, on the people who got
+it or control; on the simulated program, where not everybody may get everything, EconML too.
 *The same action for all* is chosen by the training half's averages."""
 
 
