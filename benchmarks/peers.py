@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import shlex
 import sys
 import tempfile
 import time
@@ -67,18 +68,17 @@ class Setup:
     quick: bool
 
 
-def competitors(only: str, binary: bool, setup: Setup) -> list[Competitor]:
+def competitors(only: list[str], binary: bool, setup: Setup) -> list[Competitor]:
     """Those asked for that take such an outcome, the stack always."""
-    wanted = [part.strip().lower() for part in only.split(",") if part.strip()]
     return [
         c
         for c in all_competitors()
-        if (not wanted or c.name == REFERENCE or any(part in c.name.lower() for part in wanted))
+        if (not only or c.name == REFERENCE or any(part.lower() in c.name.lower() for part in only))
         and (binary or not c.binary_only)
     ]
 
 
-def compare(key: str, splits: int, only: str, setup: Setup) -> Table:
+def compare(key: str, splits: int, only: list[str], setup: Setup) -> Table:
     """All competitors on all splits of one problem."""
     rows: dict[str, Row] = {}
     n_test = []
@@ -126,13 +126,14 @@ def _judge(train, test, split: int, directory: Path, fingerprint: str) -> Judge:
 def report(tables: list[Table], setup: Setup, seconds: float) -> str:
     """The whole comparison as markdown."""
     versions = ", ".join(f"{name} {version}" for name, version in setup.versions.items())
-    command = " ".join(["python benchmarks/peers.py", *_told(sys.argv[1:])])
+    command = shlex.join(["python", "benchmarks/peers.py", *_told(sys.argv[1:])])
     parts = [
         "# Against other libraries",
         "",
         f"Made by `{command}` on {datetime.now(UTC):%Y-%m-%d} ({seconds / 60:.0f} minutes in this run). "
         f"Machine: {_processor()}, {platform.system()}, Python {platform.python_version()}. "
         f"Propensity {propensity.__version__}; {versions}. A fit may take {setup.limit_seconds:g} s.",
+        *(["", "**A rehearsal with few people: not a result.**"] if setup.quick else []),
         "",
         HOW,
         "",
@@ -169,7 +170,7 @@ def _processor() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=",".join(PROBLEMS), help=f"some of {', '.join(PROBLEMS)}")
-    parser.add_argument("--only", default="", help="parts of competitors' names; the stack always runs")
+    parser.add_argument("--only", action="append", default=[], help="part of a name, repeatable; the stack always runs")
     parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="few people and one split: a rehearsal, not a result")
     parser.add_argument("--cache", type=Path, help="keeps results here, and takes what fits from there")

@@ -65,6 +65,7 @@ class Table:
             "|---|---|---|" + ("---|" if simulated else "") + "---|---|---|",
         ]
         base = self.row(REFERENCE)
+        base = Row(REFERENCE) if base.trouble else base
         ordered = sorted(self.rows, key=lambda row: (np.isnan(row.value), -np.nan_to_num(row.value)))
         for row in ordered:
             if row.trouble:
@@ -86,8 +87,10 @@ def paired(values: list[np.ndarray], base: list[np.ndarray]) -> str:
     The splits of an experiment share their people, so that their errors do not average out: the error is that of a
     single split (root of the mean variance), not divided by their number.
     """
-    if not base or all(np.array_equal(v, b) for v, b in zip(values, base, strict=True)):
-        return "" if values is base else "0"
+    if values is base or not base:
+        return ""
+    if all(np.array_equal(v, b) for v, b in zip(values, base, strict=True)):
+        return "0"
     differences = [v - b for v, b in zip(values, base, strict=True)]
     variance = np.mean([d.var(ddof=1) / len(d) for d in differences])
     return f"{_number(_mean(differences), sign=True)} ± {_number(float(np.sqrt(variance)) * PEOPLE)}"
