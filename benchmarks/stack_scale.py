@@ -1,8 +1,8 @@
 """How do time and memory of `UpliftStack().fit` grow with the data?
 
 A randomised test of 4 arms with 30 features is drawn; one plain LightGBM fit of the outcome on features and arm (its
-defaults: 100 trees of 31 leaves) is the measure: `python benchmarks/stack_scale.py --rows 1000000`. Each of the two runs
-in a process of its own; memory is that process's peak beyond what it held before the fit.
+defaults: 100 trees of 31 leaves) is the measure: `python benchmarks/stack_scale.py --rows 1000000`. Each of the two
+runs in a process of its own; memory is that process's peak beyond what it held before the fit.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklift import models
 
 from propensity.errors import InputError, JobError
-from propensity.learners.base import check_sample, derive_seed
+from propensity.learners.sample import UnseenCategoryWarning, check_sample, derive_seed
 from propensity.learners.scikit_uplift import (
     BoostedTrees,
     ClassTransformationLearner,
@@ -105,7 +105,9 @@ def test_class_transformation_is_right_where_treatment_is_rare():
 @every_adapter
 def test_missing_values_and_unseen_categories_pass_through(fitted, name):
     X = BINARY.X.iloc[:20].astype({"plan": object})
-    unseen, missing = fitted[name].effect(X.assign(plan="never seen")), fitted[name].effect(X.assign(plan=None))
+    with pytest.warns(UnseenCategoryWarning, match="never seen; 20 rows"):
+        unseen = fitted[name].effect(X.assign(plan="never seen"))
+    missing = fitted[name].effect(X.assign(plan=None))
     pd.testing.assert_frame_equal(unseen, missing)
     assert np.isfinite(fitted[name].effect(X.assign(plan=None, taste=np.nan, age=np.nan)).to_numpy()).all()
 

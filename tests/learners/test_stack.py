@@ -8,6 +8,7 @@ import pytest
 from learner_cases import draw_experiment, small_learner
 from numpy.testing import assert_allclose
 
+from propensity.learners import SLearner, UpliftStack
 from propensity.learners.sample import check_sample
 from propensity.learners.stack import N_GROUPS, default_learners
 
@@ -128,3 +129,21 @@ def test_default_learners_share_control_and_seed(revenue):
     assert ("HurdleLearner" in {type(c).__name__ for c in learners}) == revenue
     assert {c.control for c in learners} == {"none"}
     assert {c.random_state for c in learners} == {3}
+
+
+def test_very_many_people_are_judged_on_a_part_and_averaged_over_all():
+    test = draw_experiment(3000, 3, False, seed=8)
+    part = small_learner("UpliftStack").set_params(max_selection_rows=1500)
+    part.fit(test.X, test.action, test.y, propensity=test.propensity)
+    whole = small_learner("UpliftStack").fit(test.X, test.action, test.y, propensity=test.propensity)
+    assert part.heterogeneity_.supported
+    assert part.out_of_fold_outcome_.shape == (3000, 3)
+    assert_allclose(part.averages_.standard_error, whole.averages_.standard_error, rtol=0.1)
+    assert_allclose(part.averages_.measured, whole.averages_.measured, atol=0.1)
+    assert np.corrcoef(part.effect(test.X)["call"], whole.effect(test.X)["call"])[0, 1] > 0.95
+
+
+def test_learners_of_one_kind_keep_their_own_weights():
+    test = draw_experiment(800, 2, False, seed=9)
+    weights = UpliftStack(0, [SLearner(0), SLearner(1)], n_folds=3).fit(test.X, test.action, test.y).weights_
+    assert list(weights) == ["SLearner", "SLearner 2"]

@@ -15,8 +15,9 @@ from sklift import models
 
 from propensity.errors import InputError, JobError
 from propensity.learners._typing import Matrix, State, Vector
-from propensity.learners.base import Sample, UpliftLearner, derive_seed
 from propensity.learners.boosting import TreeSettings, fit_booster, predict_booster
+from propensity.learners.effect_learner import EffectLearner
+from propensity.learners.sample import Sample, derive_seed
 
 
 class BoostedTrees(BaseEstimator):
@@ -59,11 +60,11 @@ class BoostedTrees(BaseEstimator):
         return np.column_stack([1.0 - chance, chance])
 
 
-class ScikitUpliftLearner(UpliftLearner):
+class ScikitUpliftLearner(EffectLearner):
     """Base of the adapters: one scikit-uplift model an action, against control.
 
-    People who could not have got the action, or could not have been control, are left out of its fit. The outcome
-    without contact, E[Y | X, A=control], is a model of its own, because not every approach has one.
+    People who could not have got the action, or could not have been control, are left out of its fit. Sample weights
+    are refused, because not every approach takes them.
 
     Parameters
     ----------
@@ -90,8 +91,8 @@ class ScikitUpliftLearner(UpliftLearner):
         return BoostedTrees(seed, tuple(sample.encoder.categorical), self.settings)
 
     def _fit(self, sample: Sample) -> None:
-        untouched = sample.arm == 0
-        self.at_control_ = self._trees(sample, "control").fit(sample.X[untouched], sample.y[untouched])
+        if np.ptp(sample.weight) > 0:
+            raise InputError(f"sample_weight: {type(self).__name__} takes none; leave it out, or use an SLearner")
         self.models_: list[Any] = []
         for a, label in enumerate(sample.actions[1:], start=1):
             chances = sample.propensity[:, [0, a]]
@@ -109,10 +110,6 @@ class ScikitUpliftLearner(UpliftLearner):
 
     def _effect(self, X: Matrix) -> Matrix:
         return np.column_stack([model.predict(X) for model in self.models_])
-
-    def _outcome(self, X: Matrix) -> Matrix:
-        at_control = self.at_control_.predict(X)[:, None]
-        return np.hstack([at_control, at_control + self._effect(X)])
 
     def to_state(self) -> NoReturn:
         """Baselines are not saved.
