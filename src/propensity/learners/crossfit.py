@@ -22,10 +22,9 @@ def fitted_on(
     learners: Sequence[UpliftLearner], sample: Sample, rows: Rows, factors: Matrix, seed: int
 ) -> list[UpliftLearner]:
     """Clones of the learners, fitted on some rows; what they start from is learnt once, from these rows too."""
-    # very many rows are not copied for nothing
-    part = sample if len(rows) == len(sample.y) and (rows[1:] > rows[:-1]).all() else sample.take(rows)
+    part = sample.take(rows)
     if sum(learner.uses_outcome for learner in learners) > 1:
-        part = replace(part, outcome=cross_fitted_outcome(replace(part, outcome=None), factors, seed))
+        part = replace(part, outcome=cross_fitted_outcome(part, factors, seed))
     return [clone(learner).fit_sample(part, factors) for learner in learners]
 
 

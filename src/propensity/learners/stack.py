@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from propensity.learners._typing import Flags, Matrix, State, Vector
 from propensity.learners.averages import AverageEffects, average_effects, mean_effect, possible_actions
 from propensity.learners.base import UpliftLearner
 from propensity.learners.boosting import LARGER_RANDOM_SPLITS, TreeSettings
-from propensity.learners.crossfit import Rows, fitted_on, out_of_fold
+from propensity.learners.crossfit import Rows, out_of_fold
 from propensity.learners.factored import FactoredBoostedLearner, FactoredLinearLearner
 from propensity.learners.folds import Folds, stratified_folds
 from propensity.learners.heterogeneity import Heterogeneity, heterogeneity_test
@@ -48,8 +48,8 @@ class UpliftStack(UpliftLearner):
     heterogeneity_level : float
         Chance of finding differences between people where there are none.
     max_selection_rows : int
-        The test, the weights and the group intervals are made on at most so many people, drawn at random; averages
-        and the learners that carry weight always use everybody.
+        The test, the weights and the group intervals are made on at most so many people, drawn at random, in three
+        folds; averages and the learners that carry weight always use everybody.
     control : str
 
     Attributes
@@ -96,8 +96,9 @@ class UpliftStack(UpliftLearner):
         selected = self._selection(sample)
         weights = self._select(sample.take(selected), candidates)
         self.weights_ = dict(zip(_names(candidates), map(float, weights), strict=True))
-        self._fit_members(sample, candidates, weights)
-        self._score_the_rest(sample, selected)
+        if len(selected) < len(sample.y):
+            self._score_the_rest(sample, selected)
+        self._fit_members(replace(sample, outcome=self.out_of_fold_outcome_), candidates, weights)
 
     def _selection(self, sample: Sample) -> Rows:
         """The rows that learners are judged on: all, or a random part of very many."""
@@ -109,7 +110,9 @@ class UpliftStack(UpliftLearner):
 
     def _select(self, sample: Sample, candidates: list[UpliftLearner]) -> Vector:
         """Test for differences between people and weigh the learners, out of fold."""
-        fold = stratified_folds(sample.arm, sample.y, self.n_folds, derive_seed(self.random_state, "folds"))
+        # where people are very many, thirds of them are as good as fifths
+        n_folds = min(self.n_folds, 3) if len(sample.y) >= self.max_selection_rows else self.n_folds
+        fold = stratified_folds(sample.arm, sample.y, n_folds, derive_seed(self.random_state, "folds"))
         seed = derive_seed(self.random_state, "nuisances")
         effects, mu = out_of_fold(candidates, sample, self.factors_, fold, seed)
         scores = score_matrix(sample.y, sample.arm, sample.propensity, mu)
@@ -138,23 +141,20 @@ class UpliftStack(UpliftLearner):
         carrying = [
             c for position, (c, w) in enumerate(zip(candidates, weights, strict=True)) if w > 0 or position == 0
         ]
-        fitted = fitted_on(
-            carrying, sample, np.arange(len(sample.y)), self.factors_, derive_seed(self.random_state, "members")
-        )
+        fitted = [clone(learner).fit_sample(sample, self.factors_) for learner in carrying]
         self.outcome_learner_ = fitted[0]
         self.outcome_learner_._fit_outcome(sample)
         self.members_: list[tuple[float, Vector, UpliftLearner]] = []
-        possible = possible_actions(sample.propensity)
+        centred_on = sample.take(self._selection(sample))
+        possible = possible_actions(centred_on.propensity)
         carried = [float(weights[0]), *(float(w) for w in weights[1:] if w > 0)]
         for weight, learner in zip(carried, fitted, strict=True):
             if weight > 0:
-                centre = mean_effect(learner._effect(sample.X), possible, sample.weight)
+                centre = mean_effect(learner._effect(centred_on.X), possible, centred_on.weight)
                 self.members_.append((weight, centre, learner))
 
     def _score_the_rest(self, sample: Sample, selected: Rows) -> None:
-        """Averages of everybody, where learners were judged on a part only."""
-        if len(selected) == len(sample.y):
-            return
+        """Outcomes and averages of everybody, where learners were judged on a part only."""
         rest = np.setdiff1d(np.arange(len(sample.y)), selected)
         model = SLearner(derive_seed(self.random_state, "rest"), TreeSettings(), self.control)
         model.fit_sample(sample.take(selected), self.factors_)
