@@ -12,7 +12,7 @@ from propensity.learners.sample import Sample, derive_seed
 
 
 class SLearner(UpliftLearner):
-    """One pooled model of E[Y | X, A], with the action or its factors as features (Kunzel et al. 2019).
+    """One pooled model of E[Y | X, A], with contact and the action or its factors as features (Kunzel et al. 2019).
 
     Nuisance: mu(x, a) = E[Y | X=x, A=a]. The effect is mu(x, a) - mu(x, control). Because all arms share their trees,
     what arms have in common is learnt from everybody. Where factors tell all actions apart, the trees see the factors
@@ -37,13 +37,13 @@ class SLearner(UpliftLearner):
         self.control = control
 
     def _fit(self, sample: Sample) -> None:
-        d = sample.X.shape[1]
+        n_columns = sample.X.shape[1]
         features = self._with_action(sample.X, sample.arm)
         self.booster_: lgb.Booster = fit_booster(
             features,
             sample.y,
             binary=sample.binary,
-            categorical=[*sample.encoder.categorical, *range(d, features.shape[1])],
+            categorical=[*sample.encoder.categorical, *range(n_columns + 1, features.shape[1])],
             settings=self.settings or RANDOM_SPLITS,
             seed=derive_seed(self.random_state, "s"),
             weight=sample.weight,
@@ -52,9 +52,10 @@ class SLearner(UpliftLearner):
     def _with_action(self, X: Matrix, arm: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Matrix:
         # codes are shifted so that control's -1 is a category of its own, not a missing value
         factors = self.factors_[arm] + 1
+        # contact has a column of its own: most effects differ by whether there was any
         if len(np.unique(self.factors_, axis=0)) == len(self.actions_):
-            return np.column_stack([X, factors])
-        return np.column_stack([X, arm, factors])
+            return np.column_stack([X, arm > 0, factors])
+        return np.column_stack([X, arm > 0, arm, factors])
 
     def _outcome(self, X: Matrix) -> Matrix:
         columns = [
