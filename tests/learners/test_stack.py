@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from propensity.learners import SLearner, UpliftStack
 from propensity.learners.sample import check_sample
-from propensity.learners.stack import N_GROUPS, default_learners
+from propensity.learners.stack import N_GROUPS, default_learners, stacking_weights
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +147,17 @@ def test_learners_of_one_kind_keep_their_own_weights():
     test = draw_experiment(800, 2, False, seed=9)
     weights = UpliftStack(0, [SLearner(0), SLearner(1)], n_folds=3).fit(test.X, test.action, test.y).weights_
     assert list(weights) == ["SLearner", "SLearner 2"]
+
+
+def test_weights_follow_the_data_where_they_are_many_and_are_alike_where_they_are_few():
+    rng = np.random.default_rng(10)
+    difference = rng.normal(size=(4000, 2))
+    residual = difference @ np.array([0.9, 0.1]) + rng.normal(size=4000)
+    many = stacking_weights(difference, residual, np.ones(4000))
+    assert_allclose(many, [0.9, 0.1], atol=0.06)
+    few = stacking_weights(difference[:20] / 10, residual[:20], np.ones(20))
+    assert abs(few[0] - few[1]) < 0.2
+    assert stacking_weights(difference, -residual, np.ones(4000)).tolist() == [0.0, 0.0]
+    twice = np.repeat(np.arange(4000), 1 + (np.arange(4000) % 2))
+    weighted = stacking_weights(difference, residual, 1.0 + (np.arange(4000) % 2))
+    assert_allclose(weighted, stacking_weights(difference[twice], residual[twice], np.ones(6000)), atol=0.01)

@@ -28,6 +28,9 @@ from propensity.learners.zero_inflated import HurdleLearner, WinsorisedLearner, 
 
 N_GROUPS = 5
 Z95 = float(stats.norm.ppf(0.975))
+WEIGHT_SPREAD = 0.2
+"""How far a learner's weight is expected to be from the others'."""
+ROWS_WORTH_LARGER_TREES = 50_000
 
 
 class UpliftStack(UpliftLearner):
@@ -35,8 +38,8 @@ class UpliftStack(UpliftLearner):
 
     Effect of action a: average(a) + sum_j w_j (tau_j(x, a) - mean of tau_j(., a)), with the doubly robust averages
     shrunk towards each other and towards what their factors have in common (`shrink_jointly`), means taken over the
-    people who could get a (as the averages are), and weights w >= 0 that minimise the multi-arm R-loss out of fold,
-    which also sets the scale of the differences between people. When a one-sided test of the equally weighted
+    people who could get a (as the averages are), and weights w >= 0 that minimise the multi-arm R-loss out of fold
+    (`stacking_weights`), which also sets the scale of the differences between people. When a one-sided test of the equally weighted
     combination (`heterogeneity_test`) does not reject at ``heterogeneity_level``, all weights are 0.
 
     Parameters
@@ -129,8 +132,7 @@ class UpliftStack(UpliftLearner):
         )
         weights = np.zeros(len(candidates))
         if self.heterogeneity_.supported:
-            root = np.sqrt(sample.weight)
-            weights = optimize.nnls(difference * root[:, None], residual * root)[0]
+            weights = stacking_weights(difference, residual, sample.weight)
         combined = sum(w * e for w, e in zip(weights, centred, strict=True))
         self._fit_groups(scores, sample, combined)
         self.out_of_fold_outcome_ = mu
@@ -246,18 +248,45 @@ class UpliftStack(UpliftLearner):
         ]
 
 
+def stacking_weights(difference: Matrix, residual: Vector, weight: Vector) -> Vector:
+    """Weights w >= 0 of the learners, (j,), by the R-loss, drawn towards equal ones.
+
+    Parameters
+    ----------
+    difference : array (n, j)
+        sum_a (1{A=a} - e_a(X)) tau_j(X, a), centred.
+    residual : array (n,)
+        What it is to explain.
+    weight : array (n,)
+        How much each person counts.
+
+    Notes
+    -----
+    Least squares with w_j ~ N(v, `WEIGHT_SPREAD` ^2), v the best common weight: learners agree so much that, where
+    data are few, their own weights are mostly noise.
+    """
+    root = np.sqrt(weight / weight.mean())
+    D, r = difference * root[:, None], residual * root
+    together = D.sum(axis=1)
+    square = float(together @ together)
+    common = max(0.0, float(together @ r) / square) if square > 0 else 0.0
+    strength = float(np.sqrt((r**2).mean())) / WEIGHT_SPREAD
+    prior = strength * np.eye(D.shape[1])
+    return optimize.nnls(np.vstack([D, prior]), np.concatenate([r, prior.sum(axis=1) * common]))[0]
+
+
 def default_learners(sample: Sample, seed: int, control: str) -> list[UpliftLearner]:
     """The learners that a stack combines when none are named.
 
     For revenue (most people bring nothing): pooled trees on the amounts as they are, a hurdle, and trees and lines on
-    winsorised amounts. Else: pooled trees of two sizes, and lines and trees that add up over the parts of an action.
+    winsorised amounts. Else: pooled trees, and lines and trees that add up over the parts of an action.
     """
-    s = SLearner(seed, control=control)
+    s = SLearner(seed, LARGER_RANDOM_SPLITS if len(sample.y) >= ROWS_WORTH_LARGER_TREES else None, control)
     linear, boosted = FactoredLinearLearner(seed, control=control), FactoredBoostedLearner(seed, control=control)
     if is_zero_inflated(sample.y):
         winsorised = [WinsorisedLearner(learner, seed, control) for learner in (s, linear)]
         return [s, HurdleLearner(seed, control=control), *winsorised]
-    return [s, SLearner(seed, LARGER_RANDOM_SPLITS, control), linear, boosted]
+    return [s, linear, boosted]
 
 
 def _names(learners: Sequence[UpliftLearner]) -> list[str]:
