@@ -125,7 +125,7 @@ def test_default_learners_share_control_and_seed(revenue):
     y = test.y * np.where(test.y == 1, np.arange(400) % 7 + 1.0, 1.0) * (np.arange(400) % 3 == 0) if revenue else test.y
     action = np.where(test.action == "control", "none", test.action)
     sample = check_sample(test.X, action, y, control="none")
-    learners = default_learners(sample, 3, "none")
+    learners = default_learners(sample, np.empty((3, 0)), 3, "none")
     assert ("HurdleLearner" in {type(c).__name__ for c in learners}) == revenue
     assert {c.control for c in learners} == {"none"}
     assert {c.random_state for c in learners} == {3}

@@ -30,7 +30,6 @@ N_GROUPS = 5
 Z95 = float(stats.norm.ppf(0.975))
 WEIGHT_SPREAD = 0.2
 """How far a learner's weight is expected to be from the others'."""
-ROWS_WORTH_LARGER_TREES = 50_000
 
 
 class UpliftStack(UpliftLearner):
@@ -39,8 +38,8 @@ class UpliftStack(UpliftLearner):
     Effect of action a: average(a) + sum_j w_j (tau_j(x, a) - mean of tau_j(., a)), with the doubly robust averages
     shrunk towards each other and towards what their factors have in common (`shrink_jointly`), means taken over the
     people who could get a (as the averages are), and weights w >= 0 that minimise the multi-arm R-loss out of fold
-    (`stacking_weights`), which also sets the scale of the differences between people. When a one-sided test of the equally weighted
-    combination (`heterogeneity_test`) does not reject at ``heterogeneity_level``, all weights are 0.
+    (`stacking_weights`), which also sets the scale of the differences between people. When a one-sided test of the
+    equally weighted combination (`heterogeneity_test`) does not reject at ``heterogeneity_level``, all weights are 0.
 
     Parameters
     ----------
@@ -95,7 +94,9 @@ class UpliftStack(UpliftLearner):
         if self.learners is not None:
             candidates = [clone(learner) for learner in self.learners]
         else:
-            candidates = default_learners(sample, derive_seed(self.random_state, "candidates"), self.control)
+            candidates = default_learners(
+                sample, self.factors_, derive_seed(self.random_state, "candidates"), self.control
+            )
         selected = self._selection(sample)
         weights = self._select(sample.take(selected), candidates)
         self.weights_ = dict(zip(_names(candidates), map(float, weights), strict=True))
@@ -275,13 +276,14 @@ def stacking_weights(difference: Matrix, residual: Vector, weight: Vector) -> Ve
     return optimize.nnls(np.vstack([D, prior]), np.concatenate([r, prior.sum(axis=1) * common]))[0]
 
 
-def default_learners(sample: Sample, seed: int, control: str) -> list[UpliftLearner]:
+def default_learners(sample: Sample, factors: Matrix, seed: int, control: str) -> list[UpliftLearner]:
     """The learners that a stack combines when none are named.
 
     For revenue (most people bring nothing): pooled trees on the amounts as they are, a hurdle, and trees and lines on
     winsorised amounts. Else: pooled trees, and lines and trees that add up over the parts of an action.
     """
-    s = SLearner(seed, LARGER_RANDOM_SPLITS if len(sample.y) >= ROWS_WORTH_LARGER_TREES else None, control)
+    # an effect that hangs on a feature and two parts of the action needs deeper trees
+    s = SLearner(seed, LARGER_RANDOM_SPLITS if factors.shape[1] > 1 else None, control)
     linear, boosted = FactoredLinearLearner(seed, control=control), FactoredBoostedLearner(seed, control=control)
     if is_zero_inflated(sample.y):
         winsorised = [WinsorisedLearner(learner, seed, control) for learner in (s, linear)]
