@@ -18,6 +18,8 @@ MIN_FIDELITY = 0.7
 """Below this R^2 the distilled effect is too far from the predicted one to give a person's reasons by it."""
 MIN_SHARE = 0.1
 """The least part of a person's contributions, in absolute value, that makes a reason."""
+MIN_DISTANCE = 0.1
+"""The least distance from the average effect that calls for reasons, in standard deviations of the effect."""
 MAX_REASONS = 2
 MAX_FIT_ROWS, MAX_CHECK_ROWS = 10_000, 1_000
 OVERALL = "overall"
@@ -171,8 +173,9 @@ class EffectExplainer:
         Notes
         -----
         Only features that pull in the person's own direction and carry at least `MIN_SHARE` of the absolute
-        contributions count. There are none where the action's fidelity is below `MIN_FIDELITY`, or where the distilled
-        effect lies on the other side of the average than the predicted one.
+        contributions count. There are none where the effect is about average (`MIN_DISTANCE`), where the action's
+        fidelity is below `MIN_FIDELITY`, or where the distilled effect lies on the other side of the average than the
+        predicted one.
         """
         found: list[list[str]] = [[] for _ in range(len(X))]
         for a, name in enumerate(self.actions_):
@@ -181,11 +184,12 @@ class EffectExplainer:
                 continue
             parts, average = self.contributions(X[rows], name)
             direction = np.sign(effect[rows, a] - average)
+            far = np.abs(effect[rows, a] - average) > MIN_DISTANCE * self._distilled[a][1]
             agrees = np.sign(parts.sum(axis=1)) == direction
             pull = parts * direction[:, None]
             least = np.maximum(MIN_SHARE * np.abs(parts).sum(axis=1), np.finfo(float).tiny)
             strongest = np.argsort(-pull, axis=1, kind="stable")[:, :MAX_REASONS]
-            for k in np.flatnonzero(agrees):
+            for k in np.flatnonzero(far & agrees):
                 word = "more_because" if direction[k] > 0 else "less_because"
                 facts = [self._fact(j, X[rows[k], j]) for j in strongest[k] if pull[k, j] >= least[k]]
                 found[rows[k]] = [f"{word}:{fact}" for fact in facts]
