@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -48,6 +50,7 @@ def decision_table(
     reactivation_propensity: pd.Series,
     playbook: Playbook,
     codes: tuple[str, str],
+    effect_reasons: Sequence[Sequence[str]],
     at: pd.Timestamp,
     campaign: str,
     model_version: str,
@@ -69,6 +72,9 @@ def decision_table(
     playbook : Playbook
     codes : (str, str)
         Reason codes of the policy's own decisions: to contact, and not to.
+    effect_reasons : sequence of sequence of str (n,)
+        Reason codes that follow where the policy makes contact: why the effect on this person differs from that on
+        the average person (`EffectExplainer.reasons`).
     at : Timestamp
     campaign, model_version : str
 
@@ -96,7 +102,7 @@ def decision_table(
         **parts,
         "assignment": chosen["assignment"].to_numpy(),
         "probability": chosen["probability"].to_numpy(),
-        "reason_codes": _reason_codes(chosen, stopped_by, codes),
+        "reason_codes": _reason_codes(chosen, stopped_by, codes, effect_reasons),
         "reactivation_propensity": reactivation_propensity.to_numpy(),
         **{name: _of_action(values, described) for name, values in expected.items()},
         "cost": [costs[a] for a in action],
@@ -122,10 +128,14 @@ def _part(playbook: Playbook, action: str, part: str) -> str | None:
     return None if action == CONTROL else getattr(playbook.actions[action], part)
 
 
-def _reason_codes(chosen: pd.DataFrame, stopped_by: pd.Series, codes: tuple[str, str]) -> list[list[str]]:
+def _reason_codes(
+    chosen: pd.DataFrame, stopped_by: pd.Series, codes: tuple[str, str], effect_reasons: Sequence[Sequence[str]]
+) -> list[list[str]]:
     pays, pays_not = codes
     reasons = []
-    for assignment, would, rule in zip(chosen["assignment"], chosen["would_have_sent"], stopped_by, strict=True):
+    for assignment, would, rule, why in zip(
+        chosen["assignment"], chosen["would_have_sent"], stopped_by, effect_reasons, strict=True
+    ):
         if assignment == "suppressed":
             reasons.append([str(rule)])
         elif assignment == "holdout":
@@ -133,5 +143,5 @@ def _reason_codes(chosen: pd.DataFrame, stopped_by: pd.Series, codes: tuple[str,
         elif assignment == "explore":
             reasons.append(["tried_to_learn"])
         else:
-            reasons.append([pays_not if would == CONTROL else pays])
+            reasons.append([pays_not] if would == CONTROL else [pays, *why])
     return reasons

@@ -20,6 +20,7 @@ from propensity.frame import all_actions, logged_propensity
 from propensity.learners import UpliftStack
 from propensity.learners.averages import average_effects
 from propensity.learners.base import UpliftLearner
+from propensity.learners.explanation import IMPORTANCE_COLUMNS, EffectExplainer
 from propensity.learners.hurdle import AmountModel
 from propensity.learners.sample import derive_seed
 from propensity.persistence import load_state, save_state
@@ -44,6 +45,7 @@ POLICY_CODES: dict[PolicyMode, tuple[str, str]] = {
     "nobody": ("", "no_effect_found"),
 }
 """Reason codes of a policy's own decisions: to contact, and not to."""
+NOTHING_TO_EXPLAIN = "Training found no differences between people in what contact does: there is nothing to explain."
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ class DecisionModel:
     Attributes
     ----------
     evidence_ : TrainingEvidence
+    explainer : EffectExplainer or None
+        What the effects on coming back rest on; None where they are the same for everybody.
     mode : {"per_person", "one_action", "nobody"}
         How decisions are taken: each person's best action, the same action for everybody (the next best one for
         those who may not get it), or no contact beyond exploration. Set by training, lowered by `restrict`.
@@ -143,10 +147,20 @@ class DecisionModel:
         untouched = (frame["action"] == CONTROL).to_numpy()
         predicted = self.reactivation.out_of_fold_outcome_
         self.propensity = ReactivationPropensity.fit(predicted[untouched, 0], reactivated[untouched])
+        self.explainer = self._explain_effects(X)
         self._fit_money(X, frame, propensity)
         self._weigh_evidence(frame, propensity, predicted)
         self.mode: PolicyMode = self.evidence_.supported_mode
         return self
+
+    def _explain_effects(self, X: pd.DataFrame) -> EffectExplainer | None:
+        """What the effects on coming back rest on; None where they are the same for everybody."""
+        if not any(self.reactivation.weights_.values()):
+            return None
+        encoder = self.reactivation.encoder_
+        return EffectExplainer(derive_seed(self.random_state, "explainer")).fit(
+            encoder.transform(X), self.reactivation._effect, self.actions[1:], encoder
+        )
 
     def _fit_money(self, X: pd.DataFrame, frame: pd.DataFrame, propensity: pd.DataFrame) -> None:
         revenue = frame["revenue"].to_numpy(dtype=float)
@@ -222,29 +236,62 @@ class DecisionModel:
         at : Timestamp or Series (n,)
             When the decision is taken.
         """
-        X = self.features.transform(customers, at)
-        encoded = self.reactivation.encoder_.transform(X)
+        return self._predict(self._encode(customers, at), customers.index)
+
+    def _encode(self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> np.ndarray:
+        # one encoding for all parts of the model: they were fitted on the same table
+        return self.reactivation.encoder_.transform(self.features.transform(customers, at))
+
+    def _predict(self, encoded: np.ndarray, index: pd.Index) -> Predictions:
         effect = self.reactivation._effect(encoded)
         at_control = self.propensity.without_contact(self.reactivation.outcome_learner_._outcome(encoded)[:, 0])
         reactivated = np.column_stack([at_control, at_control[:, None] + effect])
-        if self.revenue is None:
-            revenue = self.amount.predict(encoded) * reactivated
-        else:
-            revenue = self.revenue._outcome(self.revenue.encoder_.transform(X))
-        unsubscribed = np.tile(np.r_[0.0, self.unsubscribe_effect], (len(X), 1))
+        revenue = self.amount.predict(encoded) * reactivated if self.revenue is None else self.revenue._outcome(encoded)
+        unsubscribed = np.tile(np.r_[0.0, self.unsubscribe_effect], (len(encoded), 1))
         profits = profit(revenue, reactivated, unsubscribed, self.playbook, self.actions)
 
         def table(values: np.ndarray) -> pd.DataFrame:
-            return pd.DataFrame(values, columns=self.actions, index=customers.index)
+            return pd.DataFrame(values, columns=self.actions, index=index)
 
         return Predictions(
             reactivated=table(reactivated),
             revenue=table(revenue),
             unsubscribed=table(unsubscribed),
             profit=table(profits),
-            effect=pd.DataFrame(effect, columns=self.actions[1:], index=customers.index),
-            net_value=net_value(profits, self.actions, customers.index),
+            effect=pd.DataFrame(effect, columns=self.actions[1:], index=index),
+            net_value=net_value(profits, self.actions, index),
         )
+
+    def importance(self) -> pd.DataFrame:
+        """Which features drive the effect of contact on coming back.
+
+        Returns
+        -------
+        DataFrame (n features x (1 + n actions), 5)
+            See `EffectExplainer.importance`; ``mean_absolute`` in percentage points of the chance of coming back.
+            Empty where effects are the same for everybody; ``attrs["note"]`` then says so.
+        """
+        if self.explainer is None:
+            empty = pd.DataFrame(columns=list(IMPORTANCE_COLUMNS))
+            empty.attrs["note"] = NOTHING_TO_EXPLAIN
+            return empty
+        table = self.explainer.importance()
+        table["mean_absolute"] *= 100
+        return table
+
+    def reasons(self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series, actions: np.ndarray) -> list[list[str]]:
+        """Why each person's action (n,) does more or less for them than for the average person, in short codes.
+
+        See `EffectExplainer.reasons` for the codes. There are none under control, and none where effects are the
+        same for everybody.
+        """
+        encoded = self._encode(customers, at)
+        return self._reasons(encoded, self.reactivation._effect(encoded), np.asarray(actions, dtype=object))
+
+    def _reasons(self, encoded: np.ndarray, effect: np.ndarray, actions: np.ndarray) -> list[list[str]]:
+        if self.explainer is None:
+            return [[] for _ in actions]
+        return self.explainer.reasons(encoded, effect, actions)
 
     def choice_value(self, predictions: Predictions, mode: PolicyMode | None = None) -> pd.DataFrame:
         """The values (n, actions without control) that decisions choose by, under the model's mode or another."""
@@ -314,7 +361,8 @@ class DecisionModel:
 
         Learning from these decisions later needs the chances of the actions that were not served, too.
         """
-        predictions = self.predict(customers, at)
+        encoded = self._encode(customers, at)
+        predictions = self._predict(encoded, customers.index)
         eligible = self.eligible(customers, at, suppressed)
         window = window_number(at, self.playbook.program.decision_window_days)
         chosen = decide(
@@ -327,6 +375,9 @@ class DecisionModel:
         )
         best = chosen["would_have_sent"].to_numpy(dtype=object)
         probabilities = action_probabilities(best, eligible.allowed, self.playbook.learning)
+        # elsewhere a decision does not follow from the person's own effect
+        personal = (chosen["assignment"] == "policy").to_numpy() & (self.mode == "per_person")
+        explained = np.where(personal, chosen["action"].to_numpy(dtype=object), CONTROL)
         low, high = self.reactivation.interval_around(predictions.effect)
         decisions = decision_table(
             customers,
@@ -342,6 +393,7 @@ class DecisionModel:
             reactivation_propensity=predictions.reactivated[CONTROL],
             playbook=self.playbook,
             codes=POLICY_CODES[self.mode],
+            effect_reasons=self._reasons(encoded, predictions.effect.to_numpy(), explained),
             at=at,
             campaign=campaign,
             model_version=self.version,
@@ -364,6 +416,7 @@ class DecisionModel:
                 "evidence": asdict(self.evidence_),
                 "features": self.features.to_state(),
                 "reactivation": self.reactivation.to_state(),
+                "explainer": self.explainer.to_state() if self.explainer else None,
                 "propensity": asdict(self.propensity),
                 "amount": self.amount.to_state(),
                 "revenue": self.revenue.to_state() if self.revenue else None,
@@ -389,6 +442,7 @@ class DecisionModel:
         model.evidence_ = TrainingEvidence(**state["evidence"])
         model.features = FeatureBuilder.from_state(state["features"])
         model.reactivation = UpliftStack().load_state(state["reactivation"])
+        model.explainer = EffectExplainer().load_state(state["explainer"]) if state.get("explainer") else None
         model.propensity = ReactivationPropensity(**state["propensity"])
         model.amount = AmountModel().load_state(state["amount"])
         model.revenue = UpliftStack().load_state(state["revenue"]) if state["revenue"] else None

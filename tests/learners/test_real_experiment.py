@@ -8,6 +8,7 @@ import pytest
 from propensity.features import FeatureBuilder
 from propensity.frame import logged_propensity
 from propensity.learners import DRLearner, SLearner, UpliftStack
+from propensity.learners.explanation import EffectExplainer
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 ACTIONS = ["control", "mens_email", "womens_email"]
@@ -50,3 +51,19 @@ def test_average_effects_are_the_differences_of_the_arms_means(fitted, hillstrom
     raw = np.array([means[a] - means["control"] for a in EMAILS])
     assert (np.abs(stack.averages_.measured - raw) < 2 * stack.averages_.standard_error).all()
     assert (np.abs(stack.averages_.measured / stack.averages_.standard_error) > 3).all()
+
+
+def test_effects_on_visits_rest_on_what_people_bought(fitted, hillstrom_frame):
+    stack, _ = fitted["visit"]
+    X = stack.encoder_.transform(
+        hillstrom_frame.assign(is_new=hillstrom_frame["is_new"].astype(float))[list(stack.encoder_.columns)]
+    )
+    explainer = EffectExplainer().fit(X, stack._effect, EMAILS, stack.encoder_)
+    assert min(explainer.fidelity_.values()) > 0.9
+    first = explainer.importance().groupby("action", sort=False)["feature"].first()
+    assert first["womens_email"] in {"bought_womens", "bought_mens"}
+    bought, womens = stack.encoder_.columns.index("bought_womens"), np.full(len(X), "womens_email")
+    told = explainer.reasons(X[:500], stack._effect(X[:500]), womens[:500])
+    buyers = X[:500, bought] == 1
+    assert not any("less_because:bought_womens=1" in codes for codes in told)
+    assert sum("more_because:bought_womens=1" in told[i] for i in np.flatnonzero(buyers)) > 0.5 * buyers.sum()
