@@ -339,7 +339,7 @@ class _Search:
 
     def _where_it_stands(self, n_done: int) -> str:
         if self.budget.storage is None:
-            return f"tuning: interrupted after {n_done} trials, which are lost; a search with --tune-storage FILE can go on"
+            return f"tuning: interrupted after {n_done} trials, which are lost; --tune-storage FILE would keep them"
         return (
             f"tuning: interrupted after {n_done} trials, which {self.budget.storage} keeps; "
             "the same command goes on from there"

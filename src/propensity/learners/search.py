@@ -131,7 +131,8 @@ KINDS: dict[str, Kind] = {
         EFFECT_RANGES,
     ),
 }
-_OF_REVENUE = (
+GENERAL = ("SLearner", "FactoredBoostedLearner", "TLearner", "XLearner", "RLearner", "DRLearner")
+OF_REVENUE = (
     "SLearner",
     "HurdleLearner",
     "WinsorisedLearner of SLearner",
@@ -141,7 +142,7 @@ _OF_REVENUE = (
 
 def kinds_for(y: Vector) -> list[str]:
     """Kinds that suit an outcome: those for revenue where most people bring nothing, else the general ones."""
-    return list(_OF_REVENUE) if is_zero_inflated(y) else list(KINDS)[:6]
+    return list(OF_REVENUE if is_zero_inflated(y) else GENERAL)
 
 
 def suggest_learner(
@@ -198,10 +199,10 @@ class FoldScore(NamedTuple):
 class SearchScore:
     """Scores learners on the same people, folds and expected outcomes, so that they can be compared.
 
-    The score is the share by which a learner's predictions lower the multi-arm R-loss below that of the constant
-    effects: 1 - loss(learner) / loss(constant), out of fold. It is 0 for a learner that predicts no differences
-    between people, and below 0 where its differences are worse than none. The best score of many learners is too high
-    an estimate of that learner's own: it selects, and says nothing of what the learner is worth.
+    The score is the share by which a learner's predicted differences between people lower the multi-arm R-loss below
+    that of the constant effects, out of fold and at the scale that suits them best, because `UpliftStack` scales them
+    too; with a minus sign where that scale is negative. It is 0 for a learner that predicts no differences. The best
+    score of many learners is too high an estimate of that learner's own: it selects, and says nothing of worth.
 
     Parameters
     ----------
@@ -214,9 +215,11 @@ class SearchScore:
 
     Notes
     -----
-    R-loss: mean of (Y - m(X) - sum_a (1{A=a} - e_a(X)) tau(X, a))^2 with m(x) = sum_a e_a(x) mu(x, a), mu from one
-    pooled model, cross-fitted over the same folds. tau(x, a) = average(a) + difference(x, a), the averages doubly robust
+    R-loss at the scale w: mean of (Y - m(X) - sum_a (1{A=a} - e_a(X)) (average(a) + w difference(X, a)))^2. m(x) =
+    sum_a e_a(x) mu(x, a), mu from one pooled model, cross-fitted over the same folds; the averages are doubly robust
     and shrunk, the differences the learner's predictions centred within their fold: as `UpliftStack` weighs learners.
+    With r the residual of the constant effects and d = sum_a (1{A=a} - e_a(X)) difference(X, a), the score is
+    sign(sum r d) (sum r d)^2 / (sum d^2 sum r^2).
 
     References
     ----------
@@ -238,18 +241,16 @@ class SearchScore:
 
     def by_fold(self, learner: UpliftLearner) -> Iterator[FoldScore]:
         """Fit a clone outside each fold in turn, and score it there; the last ``so_far`` is the learner's score."""
-        saved = constant = 0.0
+        sums = np.zeros(3)
         for k in range(self.n_folds):
             part, judged = self._part(k)
-            fitted = clone(learner).fit_sample(part, self.factors)
-            effect = fitted._effect(self.sample.X[judged])
-            weight, residual = self.sample.weight[judged], self._residual[judged]
+            effect = clone(learner).fit_sample(part, self.factors)._effect(self.sample.X[judged])
+            weight, r = self.sample.weight[judged], self._residual[judged]
             effect -= mean_effect(effect, self._possible[judged], weight)
-            difference = (self._treatment[judged] * effect).sum(axis=1)
-            without = float(weight @ residual**2)
-            gained = without - float(weight @ (residual - difference) ** 2)
-            saved, constant = saved + gained, constant + without
-            yield FoldScore(gained / without, saved / constant)
+            d = (self._treatment[judged] * effect).sum(axis=1)
+            of_fold = np.array([weight @ (r * d), weight @ d**2, weight @ r**2])
+            sums += of_fold
+            yield FoldScore(_share_explained(*of_fold), _share_explained(*sums))
 
     def score(self, learner: UpliftLearner) -> float:
         """The learner's score over all folds."""
@@ -262,3 +263,10 @@ class SearchScore:
             outcome = cross_fitted_outcome(part, self.factors, derive_seed(self._seed, "nuisance", k))
             self._parts[k] = replace(part, outcome=outcome), np.flatnonzero(self.fold == k)
         return self._parts[k]
+
+
+def _share_explained(product: float, square: float, total: float) -> float:
+    """What the best scale of a prediction explains of the residuals' squares, from sums of r d, d^2 and r^2."""
+    if square == 0:
+        return 0.0
+    return float(np.sign(product) * product**2 / (square * total))
