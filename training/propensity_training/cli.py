@@ -97,6 +97,7 @@ def train(
                 "evidence": asdict(done.model.evidence_),
                 "split": done.split.kind,
                 "n_training": done.n_training,
+                "tuning": done.tuning.to_json() if done.tuning else None,
                 "assessment": done.assessment.to_json(),
             },
         )

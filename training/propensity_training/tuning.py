@@ -7,37 +7,30 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 import pandas as pd
-from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from propensity import __version__
-from propensity.errors import InputError, JobError
+from propensity.errors import JobError
 from propensity.features import FeatureBuilder
 from propensity.frame import all_actions, logged_propensity
 from propensity.learners._typing import Matrix
 from propensity.learners.base import UpliftLearner
+from propensity.learners.heterogeneity import Heterogeneity
 from propensity.learners.sample import Sample, check_sample, derive_seed, factor_codes
-from propensity.learners.search import (
-    KINDS,
-    SearchScore,
-    kinds_for,
-    suggest_learner,
-    usual_settings,
-)
-from propensity.learners.stack import default_learners
+from propensity.learners.search import KINDS, SearchScore, kinds_for, suggest_learner, usual_settings
+from propensity.learners.stack import UpliftStack, default_learners
 from propensity.playbook import Playbook
 from propensity.progress import Steps
 from propensity.registry import ChildRun, RunStatus
+from propensity_training.search_storage import open_storage
 
 N_CHOSEN = 2
 """Tuned learners that join the default ones, of different kinds."""
@@ -137,12 +130,14 @@ class Tuning:
     learners : list of UpliftLearner
         For `DecisionModel`: the default ones, and after them one for each of ``chosen``.
     chosen : list of Trial
-        The best trials of different kinds, best first, where they are better than no differences at all and are not
+        The best trials of different kinds, best first: those that are better than no differences at all and are not
         among the default learners already.
     trials : list of Trial
         All of them.
     resumed : int
         Trials that the storage already held.
+    test : Heterogeneity
+        Of the default learners alone; where it supports no differences between people, nothing is chosen.
     summary : str
         For people.
     """
@@ -151,6 +146,7 @@ class Tuning:
     chosen: list[Trial]
     trials: list[Trial]
     resumed: int
+    test: Heterogeneity
     summary: str
 
     def parameters(self, names: list[str]) -> dict[str, Any]:
@@ -160,6 +156,15 @@ class Tuning:
             told[f"tuned_{name}_trial"] = trial.number
             told |= {f"tuned_{name}_{k.removeprefix(trial.kind + '.')}": v for k, v in trial.settings.items()}
         return told
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON-ready values, without the learners themselves."""
+        return {
+            "trials": [asdict(t) for t in self.trials],
+            "chosen": [t.number for t in self.chosen],
+            "resumed": self.resumed,
+            "test": asdict(self.test),
+        }
 
 
 def tune(
@@ -195,6 +200,9 @@ def tune(
     The first trials are the kinds' usual settings; then a tree-structured Parzen estimator draws (Bergstra et al. 2011;
     Falkner et al. 2018 for settings drawn jointly). A trial that after two folds or more lies below the median of the
     complete ones at the same fold is pruned.
+
+    Learners that were chosen by these people's outcomes pass the test for differences between these people a little too
+    often. So tuned learners are taken only where the default ones, which no outcome chose, pass it.
     """
     start = time.monotonic()
     sample, factors = _sample(frame, playbook, seed)
@@ -203,12 +211,14 @@ def tune(
     search.run(start, show)
     trials = [_trial(t) for t in search.study.get_trials(deepcopy=False)]
     _require_success(trials)
-    chosen = _choose(trials, len(sample.y), sample)
-    # the seed and order that the stack of a decision model gives its default learners
-    usual = derive_seed(derive_seed(seed, "reactivation"), "candidates")
-    learners = default_learners(sample, usual, sample.actions[0])
+    show("test whether people differ", 1.0)
+    stack_seed = derive_seed(seed, "reactivation")
+    test = UpliftStack(stack_seed).fit_sample(sample, factors).heterogeneity_
+    chosen = _choose(trials, len(sample.y), sample) if test.supported else []
+    # the seed that the stack of a decision model gives its default learners
+    learners = default_learners(sample, derive_seed(stack_seed, "candidates"), sample.actions[0])
     learners += [search.learner(FixedTrial(trial.settings)) for trial in chosen]
-    return Tuning(learners, chosen, trials, resumed, _summary(trials, chosen, resumed, budget))
+    return Tuning(learners, chosen, trials, resumed, test, _summary(trials, chosen, test, resumed, budget))
 
 
 def shown_on(steps: Steps) -> Callable[[str, float], None]:
@@ -247,7 +257,7 @@ class _Search:
         self.kinds = kinds_for(sample.y)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.study = optuna.create_study(
-            storage=_storage(budget.storage, self.name),
+            storage=open_storage(budget.storage, self.name),
             study_name=self.name,
             direction="maximize",
             pruner=optuna.pruners.MedianPruner(n_startup_trials=len(self.kinds), n_warmup_steps=1),
@@ -296,9 +306,10 @@ class _Search:
         with warnings.catch_warnings():
             # the sampler's option to draw a kind's settings jointly
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            # a seed for each trial: a sampler that is made anew when a search goes on would repeat its first draws
+            # a seed for each trial: a sampler that is made anew when a search goes on would repeat its first draws; and
+            # no look at running trials, among which are those that a stop cut off
             self.study.sampler = optuna.samplers.TPESampler(
-                seed=derive_seed(self.seed, "trial", n_done), multivariate=True, group=True
+                seed=derive_seed(self.seed, "trial", n_done), multivariate=True, group=True, constant_liar=False
             )
         waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         if n_done < len(self.kinds) and not waiting:
@@ -346,51 +357,6 @@ class _Search:
         )
 
 
-def _storage(file: Path | None, name: str) -> BaseStorage:
-    """Storage in which this study, or nothing yet, lies."""
-    if file is None:
-        return InMemoryStorage()
-    new = not file.exists() or (file.is_file() and file.stat().st_size == 0)
-    with _readable(file):
-        storage = JournalStorage(JournalFileBackend(str(file)))
-        names = optuna.get_all_study_names(storage)
-    if not new and not names:
-        raise InputError(f"--tune-storage {file}: expected the trials of a search, found none; name a new file")
-    if names and name not in names:
-        raise InputError(
-            f"--tune-storage {file}: holds the search of other data, another seed or another version of propensity; "
-            "name a new file"
-        )
-    if not new and _cut_off_line(file):
-        with _readable(file):
-            storage = JournalStorage(JournalFileBackend(str(file)))
-    return storage
-
-
-@contextmanager
-def _readable(file: Path) -> Iterator[None]:
-    """A file that is no journal, in one sentence; Optuna gives it up in many ways."""
-    try:
-        yield
-    except (ValueError, LookupError, TypeError, AssertionError, AttributeError) as error:
-        raise InputError(
-            f"--tune-storage {file}: expected the trials of a search, found something else or a damaged file; "
-            "name a new file"
-        ) from error
-    except OSError as error:
-        raise InputError(f"--tune-storage {file}: cannot be used ({error.strerror}); name another file") from error
-
-
-def _cut_off_line(file: Path) -> bool:
-    """Take away a last line that a crash cut short: the next one would be written onto it, and none read again."""
-    content = file.read_bytes()
-    if content.endswith(b"\n"):
-        return False
-    with file.open("r+b") as journal:
-        journal.truncate(content.rfind(b"\n") + 1)
-    return True
-
-
 def _trial(found: FrozenTrial) -> Trial:
     started = found.datetime_start
     # a trial that was cut off has no end: the last that is known of it is its start
@@ -423,12 +389,14 @@ def _choose(trials: list[Trial], n_rows: int, sample: Sample) -> list[Trial]:
     return news[:N_CHOSEN]
 
 
-def _summary(trials: list[Trial], chosen: list[Trial], resumed: int, budget: Budget) -> str:
+def _summary(trials: list[Trial], chosen: list[Trial], test: Heterogeneity, resumed: int, budget: Budget) -> str:
     counts = {state: sum(t.state == state for t in trials) for state in STATES.values()}
     others = ", ".join(f"{n} {state}" for state, n in counts.items() if n and state != "complete")
-    said = f"{counts['complete']} trials{f' ({others} besides)' if others else ''}"
+    said = f"{len(trials)} trials{f' ({others})' if others else ''}"
     if resumed:
         said = f"went on with {resumed} trials from {budget.storage}; {said}"
+    if not test.supported:
+        return f"{said}; no differences between people are supported (p = {test.p_value:.2g}), so none is used"
     if not chosen:
         return f"{said}; none better than the default learners, which stay alone"
     joined = " and ".join(f"{t.kind} (trial {t.number}, score {t.score:.2g})" for t in chosen)

@@ -246,7 +246,9 @@ class SearchScore:
             part, judged = self._part(k)
             effect = clone(learner).fit_sample(part, self.factors)._effect(self.sample.X[judged])
             weight, r = self.sample.weight[judged], self._residual[judged]
-            effect -= mean_effect(effect, self._possible[judged], weight)
+            # rounding must not leave the same effect for all with differences
+            varies = np.ptp(effect, axis=0) > 0
+            effect = np.where(varies, effect - mean_effect(effect, self._possible[judged], weight), 0.0)
             d = (self._treatment[judged] * effect).sum(axis=1)
             of_fold = np.array([weight @ (r * d), weight @ d**2, weight @ r**2])
             sums += of_fold
