@@ -87,6 +87,8 @@ def test_the_search_starts_from_what_is_usual_and_finds_better(quick, search):
     found = search(40)
     assert [t.kind for t in found.trials[: len(GENERAL)]] == list(GENERAL)
     assert [t.state for t in found.trials[: len(GENERAL)]] == ["complete"] * len(GENERAL)
+    # no draw is made twice
+    assert len({str(t.settings) for t in found.trials}) == 40
     best = found.chosen[0]
     assert best.kind == "RLearner"
     assert best.score == max(t.score for t in found.trials if t.score is not None)
