@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from propensity.progress import Steps
     from propensity_training.promotion import Verdict
     from propensity_training.source import Source
+    from propensity_training.tuning import Budget
 
 Model = Annotated[str | None, typer.Option("--model", help="name of the registered model; default: the only one")]
 Result = Annotated[Path | None, typer.Option("--result", help="write what came out to this JSON file")]
@@ -48,6 +49,16 @@ def train(
     alias: Annotated[str, typer.Option(help="alias of the registered version")] = "challenger",
     model: Annotated[str | None, typer.Option(help="name of the registered model; default: after the playbook")] = None,
     result: Result = None,
+    tune_trials: Annotated[
+        int | None, typer.Option(min=1, help="search learners first: so many trials, with those in the storage")
+    ] = None,
+    tune_minutes: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="search learners first: for so long; the result then depends on the machine"),
+    ] = None,
+    tune_storage: Annotated[
+        Path | None, typer.Option(help="file that keeps the trials, so that a search that was stopped goes on")
+    ] = None,
     seed: Seed = 0,
     shuffle_arms: Shuffle = None,
 ) -> None:
@@ -61,7 +72,8 @@ def train(
     from propensity_training import pipeline
 
     source = _source(data, mapping, playbook, quarantine, seed, shuffle_arms)
-    with Steps(1 + pipeline.STEPS) as steps:
+    tuning = _budget(tune_trials, tune_minutes, tune_storage)
+    with Steps(1 + pipeline.STEPS + (tuning is not None)) as steps:
         dataset = _read(source, quarantine, steps)
         done = pipeline.train(
             dataset,
@@ -73,6 +85,7 @@ def train(
             kind=None if split is SplitBy.auto else split.value,
             now=pd.Timestamp.now("UTC"),
             source=source,
+            tuning=tuning,
         )
     if result is not None:
         _write(
@@ -84,6 +97,7 @@ def train(
                 "evidence": asdict(done.model.evidence_),
                 "split": done.split.kind,
                 "n_training": done.n_training,
+                "tuning": done.tuning.to_json() if done.tuning else None,
                 "assessment": done.assessment.to_json(),
             },
         )
@@ -275,6 +289,17 @@ def _source(
         seed=seed,
         shuffle_arms=shuffle,
     )
+
+
+def _budget(trials: int | None, minutes: float | None, storage: Path | None) -> Budget | None:
+    from propensity.errors import InputError
+    from propensity_training.tuning import Budget
+
+    if trials is None and minutes is None:
+        if storage is not None:
+            raise InputError(f"--tune-storage {storage}: tunes nothing by itself; add --tune-trials or --tune-minutes")
+        return None
+    return Budget(trials, None if minutes is None else 60 * minutes, storage)
 
 
 def _read(source: Source, quarantine: Path | None, steps: Steps) -> Dataset:

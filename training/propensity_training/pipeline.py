@@ -15,10 +15,11 @@ from propensity.frame import Split, SplitKind, split
 from propensity.model import DecisionModel
 from propensity.progress import Steps
 from propensity_training.source import Source
+from propensity_training.tuning import Budget, Tuning, shown_on, tune
 from propensity_training.unseen import PEOPLE_FILE, fingerprint, matured_frame, people_table
 
 STEPS = 4
-"""Steps that `train` shows."""
+"""Steps that `train` shows, without tuning, which is one more."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class TrainingResult:
     model: DecisionModel
     assessment: Assessment
     split: Split
+    tuning: Tuning | None = None
 
     @property
     def n_training(self) -> int:
@@ -47,6 +49,7 @@ def train(
     kind: SplitKind | None = None,
     now: pd.Timestamp | None = None,
     source: Source | None = None,
+    tuning: Budget | None = None,
 ) -> TrainingResult:
     """Fit, assess on people that the fit never saw, and register.
 
@@ -68,13 +71,15 @@ def train(
         Decisions whose window is open at this time are left out. Without it, all windows count as closed.
     source : Source, optional
         Where the data came from, so that a later command finds them again.
+    tuning : Budget, optional
+        Search learners first, for so long.
 
     Raises
     ------
     InputError
-        Too few people on either side.
+        Too few people on either side, or the search's storage cannot be used.
     JobError
-        MLflow does not answer.
+        MLflow does not answer, or the search was interrupted.
     """
     name = model_name or f"propensity-{dataset.playbook.name}"
     # a registry that does not answer is said before the learning, not after
@@ -84,8 +89,9 @@ def train(
         window = dataset.playbook.program.attribution_window_days
         sides = split(frame, window_days=window, share=held_out_share, seed=seed, kind=kind)
         step.result = "; ".join([sides.why, *_left_out(dataset, frame, now)])
+    tuned = None if tuning is None else _tune(dataset, sides, tuning, seed, steps)
     with steps.step(f"Learn from {len(sides.training):,} decisions what contact causes") as step:
-        model = DecisionModel(dataset.playbook, seed).fit(sides.training)
+        model = DecisionModel(dataset.playbook, seed, tuned and tuned.learners).fit(sides.training)
         step.result = _evidence(model)
     with steps.step(f"Assess on {len(sides.held_out):,} decisions on people that training never saw") as step:
         assessment = assess(model, sides.held_out)
@@ -95,6 +101,7 @@ def train(
         told = {"seed": seed, "held_out_share": held_out_share} | (
             {"as_of": now.isoformat()} if now is not None else {}
         )
+        told |= tuned.parameters(list(model.reactivation.weights_)) if tuned else {}
         registered = registry.register(
             model,
             name,
@@ -103,10 +110,18 @@ def train(
             metrics=_metrics(model, assessment),
             artifacts={"assessment.json": assessment.to_json()},
             tables={PEOPLE_FILE: people_table(sides.training["customer_id"])},
+            children=[trial.as_run() for trial in tuned.trials] if tuned else [],
             alias=alias,
         )
         step.result = _aliases(registered, alias)
-    return TrainingResult(registered, model, assessment, sides)
+    return TrainingResult(registered, model, assessment, sides, tuned)
+
+
+def _tune(dataset: Dataset, sides: Split, budget: Budget, seed: int, steps: Steps) -> Tuning:
+    with steps.step("Search for learners that tell people apart better") as step:
+        tuned = tune(sides.training, dataset.playbook, budget, seed=seed, show=shown_on(steps))
+        step.result = tuned.summary
+    return tuned
 
 
 def _left_out(dataset: Dataset, frame: pd.DataFrame, now: pd.Timestamp | None) -> list[str]:
