@@ -214,9 +214,10 @@ def tune(
     show("test whether people differ", 1.0)
     stack_seed = derive_seed(seed, "reactivation")
     test = UpliftStack(stack_seed).fit_sample(sample, factors).heterogeneity_
-    chosen = _choose(trials, len(sample.y), sample) if test.supported else []
     # the seed that the stack of a decision model gives its default learners
-    learners = default_learners(sample, derive_seed(stack_seed, "candidates"), sample.actions[0])
+    learners = default_learners(sample, factors, derive_seed(stack_seed, "candidates"), sample.actions[0])
+    usual = {type(learner).__name__ for learner in learners}
+    chosen = _choose(trials, len(sample.y), usual) if test.supported else []
     learners += [search.learner(FixedTrial(trial.settings)) for trial in chosen]
     return Tuning(learners, chosen, trials, resumed, test, _summary(trials, chosen, test, resumed, budget))
 
@@ -379,9 +380,8 @@ def _require_success(trials: list[Trial]) -> None:
         raise JobError(f"tuning: all {len(failed)} trials failed, the first ({failed[0].kind}) with {failed[0].error}")
 
 
-def _choose(trials: list[Trial], n_rows: int, sample: Sample) -> list[Trial]:
-    """The best trial of each kind, best first, without those that the stack has by default."""
-    usual = {type(learner).__name__ for learner in default_learners(sample, 0, sample.actions[0])}
+def _choose(trials: list[Trial], n_rows: int, usual: set[str]) -> list[Trial]:
+    """The best trial of each kind, best first, without those that the stack has by default (kinds ``usual``)."""
     best: dict[str, Trial] = {}
     for trial in sorted((t for t in trials if t.score is not None and t.score > 0), key=lambda t: -(t.score or 0.0)):
         best.setdefault(trial.kind, trial)
