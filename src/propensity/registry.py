@@ -79,6 +79,7 @@ def register(
     metrics: dict[str, float],
     artifacts: dict[str, dict[str, Any]],
     tables: dict[str, pd.DataFrame] | None = None,
+    texts: dict[str, str] | None = None,
     alias: str = CHALLENGER,
 ) -> Registered:
     """Log a model with its figures, register it, and give the version an alias.
@@ -99,6 +100,8 @@ def register(
         JSON files by name.
     tables : dict of DataFrame, optional
         Parquet files by name.
+    texts : dict of str, optional
+        Text files by name.
     alias : str
 
     Raises
@@ -114,6 +117,8 @@ def register(
             mlflow.log_metrics(metrics)
             for file, content in artifacts.items():
                 mlflow.log_dict(content, file)
+            for file, text in (texts or {}).items():
+                mlflow.log_text(text, file)
             for file, table in (tables or {}).items():
                 table.to_parquet(Path(aside) / file, index=False)
                 mlflow.log_artifact(str(Path(aside) / file))

@@ -8,27 +8,30 @@ from typing import Any
 import pandas as pd
 
 from propensity import __version__, registry
-from propensity.assessment import CURRENCIES, Assessment, assess
+from propensity.assessment import CURRENCIES, Assessment, assess_people, held_out_people
 from propensity.datasets import Dataset
 from propensity.evaluation import Estimate
 from propensity.frame import Split, SplitKind, split
 from propensity.model import DecisionModel
 from propensity.progress import Steps
+from propensity_training.report import ModelReport, document, model_report, render, words
 from propensity_training.source import Source
 from propensity_training.unseen import PEOPLE_FILE, fingerprint, matured_frame, people_table
 
-STEPS = 4
+STEPS = 5
 """Steps that `train` shows."""
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A registered model and what it was worth on held-out people."""
+    """A registered model and what it was worth on held-out people; ``page`` is the report as HTML."""
 
     registered: registry.Registered
     model: DecisionModel
     assessment: Assessment
     split: Split
+    report: ModelReport
+    page: str
 
     @property
     def n_training(self) -> int:
@@ -88,9 +91,14 @@ def train(
         model = DecisionModel(dataset.playbook, seed).fit(sides.training)
         step.result = _evidence(model)
     with steps.step(f"Assess on {len(sides.held_out):,} decisions on people that training never saw") as step:
-        assessment = assess(model, sides.held_out)
+        people = held_out_people(model, sides.held_out)
+        assessment = assess_people(model, people)
         model.restrict(assessment.gate.granted)
         step.result = assessment.gate.why
+    with steps.step("Write the model report") as step:
+        report = model_report(model, dataset, people, assessment, title=name, split=sides.why, training=sides.training)
+        page = render(report)
+        step.result = words.headline(report)
     with steps.step("Register the model in MLflow") as step:
         told = {"seed": seed, "held_out_share": held_out_share} | (
             {"as_of": now.isoformat()} if now is not None else {}
@@ -100,13 +108,14 @@ def train(
             name,
             experiment=f"propensity-{dataset.name}",
             parameters=_parameters(dataset, model, sides) | told | (source.to_parameters() if source else {}),
-            metrics=_metrics(model, assessment),
-            artifacts={"assessment.json": assessment.to_json()},
+            metrics=_metrics(model, assessment) | report.metrics(),
+            artifacts={"assessment.json": assessment.to_json(), "report.json": document(report)},
+            texts={"report.html": page},
             tables={PEOPLE_FILE: people_table(sides.training["customer_id"])},
             alias=alias,
         )
         step.result = _aliases(registered, alias)
-    return TrainingResult(registered, model, assessment, sides)
+    return TrainingResult(registered, model, assessment, sides, report, page)
 
 
 def _left_out(dataset: Dataset, frame: pd.DataFrame, now: pd.Timestamp | None) -> list[str]:
