@@ -134,6 +134,11 @@ def evaluate(
             people = held_out_people(loaded, unseen.frame)
             assessment = assess_people(loaded, people, mode=loaded.mode)
             step.result = unseen.line
+    page = ""
+    if report is not None:
+        from propensity_training.report import model_report, render
+
+        page = render(model_report(loaded, dataset, people, assessment, title=registered.title, split=unseen.line))
     tables.show(tables.policies_table(assessment, dataset.playbook.currency, dataset.words.reactivated_plural))
     tables.show(tables.quality_table(assessment))
     if assessment.gate.granted != loaded.mode:
@@ -155,10 +160,7 @@ def evaluate(
             },
         )
     if report is not None:
-        from propensity_training.report import model_report, render
-
-        found = model_report(loaded, dataset, people, assessment, title=registered.title, split=unseen.line)
-        _write_page(report, render(found))
+        _write_page(report, page)
 
 
 def promote(

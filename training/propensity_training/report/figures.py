@@ -64,7 +64,8 @@ def model_report(
     training : DataFrame, optional
         Training frame of the people that it learnt from.
     importance : DataFrame, optional
-        ``feature``, ``action`` and ``mean_abs_shap``: how far each feature moves each action's predicted effect.
+        ``feature``, ``action`` and ``share``: each feature's share of what moves the predicted effect of the action;
+        the rows of action "overall" count.
     """
     chosen = best_action(model.choice_value(people.predictions), people.allowed)
     playbook = model.playbook
@@ -218,7 +219,8 @@ def _plan(model: DecisionModel, people: HeldOutPeople, chosen: np.ndarray) -> Pl
 
 
 def _importance(table: pd.DataFrame | None) -> tuple[FeatureShare, ...]:
-    if table is None or not table["mean_abs_shap"].sum() > 0:
+    if table is None:
         return ()
-    moved = table.groupby("feature")["mean_abs_shap"].sum().sort_values(ascending=False, kind="stable")
-    return tuple(FeatureShare(str(name), float(share)) for name, share in (moved / moved.sum()).items() if share > 0)
+    overall = table[table["action"] == "overall"].sort_values("share", ascending=False, kind="stable")
+    shares = zip(overall["feature"], overall["share"], strict=True)
+    return tuple(FeatureShare(str(feature), float(share)) for feature, share in shares if share > 0)

@@ -257,8 +257,9 @@ def p_value(p: float) -> str:
     return "less than 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
-def mode(mode: str) -> str:
-    return {"per_person": "to choose per person", "one_action": "one action for all", "nobody": "no contact"}[mode]
+def mode(name: str) -> str:
+    """How a model decides."""
+    return {"per_person": "to choose per person", "one_action": "one action for all", "nobody": "no contact"}[name]
 
 
 def arm(action: str) -> str:
