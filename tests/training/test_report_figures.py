@@ -243,3 +243,16 @@ def test_mlflow_keeps_the_same_figures(mlflow_of_trained):
 
 def test_report_json_is_strict(report):
     json.dumps(document(report), allow_nan=False)
+
+
+def test_people_without_any_logged_chance_are_left_alone_for_that(trained, small_dataset):
+    frame = trained.split.held_out.copy()
+    may = trained.model.eligible(frame, frame["decided_at"]).allowed.any(axis=1)
+    without = frame.index[(frame["action"] == CONTROL) & may][:10]
+    frame.loc[without, [c for c in frame if c.startswith("probability_")]] = 0.0
+    frame.loc[without, ["probability", "probability_control"]] = 1.0
+    people = held_out_people(trained.model, frame)
+    assessment = assess_people(trained.model, people, mode=trained.model.mode)
+    plan = model_report(trained.model, small_dataset, people, assessment, title="m", split="s").plan
+    assert plan.left_alone_because["no_chance_logged"] == len(without) == 10
+    assert plan.left_alone == assessment.actions[CONTROL] >= 10
