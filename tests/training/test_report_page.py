@@ -184,7 +184,10 @@ def test_a_model_that_contacts_nobody_claims_nothing_for_itself(moded):
     assert "against contacting nobody, that brings" not in said
     assert "Against " not in said
     assert {"wide_interval", "few_followed"}.isdisjoint(kinds(found))
-    assert "would have brought" in said
+    for value, told in ((estimate(50, 10), True), (estimate(50, 40), False)):
+        said = words.lead(valued(found, "one_action", expected_value=value))[1]
+        assert "would have brought" in said
+        assert ("cannot be told from nothing" in said) != told
 
 
 @pytest.mark.parametrize(

@@ -75,10 +75,11 @@ def _worth(report: ModelReport) -> list[str]:
         if same is None or not same.contacted_share:
             return []
         brought = f"{interval(same.reactivations, sign=True)} {report.many}"
+        told = same.expected_value.low > 0 or same.expected_value.high < 0
         return [
-            f"Sending {action_words(same.title)} would have brought {brought} and a net value of "
-            f"{cur} {sums(same.net_value, sign=True)} for each 1,000 people"
-            + ("." if same.net_value.low > 0 or same.net_value.high < 0 else ", which cannot be told from nothing.")
+            f"Sending {action_words(same.title)} would have brought {brought} for each 1,000 people, and by the playbook's "
+            f"rule for money, which the gate judges by, a value of {cur} {sums(same.expected_value, sign=True)}"
+            + ("." if told else ", which cannot be told from nothing.")
         ]
     found = [
         f"For each 1,000 people, against contacting nobody, that brings {interval(model.reactivations, sign=True)} "
