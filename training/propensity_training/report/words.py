@@ -75,10 +75,11 @@ def _worth(report: ModelReport) -> list[str]:
         if same is None or not same.contacted_share:
             return []
         brought = f"{interval(same.reactivations, sign=True)} {report.many}"
+        value = f"{cur} {sums(same.expected_value, sign=True)}"
         told = same.expected_value.low > 0 or same.expected_value.high < 0
         return [
-            f"Sending {action_words(same.title)} would have brought {brought} for each 1,000 people, and by the playbook's "
-            f"rule for money, which the gate judges by, a value of {cur} {sums(same.expected_value, sign=True)}"
+            f"Sending {action_words(same.title)} would have brought {brought} for each 1,000 people, and by the "
+            f"playbook's rule for money, which the gate judges by, a value of {value}"
             + ("." if told else ", which cannot be told from nothing.")
         ]
     found = [
