@@ -6,9 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
+from propensity.pages import environment
+from propensity.pages.words import action_words, chance, signed
 from propensity_experiments import charts, words
 from propensity_experiments.summary import Summary
 
@@ -39,17 +41,11 @@ def render_problem(title: str, detail: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).with_name("templates")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "action": words.action_words,
-        "chance": words.chance,
+    made = environment(Path(__file__).with_name("templates"))
+    made.filters |= {
+        "action": action_words,
+        "chance": chance,
         "per_thousand": words.lift_per_thousand,
-        "signed": words.signed,
+        "signed": signed,
     }
-    return environment
+    return made

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from propensity.contract import CONTROL
 from propensity.evaluation import Estimate
 from propensity.inference import Lift
+from propensity.pages.words import action_words, chance, interval
 from propensity_experiments.summary import Summary
 
 
@@ -166,15 +167,6 @@ def _wave_sentences(summary: Summary) -> list[str]:
     return sentences
 
 
-def interval(estimate: Estimate, digits: int = 1, sign: bool = False) -> str:
-    """A value with its interval: ``76.1 (95 % sure: 67.0 to 85.2)``."""
-    level = f"{estimate.level:.0%}".replace("%", " %")
-    value, low, high = (
-        signed(x, digits) if sign else f"{x:,.{digits}f}" for x in (estimate.value, estimate.low, estimate.high)
-    )
-    return f"{value} ({level} sure: {low} to {high})"
-
-
 def money(estimate: Estimate, summary: Summary, sign: bool = False) -> str:
     """A sum of money with its interval."""
     return f"{summary.campaign['currency']} {interval(estimate, digits=0, sign=sign)}"
@@ -195,24 +187,6 @@ def _money_lift(summary: Summary, found: Lift) -> str:
 def lift_per_thousand(found: Lift) -> Estimate:
     """A lift per 1,000 people; the standard error is in the interval alone."""
     return Estimate(found.difference, float("nan"), found.low, found.high, found.n, found.level).times(1000)
-
-
-def signed(value: float, digits: int = 1) -> str:
-    """A number with its sign; nothing is 0."""
-    text = f"{value:+,.{digits}f}"
-    return text.lstrip("+-") if not any(c in "123456789" for c in text) else text
-
-
-def chance(p_value: float) -> str:
-    """A probability in words: ``90 %``, ``1.2 %``, ``fewer than 1 in 10,000``."""
-    if p_value < 1e-4:
-        return "fewer than 1 in 10,000"
-    return f"{p_value:.1%}".replace("%", " %") if p_value < 0.1 else f"{p_value:.0%}".replace("%", " %")
-
-
-def action_words(action: str) -> str:
-    """An action's label as words."""
-    return action.replace("_", " ")
 
 
 def _days(summary: Summary) -> str:

@@ -5,6 +5,7 @@ Every figure that a report, a page, MLflow or the command line shows of a model 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,7 +125,7 @@ class Assessment:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON-ready values; estimates become objects, and what is not a number becomes None."""
-        return _plain(self)
+        return plain(self)
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Assessment:
@@ -173,15 +174,20 @@ def assess(model: DecisionModel, frame: pd.DataFrame, *, mode: PolicyMode | None
     -------
     Assessment
     """
-    frame, propensity = _known_actions(frame, model.actions)
-    predictions = model.predict(frame, frame["decided_at"])
-    held_out = _score(model, frame, propensity, predictions)
+    return assess_people(model, held_out_people(model, frame), mode=mode)
+
+
+def assess_people(model: DecisionModel, people: HeldOutPeople, *, mode: PolicyMode | None = None) -> Assessment:
+    """`assess` from people who were predicted and scored already."""
+    frame, predictions = people.frame, people.predictions
+    costs = pd.Series(contact_costs(model.playbook, model.actions), index=model.actions)
+    held_out = _HeldOut(frame, people.allowed, people.scores, costs)
     chosen: dict[PolicyMode, np.ndarray] = {
-        each: best_action(model.choice_value(predictions, each), held_out.allowed) for each in MODES
+        each: best_action(model.choice_value(predictions, each), people.allowed) for each in MODES
     }
     gate = _gate(model, held_out, chosen)
     assessed = chosen[mode or gate.granted]
-    gain, observed_gain = _best_gains(predictions.effect, held_out)
+    gain, observed_gain = people.predicted_gain, people.observed_gain
     untouched = (frame["action"] == CONTROL).to_numpy()
     returning = predictions.reactivated[CONTROL].to_numpy()
     came_back = frame["reactivated"].to_numpy()
@@ -219,6 +225,60 @@ def slope_estimate(predicted: np.ndarray, observed: np.ndarray, level: float = 0
     error = float(np.sqrt((centred**2 * residual**2).sum()) / (centred**2).sum())
     half = float(stats.norm.ppf(0.5 + level / 2)) * error
     return Estimate(slope, error, slope - half, slope + half, len(predicted), level)
+
+
+@dataclass(frozen=True)
+class HeldOutPeople:
+    """People whom a model has not seen, as it predicts them and as they scored: what `assess` judges by.
+
+    Attributes
+    ----------
+    frame : DataFrame (n, ...)
+        Rows of the training frame: people who were served an action that the model knows.
+    propensity : DataFrame (n, actions with control)
+        Logged chances.
+    predictions : Predictions
+    allowed : DataFrame (n, actions without control) of bool
+        What they may get and had a chance of.
+    scores : dict of DataFrame (n, actions with control)
+        Doubly robust scores in each of the `CURRENCIES`, per person.
+    reachable : array (n,) of bool
+        Who may get any action.
+    predicted_gain, observed_gain : array (n reachable,)
+        Of each one's most effective allowed action, in reactivations: what AUTOC, QINI and the effect's calibration
+        are of.
+    n_unknown : int
+        People who were left out because they were served an action that the model does not know.
+    """
+
+    frame: pd.DataFrame
+    propensity: pd.DataFrame
+    predictions: Predictions
+    allowed: pd.DataFrame
+    scores: dict[str, pd.DataFrame]
+    reachable: np.ndarray
+    predicted_gain: np.ndarray
+    observed_gain: np.ndarray
+    n_unknown: int
+
+
+def held_out_people(model: DecisionModel, frame: pd.DataFrame) -> HeldOutPeople:
+    """Predict and score people of a training frame whom a model has not seen."""
+    known, propensity = _known_actions(frame, model.actions)
+    predictions = model.predict(known, known["decided_at"])
+    held_out = _score(model, known, propensity, predictions)
+    predicted, observed = _best_gains(predictions.effect, held_out)
+    return HeldOutPeople(
+        frame=known,
+        propensity=propensity,
+        predictions=predictions,
+        allowed=held_out.allowed,
+        scores=held_out.scores,
+        reachable=held_out.allowed.any(axis=1).to_numpy(),
+        predicted_gain=predicted,
+        observed_gain=observed,
+        n_unknown=len(frame) - len(known),
+    )
 
 
 def _known_actions(frame: pd.DataFrame, actions: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -407,15 +467,16 @@ def _number(value: Any) -> Any:
     return float("nan") if value is None else value
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Estimate):
-        return _plain(value._asdict())
-    if isinstance(value, float) and value != value:
-        return None  # JSON knows no NaN, and PostgreSQL refuses it
+def plain(value: Any) -> Any:
+    """JSON-ready values of dataclasses, named tuples, dicts and lists; what is no finite number becomes None."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON knows none of these, and PostgreSQL refuses them
     if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if hasattr(value, "_asdict"):
+        return plain(value._asdict())
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     return value

@@ -109,6 +109,7 @@ def register(
     metrics: dict[str, float],
     artifacts: dict[str, dict[str, Any]],
     tables: dict[str, pd.DataFrame] | None = None,
+    texts: dict[str, str] | None = None,
     children: Sequence[ChildRun] = (),
     alias: str = CHALLENGER,
 ) -> Registered:
@@ -130,6 +131,8 @@ def register(
         JSON files by name.
     tables : dict of DataFrame, optional
         Parquet files by name.
+    texts : dict of str, optional
+        Text files by name.
     children : sequence of ChildRun
         Runs under the model's.
     alias : str
@@ -148,6 +151,8 @@ def register(
             _log_children(run, children)
             for file, content in artifacts.items():
                 mlflow.log_dict(content, file)
+            for file, text in (texts or {}).items():
+                mlflow.log_text(text, file)
             for file, table in (tables or {}).items():
                 table.to_parquet(Path(aside) / file, index=False)
                 mlflow.log_artifact(str(Path(aside) / file))

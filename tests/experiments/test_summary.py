@@ -195,16 +195,3 @@ def test_findings_among_many_arms_are_held_to_one_error(ledger, record_experimen
     assert 0 < sum(words.holm(found).values()) < sum(p < 0.05 for p in p_values.values())
     (sentence,) = [s for s in words.verdict(found).sentences if s.startswith("Of 5 actions")]
     assert "e" in sentence.rsplit(": ", 1)[1]
-
-
-@pytest.mark.parametrize(
-    ("p_value", "said"),
-    [(0.9, "90 %"), (0.05, "5.0 %"), (0.0123, "1.2 %"), (0.0, "fewer than 1 in 10,000"), (1.0, "100 %")],
-)
-def test_chances_in_words(p_value, said):
-    assert words.chance(p_value) == said
-
-
-@pytest.mark.parametrize(("value", "said"), [(0.0, "0.0"), (-0.04, "0.0"), (-0.06, "-0.1"), (1234.5, "+1,234.5")])
-def test_signed_numbers(value, said):
-    assert words.signed(value) == said

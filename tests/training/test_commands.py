@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from propensity import cli
+from propensity.errors import JobError
 from propensity.ledger import Ledger
 from propensity_training.source import Source
 
@@ -71,8 +72,10 @@ def place(empty_mlflow, tmp_path) -> Path:
 def test_from_training_to_promotion_and_back(propensity, place):
     data = ("--data", "people.csv", "--mapping", "hillstrom")
 
-    code, said, _ = propensity("train", *data, "--result", "train.json")
+    code, said, _ = propensity("train", *data, "--result", "train.json", "--report", "train.html")
     assert code == 0
+    assert "Model report: train.html" in said
+    assert "Model report · propensity-hillstrom" in (place / "train.html").read_text()
     assert f"{NAME} version 1 is the challenger, and the champion, because there was none" in said
     assert said.splitlines()[-1] == f"Next: propensity serve --model {NAME}"
     trained = json.loads((place / "train.json").read_text())
@@ -84,8 +87,13 @@ def test_from_training_to_promotion_and_back(propensity, place):
     assert said.splitlines()[-1].endswith(f": propensity promote challenger --model {NAME}")
 
     # the very data of training: the held-out people and nobody else, and so the same figures
-    code, said, _ = propensity("evaluate", *data, "--alias", 1, "--result", "evaluation.json")
+    code, said, _ = propensity(
+        "evaluate", *data, "--alias", 1, "--result", "evaluation.json", "--report", "evaluation.html"
+    )
     assert code == 0
+    page = (place / "evaluation.html").read_text()
+    assert f"Model report · {NAME}/1" in page
+    assert f"Held out: {said.split('never saw: ')[1].split(' (')[0]}." in page
     found = json.loads((place / "evaluation.json").read_text())
     assert found["assessment"] == trained["assessment"]
     assert found["n_people_in_training"] == trained["n_training"]
@@ -117,6 +125,21 @@ def test_from_training_to_promotion_and_back(propensity, place):
     assert re.search(r"│ 2 +│ 1 +│ rollback +│ bob │ complaints", said)
     code, _, error = propensity("promote", "--roll-back")
     assert (code, "nothing to roll back to" in error) == (2, True)
+
+
+def test_an_evaluation_that_fails_leaves_files_as_they_were(propensity, place, monkeypatch):
+    def fail(_):
+        raise JobError("no page today")
+
+    data = ("--data", "people.csv", "--mapping", "hillstrom")
+    assert propensity("train", *data)[0] == 0
+    (place / "report.html").write_text("before")
+    there = sorted(f.name for f in place.iterdir())
+    monkeypatch.setattr("propensity_training.report.render", fail)
+    code, _, error = propensity("evaluate", *data, "--report", "report.html", "--result", "result.json")
+    assert (code, error) == (1, "Error: no page today\n")
+    assert (place / "report.html").read_text() == "before"
+    assert sorted(f.name for f in place.iterdir()) == there
 
 
 def test_a_refusal_is_an_exit_of_one_and_force_needs_a_reason(propensity, place):

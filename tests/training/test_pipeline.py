@@ -108,12 +108,15 @@ def test_an_arm_that_only_training_has_is_bad_input(small_dataset):
     contacts = contacts[~rare | (rare.cumsum() == 1)]
     only = contacts.loc[rare, "customer_id"]
     seed = next(s for s in range(99) if not is_held_out_of_training(only, 0.2, s).any())
-    with pytest.raises(InputError, match=r"nobody among \d+ got miss_you_email_percent_off"), Steps(4) as steps:
+    with (
+        pytest.raises(InputError, match=r"nobody among \d+ got miss_you_email_percent_off"),
+        Steps(pipeline.STEPS) as steps,
+    ):
         train(replace(small_dataset, contacts=contacts), held_out_share=0.2, seed=seed, alias="x", steps=steps)
 
 
 def train_here(dataset, **options):
-    with Steps(4) as steps:
+    with Steps(pipeline.STEPS) as steps:
         return train(dataset, **{"held_out_share": 0.5, "seed": 0, "alias": "challenger", "steps": steps, **options})
 
 

@@ -94,14 +94,13 @@ def test_the_search_starts_from_what_is_usual_and_finds_better(quick, search):
     assert best.score == max(t.score for t in found.trials if t.score is not None)
     assert best.score > found.trials[GENERAL.index("RLearner")].score
     # the default learners first, as they are without tuning
-    assert [type(c).__name__ for c in found.learners[:4]] == [
-        "SLearner",
+    assert [type(c).__name__ for c in found.learners[:3]] == [
         "SLearner",
         "FactoredLinearLearner",
         "FactoredBoostedLearner",
     ]
-    assert isinstance(found.learners[4], RLearner)
-    assert found.learners[4].effect_settings.learning_rate == best.settings["RLearner.learning_rate"]
+    assert isinstance(found.learners[3], RLearner)
+    assert found.learners[3].effect_settings.learning_rate == best.settings["RLearner.learning_rate"]
 
 
 def test_hopeless_trials_are_pruned_after_two_folds_or_more(quick, search):
@@ -229,14 +228,14 @@ def test_the_time_ends_a_search_between_folds(quick, search, monkeypatch):
 
 def test_no_time_at_all_leaves_the_default_learners(quick, search):
     found = search(None, seconds=0.0)
-    assert (found.trials, found.chosen, len(found.learners)) == ([], [], 4)
+    assert (found.trials, found.chosen, len(found.learners)) == ([], [], 3)
     assert found.summary.startswith("0 trials; none better than the default learners")
 
 
 def test_where_people_do_not_differ_nothing_is_chosen(quick, search, monkeypatch):
     found_to(monkeypatch, ALIKE)
     found = search()
-    assert (len(found.trials), found.chosen, len(found.learners)) == (20, [], 4)
+    assert (len(found.trials), found.chosen, len(found.learners)) == (20, [], 3)
     assert "no differences between people are supported (p = 0.5)" in found.summary
 
 
@@ -307,8 +306,8 @@ def test_each_trial_is_a_run_under_the_models(empty_mlflow, small_dataset, tmp_p
     assert parent.data.params["tuning_trials"] == "8"
     assert done.tuning.chosen
     names = list(done.model.reactivation.weights_)
-    assert len(names) == 4 + len(done.tuning.chosen)
-    for name, trial in zip(names[4:], done.tuning.chosen, strict=True):
+    assert len(names) == 3 + len(done.tuning.chosen)
+    for name, trial in zip(names[3:], done.tuning.chosen, strict=True):
         assert parent.data.params[f"tuned_{name}_kind"] == trial.kind == name.split(" ")[0]
         assert parent.data.params[f"tuned_{name}_n_trees"] == str(trial.settings[f"{trial.kind}.n_trees"])
     assert "Search for learners that tell people apart better: 8 trials" in capsys.readouterr().out

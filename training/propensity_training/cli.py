@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Model = Annotated[str | None, typer.Option("--model", help="name of the registered model; default: the only one")]
 Result = Annotated[Path | None, typer.Option("--result", help="write what came out to this JSON file")]
+Report = Annotated[Path | None, typer.Option("--report", help="write the model report to this HTML file")]
 SimulatedSeed = Annotated[int, typer.Option("--seed", help="seed of the simulated program")]
 
 
@@ -49,6 +50,7 @@ def train(
     alias: Annotated[str, typer.Option(help="alias of the registered version")] = "challenger",
     model: Annotated[str | None, typer.Option(help="name of the registered model; default: after the playbook")] = None,
     result: Result = None,
+    report: Report = None,
     tune_trials: Annotated[
         int | None, typer.Option(min=1, help="search learners first: so many trials, with those in the storage")
     ] = None,
@@ -101,6 +103,8 @@ def train(
                 "assessment": done.assessment.to_json(),
             },
         )
+    if report is not None:
+        _write_page(report, done.page)
     name = done.registered.name
     if CHAMPION in done.registered.aliases:
         typer.echo(f"Next: propensity serve --model {name}")
@@ -116,6 +120,7 @@ def evaluate(
     model: Model = None,
     alias: Annotated[str, typer.Option(help="alias, or number of the version")] = "challenger",
     result: Result = None,
+    report: Report = None,
     seed: SimulatedSeed = 0,
     shuffle_arms: Shuffle = None,
 ) -> None:
@@ -125,7 +130,7 @@ def evaluate(
     import pandas as pd
 
     from propensity import registry
-    from propensity.assessment import assess
+    from propensity.assessment import assess_people, held_out_people
     from propensity.progress import Steps
     from propensity_training import tables
     from propensity_training.comparison import require_fit, require_known
@@ -140,8 +145,23 @@ def evaluate(
             unseen = unseen_people(dataset, [registered], pd.Timestamp.now("UTC"))
             require_fit(loaded, registered.title, dataset.playbook, unseen.frame)
             require_known(set(unseen.frame["action"]), set(loaded.actions), registered.title)
-            assessment = assess(loaded, unseen.frame, mode=loaded.mode)
+            people = held_out_people(loaded, unseen.frame)
+            assessment = assess_people(loaded, people, mode=loaded.mode)
             step.result = unseen.line
+    page = ""
+    if report is not None:
+        from propensity_training.report import model_report, render
+
+        report_made = model_report(
+            loaded,
+            dataset,
+            people,
+            assessment,
+            title=registered.title,
+            split=unseen.line,
+            importance=loaded.importance(),
+        )
+        page = render(report_made)
     tables.show(tables.policies_table(assessment, dataset.playbook.currency, dataset.words.reactivated_plural))
     tables.show(tables.quality_table(assessment))
     if assessment.gate.granted != loaded.mode:
@@ -162,6 +182,8 @@ def evaluate(
                 "assessment": assessment.to_json(),
             },
         )
+    if report is not None:
+        _write_page(report, page)
 
 
 def promote(
@@ -326,6 +348,13 @@ def _user() -> str:
 
 def _restart(name: str) -> str:
     return f"Services of {name} take it up when they are started again."
+
+
+def _write_page(file: Path, page: str) -> None:
+    from propensity.files import write_text
+
+    write_text(file, page)
+    typer.echo(f"Model report: {file}")
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:

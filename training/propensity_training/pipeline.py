@@ -8,28 +8,31 @@ from typing import Any
 import pandas as pd
 
 from propensity import __version__, registry
-from propensity.assessment import CURRENCIES, Assessment, assess
+from propensity.assessment import CURRENCIES, Assessment, assess_people, held_out_people
 from propensity.datasets import Dataset
 from propensity.evaluation import Estimate
 from propensity.frame import Split, SplitKind, split
 from propensity.model import DecisionModel
 from propensity.progress import Steps
+from propensity_training.report import ModelReport, document, model_report, render, words
 from propensity_training.source import Source
 from propensity_training.tuning import Budget, Tuning, shown_on, tune
 from propensity_training.unseen import PEOPLE_FILE, fingerprint, matured_frame, people_table
 
-STEPS = 4
+STEPS = 5
 """Steps that `train` shows, without tuning, which is one more."""
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A registered model and what it was worth on held-out people."""
+    """A registered model and what it was worth on held-out people; ``page`` is the report as HTML."""
 
     registered: registry.Registered
     model: DecisionModel
     assessment: Assessment
     split: Split
+    report: ModelReport
+    page: str
     tuning: Tuning | None = None
 
     @property
@@ -94,9 +97,23 @@ def train(
         model = DecisionModel(dataset.playbook, seed, tuned and tuned.learners).fit(sides.training)
         step.result = _evidence(model)
     with steps.step(f"Assess on {len(sides.held_out):,} decisions on people that training never saw") as step:
-        assessment = assess(model, sides.held_out)
+        people = held_out_people(model, sides.held_out)
+        assessment = assess_people(model, people)
         model.restrict(assessment.gate.granted)
         step.result = assessment.gate.why
+    with steps.step("Write the model report") as step:
+        report = model_report(
+            model,
+            dataset,
+            people,
+            assessment,
+            title=name,
+            split=sides.why,
+            training=sides.training,
+            importance=model.importance(),
+        )
+        page = render(report)
+        step.result = words.headline(report)
     with steps.step("Register the model in MLflow") as step:
         told = {"seed": seed, "held_out_share": held_out_share} | (
             {"as_of": now.isoformat()} if now is not None else {}
@@ -107,14 +124,15 @@ def train(
             name,
             experiment=f"propensity-{dataset.name}",
             parameters=_parameters(dataset, model, sides) | told | (source.to_parameters() if source else {}),
-            metrics=_metrics(model, assessment),
-            artifacts={"assessment.json": assessment.to_json()},
+            metrics=_metrics(model, assessment) | report.metrics(),
+            artifacts={"assessment.json": assessment.to_json(), "report.json": document(report)},
+            texts={"report.html": page},
             tables={PEOPLE_FILE: people_table(sides.training["customer_id"])},
             children=[trial.as_run() for trial in tuned.trials] if tuned else [],
             alias=alias,
         )
         step.result = _aliases(registered, alias)
-    return TrainingResult(registered, model, assessment, sides, tuned)
+    return TrainingResult(registered, model, assessment, sides, report, page, tuned)
 
 
 def _tune(dataset: Dataset, sides: Split, budget: Budget, seed: int, steps: Steps) -> Tuning:

@@ -1,0 +1,29 @@
+"""Effects by segment of held-out people, corrected for how many segments were looked at."""
+
+from __future__ import annotations
+
+from propensity.assessment import PEOPLE, HeldOutPeople
+from propensity.evaluation import mean_estimate, segment_effects
+from propensity.model import DecisionModel
+from propensity_training.report.contents import FOUND_BELOW, Segments
+
+_PER_PERSON = ("effect", "standard_error", "low", "high", "difference")
+
+
+def segments(model: DecisionModel, people: HeldOutPeople) -> Segments | None:
+    """Effects by level of each feature that the model sees; None where it sees none."""
+    X = model.features.transform(people.frame, people.frame["decided_at"])[people.reachable]
+    if X.shape[1] == 0:
+        return None
+    found = segment_effects(people.observed_gain, X)
+    found[list(_PER_PERSON)] *= PEOPLE
+    tested = found[found["p_value"].notna()].sort_values(["p_adjusted", "p_value"], kind="stable")
+    rows = [{str(k): v for k, v in row.items()} for row in tested.to_dict(orient="records")]
+    return Segments(
+        n_features=X.shape[1],
+        n_tested=len(tested),
+        n_too_small=len(found) - len(tested),
+        n_found=int((tested["p_adjusted"] < FOUND_BELOW).sum()),
+        overall=mean_estimate(people.observed_gain).times(PEOPLE),
+        rows=rows,
+    )
