@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -216,3 +217,17 @@ def test_a_simulated_program_is_written_once(propensity, elsewhere):
     assert (code, len(error.splitlines())) == (2, 1)
     assert {f: f.read_bytes() for f in elsewhere.rglob("*.parquet")} == before
     assert propensity("data", "check", "--data", "program")[0] == 0
+
+
+def test_algebra_gets_one_thread_before_numpy_is_there():
+    code = (
+        "import os, sys; from propensity import cli; assert 'numpy' not in sys.modules\n"
+        "sys.argv = ['propensity', '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit: print('threads', os.environ['OPENBLAS_NUM_THREADS'])"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    for named, expected in ((None, "1"), ("3", "3")):
+        asked = environment | ({"OPENBLAS_NUM_THREADS": named} if named else {})
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=asked, check=True)
+        assert f"threads {expected}" in done.stdout

@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from propensity.threads import one_thread_for_algebra
+
 COMMANDS = "propensity.commands"
 """Entry points of this group are functions that add a door's commands to the application."""
 
@@ -164,6 +166,7 @@ def application() -> typer.Typer:
 def main() -> None:
     """Run the command line: exit 2 for bad input, 1 for a failed job, one sentence for either."""
     debug = "--debug" in sys.argv[1:]
+    one_thread_for_algebra()
     try:
         application()()
     except Exception as error:  # noqa: BLE001 - the last place where anything can be said to the user

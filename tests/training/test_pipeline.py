@@ -21,7 +21,7 @@ from propensity.features import required_columns
 from propensity.frame import is_held_out_of_training
 from propensity.model import DecisionModel
 from propensity.progress import Steps
-from propensity_training.pipeline import train
+from propensity_training.pipeline import STEPS, train
 from propensity_training.unseen import PEOPLE_FILE, fingerprint
 
 
@@ -110,13 +110,13 @@ def test_an_arm_that_only_training_has_is_bad_input(small_dataset):
     seed = next(s for s in range(99) if not is_held_out_of_training(only, 0.2, s).any())
     with (
         pytest.raises(InputError, match=r"nobody among \d+ got miss_you_email_percent_off"),
-        Steps(pipeline.STEPS) as steps,
+        Steps(STEPS) as steps,
     ):
         train(replace(small_dataset, contacts=contacts), held_out_share=0.2, seed=seed, alias="x", steps=steps)
 
 
 def train_here(dataset, **options):
-    with Steps(pipeline.STEPS) as steps:
+    with Steps(STEPS) as steps:
         return train(dataset, **{"held_out_share": 0.5, "seed": 0, "alias": "challenger", "steps": steps, **options})
 
 
