@@ -130,7 +130,8 @@ def report(tables: list[Table], setup: Setup, seconds: float) -> str:
     parts = [
         "# Against other libraries",
         "",
-        f"Made by `{command}` on {datetime.now(UTC):%Y-%m-%d} ({seconds / 60:.0f} minutes in this run). "
+        f"Made by `{command}` on {datetime.now(UTC):%Y-%m-%d} ({seconds / 60:.0f} minutes in this "
+        "run; fits kept by an earlier one count with the seconds that they took). "
         f"Machine: {_processor()}, {platform.system()}, Python {platform.python_version()}. "
         f"Propensity {propensity.__version__}; {versions}. A fit may take {setup.limit_seconds:g} s.",
         *(["", "**A rehearsal with few people: not a result.**"] if setup.quick else []),

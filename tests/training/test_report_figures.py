@@ -176,6 +176,7 @@ def test_rows_in_another_order_make_the_same_report(trained, small_dataset, repo
         title=report.title,
         split=report.split,
         training=trained.split.training,
+        importance=trained.model.importance(),
     )
     one, other = (_rounded(r.to_json()) for r in (report, found))
     for content in (one, other):

@@ -358,7 +358,7 @@ def test_the_command_tunes_and_goes_on(empty_mlflow, tmp_path, monkeypatch, caps
     assert (code, "tunes nothing by itself; add --tune-trials or --tune-minutes" in error) == (2, True)
     code, said, error = propensity(*train, "--tune-trials", 2, "--result", "train.json")
     assert (code, error) == (0, "")
-    assert "[3/6] Search for learners that tell people apart better: 2 trials" in said
+    assert "[3/7] Search for learners that tell people apart better: 2 trials" in said
     assert json.loads(Path("train.json").read_text())["tuning"]["trials"][0]["settings"]["kind"] == "SLearner"
     code, said, _ = propensity(*train, "--tune-trials", 3)
     assert "went on with 2 trials from search.journal; 3 trials" in said

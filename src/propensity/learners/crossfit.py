@@ -12,7 +12,7 @@ from sklearn.base import clone
 from propensity.learners._typing import Matrix, Propensity
 from propensity.learners.base import UpliftLearner
 from propensity.learners.folds import Folds, stratified_folds
-from propensity.learners.nuisance import cross_fitted_outcome
+from propensity.learners.nuisance import cross_fitted_outcome, outcome_model
 from propensity.learners.sample import Sample, check_sample, derive_seed, factor_codes
 
 Rows = np.ndarray[tuple[int], np.dtype[np.intp]]
@@ -38,7 +38,7 @@ def out_of_fold(
     effects : list of array (n, actions without control)
         One a learner.
     outcome : array (n, actions)
-        Of the first learner, if that models outcomes; else of a pooled one.
+        Of `nuisance.outcome_model`.
     """
     n, n_actions = sample.propensity.shape
     effects = [np.empty((n, n_actions - 1)) for _ in learners]
@@ -48,8 +48,8 @@ def out_of_fold(
         fitted = fitted_on(learners, sample, rows, factors, derive_seed(seed, "nuisance", k))
         for effect, learner in zip(effects, fitted, strict=True):
             effect[held_out] = learner._effect(sample.X[held_out])
-        fitted[0]._fit_outcome(sample.take(rows))
-        outcome[held_out] = fitted[0]._outcome(sample.X[held_out])
+        model = outcome_model(derive_seed(seed, "outcome", k)).fit_sample(sample.take(rows), factors)
+        outcome[held_out] = model._outcome(sample.X[held_out])
     return effects, outcome
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from propensity.learners._typing import Matrix, State
 from propensity.learners.base import UpliftLearner
+from propensity.learners.boosting import TreeSettings
 from propensity.learners.s import SLearner
 from propensity.learners.sample import Sample, derive_seed
 
@@ -15,7 +16,7 @@ class EffectLearner(UpliftLearner):
 
     def _fit_outcome(self, sample: Sample) -> None:
         seed = derive_seed(self.random_state, "outcome")
-        self.outcome_learner_ = SLearner(seed, control=self.control).fit_sample(sample, self.factors_)
+        self.outcome_learner_ = SLearner(seed, TreeSettings(), self.control).fit_sample(sample, self.factors_)
 
     def _outcome(self, X: Matrix) -> Matrix:
         at_control = self.outcome_learner_._outcome(X)[:, :1]

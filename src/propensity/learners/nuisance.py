@@ -13,6 +13,15 @@ from propensity.learners.sample import Sample, derive_seed
 N_FOLDS = 3
 
 
+def outcome_model(seed: int, settings: TreeSettings | None = None) -> SLearner:
+    """The pooled model of outcomes, unfitted.
+
+    Its trees are smoother than those that a pooled learner of effects has by default: where few are left without
+    contact, those spread the chances of these few by noise.
+    """
+    return SLearner(seed, settings or TreeSettings())
+
+
 def cross_fitted_outcome(
     sample: Sample, factors: Matrix, seed: int, n_folds: int = N_FOLDS, settings: TreeSettings | None = None
 ) -> Matrix:
@@ -26,7 +35,7 @@ def cross_fitted_outcome(
     mu = np.empty_like(sample.propensity)
     for k in range(n_folds):
         rows, held_out = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-        model = SLearner(derive_seed(seed, k), settings or TreeSettings())
+        model = outcome_model(derive_seed(seed, k), settings)
         mu[held_out] = model.fit_sample(sample.take(rows), factors)._outcome(sample.X[held_out])
     return mu
 

@@ -15,12 +15,12 @@ from propensity.evaluation.scores import score_matrix
 from propensity.learners._typing import Flags, Matrix, State, Vector
 from propensity.learners.averages import AverageEffects, average_effects, mean_effect, possible_actions
 from propensity.learners.base import UpliftLearner
-from propensity.learners.boosting import LARGER_RANDOM_SPLITS, TreeSettings
+from propensity.learners.boosting import LARGER_RANDOM_SPLITS
 from propensity.learners.crossfit import Rows, out_of_fold
 from propensity.learners.factored import FactoredBoostedLearner, FactoredLinearLearner
 from propensity.learners.folds import Folds, stratified_folds
 from propensity.learners.heterogeneity import Heterogeneity, heterogeneity_test
-from propensity.learners.nuisance import mean_outcome
+from propensity.learners.nuisance import mean_outcome, outcome_model
 from propensity.learners.s import SLearner
 from propensity.learners.sample import Sample, derive_seed
 from propensity.learners.saved import learner_from_state
@@ -45,7 +45,7 @@ class UpliftStack(UpliftLearner):
     ----------
     random_state : int
     learners : sequence of UpliftLearner, optional
-        Default: see `default_learners`. The first one's outcome model makes the doubly robust scores.
+        Default: see `default_learners`.
     n_folds : int
     heterogeneity_level : float
         Chance of finding differences between people where there are none.
@@ -61,7 +61,8 @@ class UpliftStack(UpliftLearner):
     weights_ : dict
         Weight of each learner; all 0 where differences between people are not supported.
     out_of_fold_outcome_ : array (n, n actions)
-        Outcomes of its own training people, predicted by models that did not see them; not saved.
+        Outcomes of its own training people, predicted by models that did not see them (`nuisance.outcome_model`); not
+        saved.
 
     Notes
     -----
@@ -140,26 +141,22 @@ class UpliftStack(UpliftLearner):
         return weights
 
     def _fit_members(self, sample: Sample, candidates: list[UpliftLearner], weights: Vector) -> None:
-        """Fit on all rows the learners that carry weight, and the one whose outcomes are used."""
-        carrying = [
-            c for position, (c, w) in enumerate(zip(candidates, weights, strict=True)) if w > 0 or position == 0
-        ]
-        fitted = [clone(learner).fit_sample(sample, self.factors_) for learner in carrying]
-        self.outcome_learner_ = fitted[0]
-        self.outcome_learner_._fit_outcome(sample)
+        """Fit on all rows the learners that carry weight, and the model of outcomes."""
+        self.outcome_learner_: UpliftLearner = outcome_model(derive_seed(self.random_state, "outcome"))
+        self.outcome_learner_.fit_sample(sample, self.factors_)
         self.members_: list[tuple[float, Vector, UpliftLearner]] = []
         centred_on = sample.take(self._selection(sample))
         possible = possible_actions(centred_on.propensity)
-        carried = [float(weights[0]), *(float(w) for w in weights[1:] if w > 0)]
-        for weight, learner in zip(carried, fitted, strict=True):
+        for weight, learner in zip(weights, candidates, strict=True):
             if weight > 0:
-                centre = mean_effect(learner._effect(centred_on.X), possible, centred_on.weight)
-                self.members_.append((weight, centre, learner))
+                fitted = clone(learner).fit_sample(sample, self.factors_)
+                centre = mean_effect(fitted._effect(centred_on.X), possible, centred_on.weight)
+                self.members_.append((float(weight), centre, fitted))
 
     def _score_the_rest(self, sample: Sample, selected: Rows) -> None:
         """Outcomes and averages of everybody, where learners were judged on a part only."""
         rest = np.setdiff1d(np.arange(len(sample.y)), selected)
-        model = SLearner(derive_seed(self.random_state, "rest"), TreeSettings(), self.control)
+        model = outcome_model(derive_seed(self.random_state, "rest"))
         model.fit_sample(sample.take(selected), self.factors_)
         mu = np.empty_like(sample.propensity)
         mu[selected], mu[rest] = self.out_of_fold_outcome_, model._outcome(sample.X[rest])
