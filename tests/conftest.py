@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -14,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from simulated_waves import FEW_ACTIONS, Wave, simulated_wave
 
-from propensity import datasets, playbook
+from propensity import cli, datasets, playbook
 from propensity.assessment import Assessment, assess
 from propensity.datasets import Dataset, OutcomeWords
 from propensity.frame import training_frame
@@ -200,3 +201,18 @@ def wave_model_saved(wave_model: DecisionModel, tmp_path_factory: pytest.TempPat
 @pytest.fixture(scope="session")
 def wave_assessment(wave: Wave, wave_model: DecisionModel) -> Assessment:
     return assess(wave_model, wave.test)
+
+
+@pytest.fixture
+def propensity(monkeypatch, capsys):
+    """Runs a command: exit code, standard output, standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["propensity", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        said = capsys.readouterr()
+        return int(caught.value.code or 0), said.out, said.err
+
+    return run

@@ -33,7 +33,7 @@ class Wave:
     test: pd.DataFrame
 
     @property
-    def test_customers(self) -> pd.DataFrame:
+    def unseen_customers(self) -> pd.DataFrame:
         """Customers whom training never saw, in the order of ``test``."""
         customers = self.program.customers.set_index("customer_id", drop=False)
         return customers.loc[self.test["customer_id"]].reset_index(drop=True)

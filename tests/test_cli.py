@@ -38,21 +38,6 @@ def file(tmp_path) -> Path:
     return place
 
 
-@pytest.fixture
-def propensity(monkeypatch, capsys):
-    """Runs a command: exit code, standard output, standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["propensity", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        said = capsys.readouterr()
-        return int(caught.value.code or 0), said.out, said.err
-
-    return run
-
-
 def change(file: Path, old: str, new: str, count: int = 1) -> None:
     text = file.read_text()
     assert old in text

@@ -201,7 +201,7 @@ def test_without_any_effect_nobody_is_contacted(small_playbook):
 
 @pytest.mark.slow
 def test_with_strong_effects_the_model_is_truly_worth_more_than_the_rule_playbook(wave, wave_model, wave_assessment):
-    customers, at = wave.test_customers, wave.test["decided_at"].iloc[0]
+    customers, at = wave.unseen_customers, wave.test["decided_at"].iloc[0]
     granted = wave_model.choose(customers, at, wave_assessment.gate.granted)
     rules = rule_action(customers, wave_model.playbook, wave_model.eligible(customers, at).allowed)
     model_value, rule_value = (true_value(wave.program, wave_model, customers, c) for c in (granted, rules))
@@ -223,7 +223,7 @@ def test_effects_are_close_to_the_truth_on_average(wave, wave_model):
 
 
 def test_chances_of_coming_back_rank_people_as_the_truth_does(wave, wave_model):
-    customers, at = wave.test_customers, wave.test["decided_at"].iloc[0]
+    customers, at = wave.unseen_customers, wave.test["decided_at"].iloc[0]
     predicted = wave_model.predict(customers, at).reactivated[CONTROL]
     truth = wave.program.truth.reactivation_probability.loc[customers["customer_id"], CONTROL]
     assert pd.Series(predicted.to_numpy()).corr(pd.Series(truth.to_numpy()), method="spearman") > 0.2
@@ -307,7 +307,7 @@ def test_revenue_may_be_learnt_directly(direct, tmp_path):
     wave, model = direct
     model.save(tmp_path / "direct")
     loaded = DecisionModel.load(tmp_path / "direct")
-    customers = wave.test_customers
+    customers = wave.unseen_customers
     first, second = model.predict(customers, AT), loaded.predict(customers, AT)
     pd.testing.assert_frame_equal(first.net_value, second.net_value, check_exact=True)
     revenue = model.revenue.effect(model.features.transform(customers, AT))
@@ -322,7 +322,7 @@ def test_an_action_that_training_never_saw_is_never_sent(direct):
     few = DecisionModel(model.playbook)
     few.__dict__.update(model.__dict__)
     few.playbook = simulated_playbook_with_more(model.playbook)
-    decided = few.decide(wave.test_customers, at=AT)
+    decided = few.decide(wave.unseen_customers, at=AT)
     assert set(decided["action"]) <= set(model.actions)
     keys = [p.key for p in assess(few, wave.test).policies]
     assert keys == ["model", "per_person", "one_action", "likeliest", "rules", "random", "nobody"]

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from propensity.contract import CONTROL
 from propensity.evaluation import (
@@ -19,6 +18,7 @@ from propensity.evaluation import (
     autoc_score,
     calibration_slope,
     calibration_table,
+    calibration_test,
     dr_scores,
     policy_value,
     qini_score,
@@ -211,20 +211,11 @@ def assess_people(model: DecisionModel, people: HeldOutPeople, *, mode: PolicyMo
     )
 
 
-def slope_estimate(predicted: np.ndarray, observed: np.ndarray, level: float = 0.95) -> Estimate | None:
-    """`calibration_slope` with its uncertainty; None where predictions do not vary.
-
-    The standard error is the heteroscedasticity-consistent one (White 1980): scores of rare actions are far noisier
-    than those of common ones.
-    """
-    slope = calibration_slope(predicted, observed)
-    if slope != slope:
+def slope_estimate(predicted: np.ndarray, observed: np.ndarray) -> Estimate | None:
+    """`calibration_slope` with its uncertainty (see `calibration_test`); None where predictions do not vary."""
+    if np.isnan(calibration_slope(predicted, observed)):
         return None
-    centred = predicted - predicted.mean()
-    residual = observed - observed.mean() - slope * centred
-    error = float(np.sqrt((centred**2 * residual**2).sum()) / (centred**2).sum())
-    half = float(stats.norm.ppf(0.5 + level / 2)) * error
-    return Estimate(slope, error, slope - half, slope + half, len(predicted), level)
+    return calibration_test(predicted, observed).slope
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def test_the_order_of_training_rows_matters_little(fitted, name, binary, n_arms)
         assert_allclose(second, first, atol=1e-6)
     for action in first:
         assert np.corrcoef(first[action], second[action])[0, 1] > 0.95
-        assert abs(first[action].mean() - second[action].mean()) < 0.05 * first[action].std()
+        assert abs(first[action].mean() - second[action].mean()) < 0.1 * first[action].std()
 
 
 @pytest.mark.parametrize("n_arms", [2, 3])

@@ -83,7 +83,7 @@ def ready(process: subprocess.Popen[bytes], log: Path, client: httpx.Client) -> 
             if address and client.get(f"{address[1]}/readyz").status_code == 200:
                 return address[1]
         except httpx.HTTPError:
-            pass
+            pass  # it does not listen yet; the deadline says when that is too late
         time.sleep(0.2)
     pytest.fail(f"not ready; the log ends: {log.read_text()[-2000:]}")
 

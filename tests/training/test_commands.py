@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from propensity import cli
 from propensity.errors import JobError
 from propensity.ledger import Ledger
 from propensity_training.source import Source
@@ -39,21 +37,6 @@ def people(n: int, seed: int) -> pd.DataFrame:
         "spend": np.where(bought, rng.gamma(2, 30, n).round(2), 0.0),
     }
     return pd.DataFrame(columns)
-
-
-@pytest.fixture
-def propensity(monkeypatch, capsys):
-    """Runs a command: exit code, standard output, standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["propensity", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        said = capsys.readouterr()
-        return int(caught.value.code or 0), said.out, said.err
-
-    return run
 
 
 def promotions() -> list[dict]:

@@ -11,7 +11,6 @@ import pytest
 from mlflow.tracking import MlflowClient
 from test_commands import people
 
-from propensity import cli
 from propensity.errors import InputError, JobError
 from propensity.learners import RLearner, SLearner
 from propensity.learners.heterogeneity import Heterogeneity
@@ -343,15 +342,7 @@ def test_held_out_people_do_not_matter(small_dataset, monkeypatch):
     assert str(found[0].learners) == str(found[1].learners)
 
 
-def test_the_command_tunes_and_goes_on(empty_mlflow, tmp_path, monkeypatch, capsys):
-    def propensity(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["propensity", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        said = capsys.readouterr()
-        return int(caught.value.code or 0), said.out, said.err
-
+def test_the_command_tunes_and_goes_on(propensity, empty_mlflow, tmp_path):
     people(1_200, 1).to_csv(tmp_path / "people.csv", index=False)
     train = ("train", "--data", "people.csv", "--mapping", "hillstrom", "--tune-storage", "search.journal")
     code, _, error = propensity(*train)

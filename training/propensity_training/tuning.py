@@ -34,7 +34,7 @@ from propensity_training.search_storage import open_storage
 
 N_CHOSEN = 2
 """Tuned learners that join the default ones, of different kinds."""
-SEARCH_ROWS = 200_000
+SEARCH_ROWS = 100_000
 """The search is made on at most so many people, drawn at random; as many as `UpliftStack` judges its learners on."""
 BAR_WIDTH = 20
 SECONDS_BETWEEN_LINES = 30.0
