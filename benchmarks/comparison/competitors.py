@@ -56,6 +56,8 @@ class Competitor:
 class Fitted:
     """What came of a fit: effects (n test people, n actions - 1) in training's order of actions, or why there are none.
 
+    ``priority`` is what people are ordered by: for peers the effects again.
+
     Attributes
     ----------
     status : {"ok", "over time", "failed"}
@@ -67,6 +69,7 @@ class Fitted:
     seconds: float
     message: str
     effect: np.ndarray | None
+    priority: np.ndarray | None
 
 
 def all_competitors() -> list[Competitor]:
@@ -139,8 +142,8 @@ def run(competitor: Competitor, directory: Path, python: str, limit_seconds: flo
     if any(record.get(key) != value for key, value in wanted.items()):
         record = {**wanted, **_fit(competitor, directory, effect_file, python, limit_seconds)}
         record_file.write_text(json.dumps(record, indent=1), "utf-8")
-    effect = np.load(effect_file) if record["status"] == "ok" else None
-    return Fitted(record["status"], record["seconds"], record["message"], effect)
+    effect, priority = np.load(effect_file) if record["status"] == "ok" else (None, None)
+    return Fitted(record["status"], record["seconds"], record["message"], effect, priority)
 
 
 def _fit(

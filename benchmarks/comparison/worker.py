@@ -137,7 +137,10 @@ def fit_propensity(halves: Halves, kind: str, trees: str) -> np.ndarray:
     action = np.array(halves.actions, dtype=object)[halves.arm]
     propensity = pd.DataFrame(halves.propensity, columns=halves.actions, index=halves.train.index)
     learner.fit(halves.train, action, halves.y, propensity=propensity, factors=halves.factors)
-    return learner.effect(halves.test)[halves.actions[1:]].to_numpy()
+    effect, priority = (
+        table[halves.actions[1:]].to_numpy() for table in (learner.effect(halves.test), learner.priority(halves.test))
+    )
+    return np.stack([effect, priority])
 
 
 def fit_causalml(halves: Halves, kind: str, trees: str) -> np.ndarray:
@@ -297,9 +300,12 @@ def main() -> None:
     start = time.perf_counter()
     effect = FITS[competitor["library"]](halves, competitor["kind"], competitor["trees"])
     seconds = time.perf_counter() - start
-    if effect.shape != (len(halves.test), len(halves.actions) - 1):
-        raise ValueError(f"effects: expected {(len(halves.test), len(halves.actions) - 1)}, found {effect.shape}")
-    np.save(sys.argv[3], effect)
+    expected = (len(halves.test), len(halves.actions) - 1)
+    # ours say what to decide by and what to order people by; peers have one answer to both
+    effect_and_priority = np.stack([effect, effect]) if effect.ndim == 2 else effect
+    if effect_and_priority.shape != (2, *expected):
+        raise ValueError(f"effects: expected {expected}, found {effect.shape}")
+    np.save(sys.argv[3], effect_and_priority)
     print(seconds)
 
 

@@ -7,8 +7,14 @@ asks here.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 THREADS_VARIABLE = "PROPENSITY_THREADS"
 ROWS_WORTH_THREADS = 100_000
@@ -28,6 +34,25 @@ def one_thread_for_algebra() -> None:
 def threads_for(n_rows: int) -> int:
     """Threads for a computation on this many rows."""
     return available_threads() if n_rows >= ROWS_WORTH_THREADS else 1
+
+
+def in_parallel(function: Callable[[Item], Result], items: Iterable[Item], n_rows: int) -> list[Result]:
+    """``function`` of each item, in their order; side by side where each works on too few rows to share threads within.
+
+    Parameters
+    ----------
+    function : callable
+        Its heavy work releases the interpreter's lock, as fits of LightGBM do.
+    items : iterable
+    n_rows : int
+        That the work on one item goes through.
+    """
+    items = list(items)
+    side_by_side = min(available_threads() // threads_for(n_rows), len(items))
+    if side_by_side <= 1:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(side_by_side) as pool:
+        return list(pool.map(function, items))
 
 
 @cache

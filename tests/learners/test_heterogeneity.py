@@ -12,6 +12,7 @@ from scipy import stats
 from propensity.learners import DRLearner, SLearner, UpliftStack
 from propensity.learners.base import UpliftLearner
 from propensity.learners.boosting import TreeSettings
+from propensity.learners.crossfit import out_of_fold
 from propensity.learners.heterogeneity import heterogeneity_test, slope_t_statistic
 from propensity.learners.sample import Sample, check_sample
 
@@ -76,8 +77,13 @@ def test_each_fold_is_judged_by_learners_that_saw_earlier_folds_only():
     sample = check_sample(pd.DataFrame({"row": np.arange(n)}), rng.choice(["call", "control"], n), rng.normal(size=n))
     fold = rng.integers(4, size=n)
     Witness.seen.clear()
-    heterogeneity_test([Witness()], sample, np.empty((2, 0)), fold, sample.y, 0.01)
-    assert Witness.seen == [set(np.flatnonzero(fold < k)) for k in (1, 2, 3)]
+    factors = np.empty((2, 0))
+    effects, _ = out_of_fold([Witness()], sample, factors, fold)
+    assert set(np.flatnonzero(fold < 3)) in Witness.seen  # what the last fold is judged by
+    Witness.seen.clear()
+    heterogeneity_test([Witness()], sample, factors, fold, effects, sample.y, 0.01)
+    assert sorted(map(len, Witness.seen)) == [(fold < k).sum() for k in (1, 2)]
+    assert all(seen in [set(np.flatnonzero(fold < k)) for k in (1, 2)] for seen in Witness.seen)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1000.0])

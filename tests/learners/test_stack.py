@@ -40,9 +40,23 @@ def test_without_support_everybody_gets_the_shrunk_averages(constant):
     stack, test = constant
     assert not stack.heterogeneity_.supported
     assert set(stack.weights_.values()) == {0.0}
-    assert stack.members_ == []
     assert (stack.effect(test.X) == stack.averages_.shrunk).all().all()
     assert stack.averages_.shrunk == pytest.approx([1.0, 0.0], abs=0.25)
+
+
+def test_without_support_people_still_have_an_order(constant):
+    stack, test = constant
+    order = stack.priority(test.X)
+    assert (order.nunique() > 10).all()
+    assert list(order.columns) == list(stack.effect(test.X).columns)
+    # centred on the averages, as effects are
+    assert order.mean().to_numpy() == pytest.approx(stack.averages_.shrunk, abs=0.02)
+
+
+def test_with_support_the_order_is_that_of_the_effects(fitted):
+    stack, test = fitted("UpliftStack", True, 3)
+    assert stack.heterogeneity_.supported
+    pd.testing.assert_frame_equal(stack.priority(test.X), stack.effect(test.X), check_exact=True)
 
 
 def test_without_support_the_interval_is_that_of_the_average(constant):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Self
 
 import numpy as np
@@ -88,9 +89,14 @@ class UpliftLearner(BaseEstimator):
 
         Categories that training did not have count as missing, with an `UnseenCategoryWarning`.
         """
-        self._require_fit()
-        X = as_frame(X)
-        return pd.DataFrame(self._effect(self._encoded(X)), columns=self.actions_[1:], index=X.index)
+        return self._by_action(X, self._effect)
+
+    def priority(self, X: pd.DataFrame) -> pd.DataFrame:
+        """What to order people by where not everybody can be reached, DataFrame (n, actions without control).
+
+        The effects, unless a learner says otherwise.
+        """
+        return self._by_action(X, self._priority)
 
     def predict(self, X: pd.DataFrame) -> pd.DataFrame:
         """`effect`, under the name by which pipelines call it."""
@@ -101,6 +107,11 @@ class UpliftLearner(BaseEstimator):
         self._require_fit()
         X = as_frame(X)
         return pd.DataFrame(self._outcome(self._encoded(X)), columns=self.actions_, index=X.index)
+
+    def _by_action(self, X: pd.DataFrame, compute: Callable[[Matrix], Matrix]) -> pd.DataFrame:
+        self._require_fit()
+        X = as_frame(X)
+        return pd.DataFrame(compute(self._encoded(X)), columns=self.actions_[1:], index=X.index)
 
     def _encoded(self, X: pd.DataFrame) -> Matrix:
         self.encoder_.warn_of_unseen(X)
@@ -114,6 +125,9 @@ class UpliftLearner(BaseEstimator):
 
     @abstractmethod
     def _effect(self, X: Matrix) -> Matrix: ...
+
+    def _priority(self, X: Matrix) -> Matrix:
+        return self._effect(X)
 
     @abstractmethod
     def _outcome(self, X: Matrix) -> Matrix: ...

@@ -12,6 +12,8 @@ from propensity.learners._typing import Matrix, State, Vector
 CLIP = 3.0
 """Standard deviations beyond which a number counts as that far: one huge amount must not steer a line."""
 MAX_LEVELS = 50
+ROWS_ENOUGH = 100_000
+"""To learn centres and spreads from."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +42,21 @@ class LinearBasis:
     def fit(cls, X: Matrix, categorical: list[int]) -> Self:
         """Learn the columns."""
         d = X.shape[1]
+        # of very many rows, some evenly spaced ones
+        some = X[:: max(1, len(X) // ROWS_ENOUGH)]
         centre, scale, levels = np.zeros(d), np.ones(d), [0] * d
         for j in range(d):
-            known = X[~np.isnan(X[:, j]), j]
             if j in categorical:
-                levels[j] = min(int(known.max(initial=-1)) + 1, MAX_LEVELS)
-            elif len(known):
+                levels[j] = min(int(np.nanmax(X[:, j], initial=-1)) + 1, MAX_LEVELS)
+                continue
+            known = some[~np.isnan(some[:, j]), j]
+            if len(known):
                 centre[j] = np.median(known)
                 low, high = np.quantile(known, [0.05, 0.95])
                 # nearly constant columns have no such spread
                 scale[j] = (high - low) / 3.29 or known.std() or 1.0
         has_missing = [bool(np.isnan(column).any()) for column in X.T]
-        raw = cls(centre, scale, levels, has_missing, np.zeros(0), np.zeros(0))._columns(X)
+        raw = cls(centre, scale, levels, has_missing, np.zeros(0), np.zeros(0))._columns(some)
         spread = raw.std(axis=0)
         return cls(centre, scale, levels, has_missing, raw.mean(axis=0), np.where(spread > 0, spread, 1.0))
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
+
 from propensity.evaluation.scores import score_matrix
-from propensity.learners._typing import Matrix, Vector
+from propensity.learners._typing import Flags, Matrix, Vector
 from propensity.learners.effect_learner import PseudoOutcomeLearner, Rows
 from propensity.learners.sample import Sample
 
@@ -27,6 +31,8 @@ class DRLearner(PseudoOutcomeLearner):
     Kennedy (2023), Towards optimal doubly robust estimation of heterogeneous causal effects, EJS 17.
     """
 
-    def _pseudo_outcome(self, sample: Sample, mu: Matrix, a: int, possible: Rows) -> tuple[Rows, Vector, Vector]:
+    def _pseudo_outcomes(self, sample: Sample, mu: Matrix, possible: Flags) -> Iterator[tuple[Rows, Vector, Vector]]:
         scores = score_matrix(sample.y, sample.arm, sample.propensity, mu)
-        return possible, (scores[:, a] - scores[:, 0])[possible], sample.weight[possible]
+        for a in range(1, scores.shape[1]):
+            rows = np.flatnonzero(possible[:, a - 1])
+            yield rows, (scores[:, a] - scores[:, 0])[rows], sample.weight[rows]

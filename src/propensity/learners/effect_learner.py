@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import ClassVar
 
 import lightgbm as lgb
 import numpy as np
 
-from propensity.learners._typing import Matrix, State, Vector
+from propensity.learners._typing import Flags, Matrix, State, Vector
 from propensity.learners.averages import possible_actions
 from propensity.learners.base import UpliftLearner
 from propensity.learners.boosting import EFFECT_SETTINGS, TreeSettings, fit_booster, predict_booster
@@ -72,19 +73,19 @@ class PseudoOutcomeLearner(EffectLearner):
         self.control = control
 
     @abstractmethod
-    def _pseudo_outcome(self, sample: Sample, mu: Matrix, a: int, possible: Rows) -> tuple[Rows, Vector, Vector]:
-        """Rows that tell of action ``a``, their pseudo-outcomes and weights.
+    def _pseudo_outcomes(self, sample: Sample, mu: Matrix, possible: Flags) -> Iterator[tuple[Rows, Vector, Vector]]:
+        """For each action: the rows that tell of it, their pseudo-outcomes and weights.
 
-        ``possible`` are the rows in which the action and control had a chance: elsewhere nothing is told of the effect.
+        ``possible`` (n, actions without control) says where the action and control had a chance: elsewhere nothing is
+        told of the effect.
         """
 
     def _fit(self, sample: Sample) -> None:
         seed = derive_seed(self.random_state, type(self).__name__)
         mu = cross_fitted_outcome(sample, self.factors_, seed, self.n_folds, self.outcome_settings)
-        can = possible_actions(sample.propensity)
+        pseudo_outcomes = self._pseudo_outcomes(sample, mu, possible_actions(sample.propensity))
         self.boosters_: list[lgb.Booster] = []
-        for a in range(1, len(self.actions_)):
-            rows, target, weight = self._pseudo_outcome(sample, mu, a, np.flatnonzero(can[:, a - 1]))
+        for a, (rows, target, weight) in enumerate(pseudo_outcomes, start=1):
             self.boosters_.append(
                 fit_booster(
                     sample.X[rows],

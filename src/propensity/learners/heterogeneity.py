@@ -11,7 +11,7 @@ from scipy import stats
 from propensity.learners._typing import Matrix, Vector
 from propensity.learners.averages import mean_effect, possible_actions
 from propensity.learners.base import UpliftLearner
-from propensity.learners.crossfit import fitted_on
+from propensity.learners.crossfit import effects_on
 from propensity.learners.folds import Folds
 from propensity.learners.sample import Sample, derive_seed
 
@@ -41,6 +41,7 @@ def heterogeneity_test(
     sample: Sample,
     factors: Matrix,
     fold: Folds,
+    effects: Sequence[Matrix],
     residual: Vector,
     level: float,
     seed: int = 0,
@@ -53,6 +54,8 @@ def heterogeneity_test(
         Cloned; combined with equal weights, which are fixed before the data are seen.
     sample, factors, fold
         As given to the learners; folds 1, 2, ... are tested, each with learners fitted on the folds before it.
+    effects : sequence of array (n, actions without control)
+        Each learner's out-of-fold effects: those of the last fold come from all folds before it.
     residual : array (n,)
         Y - m(X) - sum_a (1{A=a} - e_a(X)) average(a).
     level : float
@@ -72,26 +75,33 @@ def heterogeneity_test(
     treatment strategy, Annals of Statistics 44 (the one-step-ahead construction).
     """
     treatment = (sample.indicator - sample.propensity)[:, 1:]
+    last = int(fold.max())
     regressor = np.zeros(len(sample.y))
-    for k in range(1, int(fold.max()) + 1):
-        rows, tested = np.flatnonzero(fold < k), np.flatnonzero(fold == k)
-        fitted = fitted_on(learners, sample, rows, factors, derive_seed(seed, "earlier", k))
+    for k in range(1, last + 1):
+        tested = np.flatnonzero(fold == k)
+        if k == last:
+            from_earlier = [effect[tested] for effect in effects]
+        else:
+            earlier = np.flatnonzero(fold < k)
+            from_earlier = effects_on(tested, learners, sample, earlier, factors, derive_seed(seed, "earlier", k))
         possible = possible_actions(sample.propensity[tested])
         difference = np.zeros(len(tested))
-        for learner in fitted:
-            effect = learner._effect(sample.X[tested])
-            effect -= mean_effect(effect, possible, sample.weight[tested])
-            by_learner = (treatment[tested] * effect).sum(axis=1)
+        for effect in from_earlier:
+            centred = effect - mean_effect(effect, possible, sample.weight[tested])
             # learners count alike, whatever the size of their predictions
-            length = np.sqrt((by_learner**2).mean())
-            difference += by_learner / length if length > 0 else 0.0
-        size = np.sqrt((difference**2).mean())
+            difference += _to_unit_length((treatment[tested] * centred).sum(axis=1))
         # each fold counts alike, or the noisiest (earliest) predictions would weigh most
-        regressor[tested] = difference / size if size > 0 else 0.0
+        regressor[tested] = _to_unit_length(difference)
     judged = fold > 0
     t_statistic = slope_t_statistic(residual[judged], regressor[judged], sample.weight[judged])
     p_value = float(stats.norm.sf(t_statistic))
     return Heterogeneity(p_value < level, t_statistic, p_value, level)
+
+
+def _to_unit_length(values: Vector) -> Vector:
+    """Values over their root mean square; as they are where all are 0."""
+    length = np.sqrt((values**2).mean())
+    return values / length if length > 0 else values
 
 
 def slope_t_statistic(y: Vector, x: Vector, weight: Vector) -> float:

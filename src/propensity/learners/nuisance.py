@@ -9,6 +9,7 @@ from propensity.learners.boosting import TreeSettings
 from propensity.learners.folds import stratified_folds
 from propensity.learners.s import SLearner
 from propensity.learners.sample import Sample, derive_seed
+from propensity.threads import in_parallel
 
 N_FOLDS = 3
 
@@ -32,11 +33,15 @@ def cross_fitted_outcome(
     if sample.outcome is not None:
         return sample.outcome
     fold = stratified_folds(sample.arm, sample.y, n_folds, seed)
-    mu = np.empty_like(sample.propensity)
-    for k in range(n_folds):
-        rows, held_out = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+
+    def outcome_of(k: int) -> Matrix:
         model = outcome_model(derive_seed(seed, k), settings)
-        mu[held_out] = model.fit_sample(sample.take(rows), factors)._outcome(sample.X[held_out])
+        model.fit_sample(sample.take(np.flatnonzero(fold != k)), factors)
+        return model._outcome(sample.X[fold == k])
+
+    mu = np.empty_like(sample.propensity)
+    for k, outcome in enumerate(in_parallel(outcome_of, range(n_folds), len(fold))):
+        mu[fold == k] = outcome
     return mu
 
 

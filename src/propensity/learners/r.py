@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from propensity.learners._typing import Matrix, Vector
+from propensity.learners._typing import Flags, Matrix, Vector
 from propensity.learners.effect_learner import PseudoOutcomeLearner, Rows
 from propensity.learners.sample import Sample
 
@@ -28,9 +30,10 @@ class RLearner(PseudoOutcomeLearner):
     Nie, Wager (2021), Quasi-oracle estimation of heterogeneous treatment effects, Biometrika 108.
     """
 
-    def _pseudo_outcome(self, sample: Sample, mu: Matrix, a: int, possible: Rows) -> tuple[Rows, Vector, Vector]:
-        pair = possible[np.isin(sample.arm[possible], (0, a))]
-        e = sample.propensity[pair, a] / (sample.propensity[pair, a] + sample.propensity[pair, 0])
-        treatment = (sample.arm[pair] == a) - e
-        residual = sample.y[pair] - e * mu[pair, a] - (1 - e) * mu[pair, 0]
-        return pair, residual / treatment, sample.weight[pair] * treatment**2
+    def _pseudo_outcomes(self, sample: Sample, mu: Matrix, possible: Flags) -> Iterator[tuple[Rows, Vector, Vector]]:
+        for a in range(1, mu.shape[1]):
+            pair = np.flatnonzero(possible[:, a - 1] & np.isin(sample.arm, (0, a)))
+            e = sample.propensity[pair, a] / (sample.propensity[pair, a] + sample.propensity[pair, 0])
+            treatment = (sample.arm[pair] == a) - e
+            residual = sample.y[pair] - e * mu[pair, a] - (1 - e) * mu[pair, 0]
+            yield pair, residual / treatment, sample.weight[pair] * treatment**2

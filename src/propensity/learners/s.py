@@ -58,11 +58,12 @@ class SLearner(UpliftLearner):
         return np.column_stack([X, arm > 0, arm, factors])
 
     def _outcome(self, X: Matrix) -> Matrix:
-        columns = [
-            predict_booster(self.booster_, self._with_action(X, np.full(len(X), arm)))
-            for arm in range(len(self.actions_))
-        ]
-        return np.column_stack(columns)
+        outcome = np.empty((len(X), len(self.actions_)))
+        features = self._with_action(X, np.zeros(len(X), dtype=np.intp))
+        for arm in range(len(self.actions_)):
+            features[:, X.shape[1] :] = self._with_action(np.zeros((1, 0)), np.array([arm]))
+            outcome[:, arm] = predict_booster(self.booster_, features)
+        return outcome
 
     def _effect(self, X: Matrix) -> Matrix:
         outcome = self._outcome(X)

@@ -39,7 +39,9 @@ class UpliftStack(UpliftLearner):
     shrunk towards each other and towards what their factors have in common (`shrink_jointly`), means taken over the
     people who could get a (as the averages are), and weights w >= 0 that minimise the multi-arm R-loss out of fold
     (`stacking_weights`), which also sets the scale of the differences between people. When a one-sided test of the
-    equally weighted combination (`heterogeneity_test`) does not reject at ``heterogeneity_level``, all weights are 0.
+    equally weighted combination (`heterogeneity_test`) does not reject at ``heterogeneity_level``, effects are the same
+    for everybody; the best guess of the differences then still orders people (`priority`), which costs nothing where
+    not everybody can be reached.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ class UpliftStack(UpliftLearner):
     heterogeneity_ : Heterogeneity
     averages_ : AverageEffects
     weights_ : dict
-        Weight of each learner; all 0 where differences between people are not supported.
+        Weight of each learner in the effects; all 0 where differences between people are not supported.
     out_of_fold_outcome_ : array (n, n actions)
         Outcomes of its own training people, predicted by models that did not see them (`nuisance.outcome_model`); not
         saved.
@@ -100,7 +102,8 @@ class UpliftStack(UpliftLearner):
             )
         selected = self._selection(sample)
         weights = self._select(sample.take(selected), candidates)
-        self.weights_ = dict(zip(_names(candidates), map(float, weights), strict=True))
+        counted = weights * self.heterogeneity_.supported
+        self.weights_ = dict(zip(_names(candidates), map(float, counted), strict=True))
         if len(selected) < len(sample.y):
             self._score_the_rest(sample, selected)
         self._fit_members(replace(sample, outcome=self.out_of_fold_outcome_), candidates, weights)
@@ -114,7 +117,7 @@ class UpliftStack(UpliftLearner):
         return np.sort(rng.choice(n, self.max_selection_rows, replace=False))
 
     def _select(self, sample: Sample, candidates: list[UpliftLearner]) -> Vector:
-        """Test for differences between people and weigh the learners, out of fold."""
+        """Test for differences between people and weigh the learners (n learners,), out of fold."""
         # where people are very many, thirds of them are as good as fifths
         n_folds = min(self.n_folds, 3) if len(sample.y) >= self.max_selection_rows else self.n_folds
         fold = stratified_folds(sample.arm, sample.y, n_folds, derive_seed(self.random_state, "folds"))
@@ -130,15 +133,14 @@ class UpliftStack(UpliftLearner):
         difference = np.column_stack([(treatment * effect).sum(axis=1) for effect in centred])
 
         self.heterogeneity_ = heterogeneity_test(
-            candidates, sample, self.factors_, fold, residual, self.heterogeneity_level, seed
+            candidates, sample, self.factors_, fold, effects, residual, self.heterogeneity_level, seed
         )
-        weights = np.zeros(len(candidates))
-        if self.heterogeneity_.supported:
-            weights = stacking_weights(difference, residual, sample.weight)
-        combined = sum(w * e for w, e in zip(weights, centred, strict=True))
-        self._fit_groups(scores, sample, combined)
+        weights = stacking_weights(difference, residual, sample.weight)
+        supported = self.heterogeneity_.supported
+        self._fit_groups(scores, sample, sum(w * supported * e for w, e in zip(weights, centred, strict=True)))
         self.out_of_fold_outcome_ = mu
-        return weights
+        # people are put in some order even by learners whose differences the outcomes do not confirm
+        return weights if weights.any() else np.full(len(weights), 1 / len(weights))
 
     def _fit_members(self, sample: Sample, candidates: list[UpliftLearner], weights: Vector) -> None:
         """Fit on all rows the learners that carry weight, and the model of outcomes."""
@@ -187,6 +189,12 @@ class UpliftStack(UpliftLearner):
             self.group_intervals_.append(np.array(intervals))
 
     def _effect(self, X: Matrix) -> Matrix:
+        if self.heterogeneity_.supported:
+            return self._priority(X)
+        return np.tile(self.averages_.shrunk, (len(X), 1))
+
+    def _priority(self, X: Matrix) -> Matrix:
+        # the effects where differences are supported, else the best guess: good for an order, as it may well be noise
         effect = np.tile(self.averages_.shrunk, (len(X), 1))
         for weight, centre, learner in self.members_:
             effect += weight * (learner._effect(X) - centre)
