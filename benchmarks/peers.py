@@ -41,9 +41,9 @@ Every competitor is fitted on one half of the people (split by chance, stratifie
 other half. There, each person gets the action of greatest predicted value, or none where no prediction is positive.
 *Net value* is what that brings in against contacting nobody, measured with doubly robust scores whose outcome models
 were fitted out of fold on the test half alone, the same for all competitors. *QINI* is the area between the Qini curve
-of an action's predicted effect and random targeting, averaged over actions, per 1,000 people; learners of ours order
-people by their `priority`, which is the effect wherever differences between people are supported. In the simulated
-program both are computed from the truth; there money follows from effects by one rule for all, learnt on the training half,
+of an action's predicted effect and random targeting, averaged over actions, per 1,000 people; our learners order people
+by their `priority`, which is the effect wherever differences between people are supported. In the simulated program
+both are computed from the truth; there money follows from effects by one rule for all, learnt on the training half,
 and each split is another simulated program. Differences are paired, person by person, with their standard error; it is
 that of a single split, because splits of the same people do not average errors out. *Seconds* are for fitting and
 predicting, one thread, mean over splits.

@@ -28,6 +28,8 @@ from propensity.learners.zero_inflated import HurdleLearner, WinsorisedLearner, 
 
 N_GROUPS = 5
 Z95 = float(stats.norm.ppf(0.975))
+CENTRE_ROWS = 20_000
+"""To average a learner's effects over."""
 WEIGHT_SPREAD = 0.2
 """How far a learner's weight is expected to be from the others'."""
 
@@ -147,7 +149,8 @@ class UpliftStack(UpliftLearner):
         self.outcome_learner_: UpliftLearner = outcome_model(derive_seed(self.random_state, "outcome"))
         self.outcome_learner_.fit_sample(sample, self.factors_)
         self.members_: list[tuple[float, Vector, UpliftLearner]] = []
-        centred_on = sample.take(self._selection(sample))
+        selected = self._selection(sample)
+        centred_on = sample.take(selected[:: max(1, len(selected) // CENTRE_ROWS)])
         possible = possible_actions(centred_on.propensity)
         for weight, learner in zip(weights, candidates, strict=True):
             if weight > 0:
