@@ -104,8 +104,8 @@ class DecisionModel:
     ----------
     playbook : Playbook
     random_state : int
-    learners : sequence of UpliftLearner, optional
-        What the effect on coming back is learnt with, for example tuned; default: those of `UpliftStack`.
+    tuned : sequence of UpliftLearner, optional
+        Learners of the effect on coming back that join the default ones (see `UpliftStack`).
 
     Attributes
     ----------
@@ -119,12 +119,10 @@ class DecisionModel:
         Name under which decisions are logged; set when the model is registered.
     """
 
-    def __init__(
-        self, playbook: Playbook, random_state: int = 0, learners: Sequence[UpliftLearner] | None = None
-    ) -> None:
+    def __init__(self, playbook: Playbook, random_state: int = 0, tuned: Sequence[UpliftLearner] | None = None) -> None:
         self.playbook = playbook
         self.random_state = random_state
-        self.learners = learners
+        self.tuned = tuned
         self.version = "unregistered"
 
     def fit(self, frame: pd.DataFrame) -> Self:
@@ -141,7 +139,7 @@ class DecisionModel:
         X = self.features.transform(frame, frame["decided_at"])
         propensity = logged_propensity(frame, self.actions)
         reactivated = frame["reactivated"].to_numpy(dtype=float)
-        self.reactivation = UpliftStack(derive_seed(self.random_state, "reactivation"), self.learners).fit(
+        self.reactivation = UpliftStack(derive_seed(self.random_state, "reactivation"), tuned=self.tuned).fit(
             X, frame["action"], reactivated, propensity=propensity, factors=self.playbook.factors()
         )
         untouched = (frame["action"] == CONTROL).to_numpy()

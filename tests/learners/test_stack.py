@@ -175,3 +175,14 @@ def test_weights_follow_the_data_where_they_are_many_and_are_alike_where_they_ar
     twice = np.repeat(np.arange(4000), 1 + (np.arange(4000) % 2))
     weighted = stacking_weights(difference, residual, 1.0 + (np.arange(4000) % 2))
     assert_allclose(weighted, stacking_weights(difference[twice], residual[twice], np.ones(6000)), atol=0.01)
+
+
+def test_tuned_learners_are_weighed_and_not_tested(fitted):
+    plain, test = fitted("UpliftStack", True, 3)
+    usual = UpliftStack(0, plain.learners, n_folds=4)
+    more = UpliftStack(0, plain.learners, n_folds=4, tuned=[small_learner("RLearner")])
+    for stack in (usual, more):
+        stack.fit(test.X, test.action, test.y, propensity=test.propensity)
+    assert more.heterogeneity_.t_statistic == pytest.approx(usual.heterogeneity_.t_statistic, rel=1e-9)
+    assert list(more.weights_) == [*usual.weights_, "RLearner"]
+    assert more.weights_["RLearner"] > 0

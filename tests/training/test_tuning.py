@@ -92,14 +92,8 @@ def test_the_search_starts_from_what_is_usual_and_finds_better(quick, search):
     assert best.kind == "RLearner"
     assert best.score == max(t.score for t in found.trials if t.score is not None)
     assert best.score > found.trials[GENERAL.index("RLearner")].score
-    # the default learners first, as they are without tuning
-    assert [type(c).__name__ for c in found.learners[:3]] == [
-        "SLearner",
-        "FactoredLinearLearner",
-        "FactoredBoostedLearner",
-    ]
-    assert isinstance(found.learners[3], RLearner)
-    assert found.learners[3].effect_settings.learning_rate == best.settings["RLearner.learning_rate"]
+    assert isinstance(found.learners[0], RLearner)
+    assert found.learners[0].effect_settings.learning_rate == best.settings["RLearner.learning_rate"]
 
 
 def test_hopeless_trials_are_pruned_after_two_folds_or_more(quick, search):
@@ -227,14 +221,14 @@ def test_the_time_ends_a_search_between_folds(quick, search, monkeypatch):
 
 def test_no_time_at_all_leaves_the_default_learners(quick, search):
     found = search(None, seconds=0.0)
-    assert (found.trials, found.chosen, len(found.learners)) == ([], [], 3)
+    assert (found.trials, found.chosen, len(found.learners)) == ([], [], 0)
     assert found.summary.startswith("0 trials; none better than the default learners")
 
 
 def test_where_people_do_not_differ_nothing_is_chosen(quick, search, monkeypatch):
     found_to(monkeypatch, ALIKE)
     found = search()
-    assert (len(found.trials), found.chosen, len(found.learners)) == (20, [], 3)
+    assert (len(found.trials), found.chosen, len(found.learners)) == (20, [], 0)
     assert "no differences between people are supported (p = 0.5)" in found.summary
 
 
@@ -256,22 +250,6 @@ def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(capsys, monk
 
 class EnoughError(Exception):
     """What was to be seen has happened."""
-
-
-def test_default_learners_are_those_of_a_training_without_tuning(
-    quick, search, small_frame, small_dataset, monkeypatch
-):
-    seen = []
-
-    def spy(*arguments):
-        seen.extend(tuning.default_learners(*arguments))
-        raise EnoughError
-
-    found = search(None, seconds=0.0)
-    monkeypatch.setattr("propensity.learners.stack.default_learners", spy)
-    with pytest.raises(EnoughError):
-        DecisionModel(small_dataset.playbook, 0).fit(small_frame.head(600))
-    assert str(found.learners) == str(seen)
 
 
 def train_here(dataset, n_trials: int, **options):

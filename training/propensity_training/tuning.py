@@ -128,7 +128,7 @@ class Tuning:
     Attributes
     ----------
     learners : list of UpliftLearner
-        For `DecisionModel`: the default ones, and after them one for each of ``chosen``.
+        One for each of ``chosen``, as `DecisionModel` takes them.
     chosen : list of Trial
         The best trials of different kinds, best first: those that are better than no differences at all and are not
         among the default learners already.
@@ -150,7 +150,7 @@ class Tuning:
     summary: str
 
     def parameters(self, names: list[str]) -> dict[str, Any]:
-        """Settings of the chosen learners, under the names that the stack of ``learners`` gave them."""
+        """Settings of the chosen learners, under the names that the stack gave them, the tuned ones last."""
         told: dict[str, Any] = {"tuning_trials": len(self.trials)}
         for name, trial in zip(names[len(names) - len(self.chosen) :], self.chosen, strict=True):
             told[f"tuned_{name}_trial"] = trial.number
@@ -202,7 +202,7 @@ def tune(
     complete ones at the same fold is pruned.
 
     Learners that were chosen by these people's outcomes pass the test for differences between these people a little too
-    often. So tuned learners are taken only where the default ones, which no outcome chose, pass it.
+    often. So the stack tests the default ones alone, and none are tuned where these do not pass.
     """
     start = time.monotonic()
     sample, factors = _sample(frame, playbook, seed)
@@ -214,11 +214,9 @@ def tune(
     show("test whether people differ", 1.0)
     stack_seed = derive_seed(seed, "reactivation")
     test = UpliftStack(stack_seed).fit_sample(sample, factors).heterogeneity_
-    # the seed that the stack of a decision model gives its default learners
-    learners = default_learners(sample, factors, derive_seed(stack_seed, "candidates"), sample.actions[0])
-    usual = {type(learner).__name__ for learner in learners}
+    usual = {type(learner).__name__ for learner in default_learners(sample, factors, 0, sample.actions[0])}
     chosen = _choose(trials, len(sample.y), usual) if test.supported else []
-    learners += [search.learner(FixedTrial(trial.settings)) for trial in chosen]
+    learners = [search.learner(FixedTrial(trial.settings)) for trial in chosen]
     return Tuning(learners, chosen, trials, resumed, test, _summary(trials, chosen, test, resumed, budget))
 
 

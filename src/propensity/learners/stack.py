@@ -50,6 +50,9 @@ class UpliftStack(UpliftLearner):
     random_state : int
     learners : sequence of UpliftLearner, optional
         Default: see `default_learners`.
+    tuned : sequence of UpliftLearner, optional
+        More learners, which were chosen by the outcomes of these same people: they get weights like the others, but are
+        left out of the test, which they would pass too often.
     n_folds : int
     heterogeneity_level : float
         Chance of finding differences between people where there are none.
@@ -87,9 +90,11 @@ class UpliftStack(UpliftLearner):
         heterogeneity_level: float = 0.01,
         max_selection_rows: int = 100_000,
         control: str = "control",
+        tuned: Sequence[UpliftLearner] | None = None,
     ) -> None:
         self.random_state = random_state
         self.learners = learners
+        self.tuned = tuned
         self.n_folds = n_folds
         self.heterogeneity_level = heterogeneity_level
         self.max_selection_rows = max_selection_rows
@@ -97,13 +102,15 @@ class UpliftStack(UpliftLearner):
 
     def _fit(self, sample: Sample) -> None:
         if self.learners is not None:
-            candidates = [clone(learner) for learner in self.learners]
+            candidates = list(self.learners)
         else:
             candidates = default_learners(
                 sample, self.factors_, derive_seed(self.random_state, "candidates"), self.control
             )
+        n_tested = len(candidates)
+        candidates = [clone(learner) for learner in (*candidates, *(self.tuned or ()))]
         selected = self._selection(sample)
-        weights = self._select(sample.take(selected), candidates)
+        weights = self._select(sample.take(selected), candidates, n_tested)
         counted = weights * self.heterogeneity_.supported
         self.weights_ = dict(zip(_names(candidates), map(float, counted), strict=True))
         if len(selected) < len(sample.y):
@@ -118,8 +125,8 @@ class UpliftStack(UpliftLearner):
         rng = np.random.default_rng(derive_seed(self.random_state, "selection"))
         return np.sort(rng.choice(n, self.max_selection_rows, replace=False))
 
-    def _select(self, sample: Sample, candidates: list[UpliftLearner]) -> Vector:
-        """Test for differences between people and weigh the learners (n learners,), out of fold."""
+    def _select(self, sample: Sample, candidates: list[UpliftLearner], n_tested: int) -> Vector:
+        """Test for differences between people by the first learners, and weigh all (n learners,), out of fold."""
         # where people are very many, thirds of them are as good as fifths
         n_folds = min(self.n_folds, 3) if len(sample.y) >= self.max_selection_rows else self.n_folds
         fold = stratified_folds(sample.arm, sample.y, n_folds, derive_seed(self.random_state, "folds"))
@@ -135,7 +142,14 @@ class UpliftStack(UpliftLearner):
         difference = np.column_stack([(treatment * effect).sum(axis=1) for effect in centred])
 
         self.heterogeneity_ = heterogeneity_test(
-            candidates, sample, self.factors_, fold, effects, residual, self.heterogeneity_level, seed
+            candidates[:n_tested],
+            sample,
+            self.factors_,
+            fold,
+            effects[:n_tested],
+            residual,
+            self.heterogeneity_level,
+            seed,
         )
         weights = stacking_weights(difference, residual, sample.weight)
         supported = self.heterogeneity_.supported
