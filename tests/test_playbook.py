@@ -3,6 +3,7 @@
 import re
 import tomllib
 
+import pandas as pd
 import pytest
 
 from propensity import playbook
@@ -117,13 +118,110 @@ WRONG = [
         'excluded_archetypes = ["sory"]',
         r"offers\.discount\.excluded_archetypes: .*sorry.*found 'sory'",
     ),
-    ("[learning]", "[program]\nhorizon_days = 30\n[learning]", r"program: horizon_days must be more"),
+    ("[learning]", "[program]\nhorizon_days = 30\n[learning]", r"program.horizon_days: must be more"),
+    (
+        "[learning]",
+        '[program]\ntime_zone = "Berlin"\n[learning]',
+        r"program\.time_zone: .*'Europe/Berlin', found 'Berlin'",
+    ),
+    (
+        '["service_problem"]\nmessage',
+        '["servce"]\nmessage',
+        r"archetypes\.sorry\.answers: .*service_problem.*found 'servce'",
+    ),
+    (
+        "[60, 90]",
+        "[90, 60]",
+        r"archetypes\.sorry: length_seconds: expected the shortest and the longest, found \[90, 60\]",
+    ),
+    ("needs_consent = true", "capacity_per_week = 0", r"actions\.sorry_email: channel 'email' has a capacity of 0"),
+    ("needs_consent = true", "window_days = [30, 20]", r"channels\.email: window_days: expected the first day"),
+    (
+        "needs_consent = true",
+        "window_days = [5, 20]",
+        r"channels\.email\.window_days: ends inside the cooling-off time",
+    ),
+    (
+        "needs_consent = true",
+        'quiet_hours = { start = "21:00", end = "21:00" }',
+        r"quiet_hours: start and end are both 21:00",
+    ),
+    ("needs_consent = true", 'quiet_hours = { start = "21:00", end = "soon" }', r"quiet_hours\.end: .*found 'soon'"),
+    ('["region"]', '["region"]\nprotected = ["region"]', r"features\.protected: region is a feature too"),
+    (
+        "[actions.sorry_email]",
+        '[[never]]\nfirst = "sorry_email"\nthen = "offer:free"\n[actions.sorry_email]',
+        r"never\.0\.then: .*'offer:free'",
+    ),
+    (
+        "[actions.sorry_email]",
+        '[[sequence]]\nchannels = ["fax"]\n[actions.sorry_email]',
+        r"sequence\.0\.channels: .*'fax'",
+    ),
+    (
+        "[actions.sorry_email]",
+        '[[seasons]]\nname = "x"\nfirst_day = "02-30"\nlast_day = "03-01"\n[actions.sorry_email]',
+        r"first_day: .*'02-30'",
+    ),
+    (
+        "[actions.sorry_email]",
+        "[tiers.individual]\n[tiers.mass]\n[actions.sorry_email]",
+        r"tiers\.individual\.min_annual_value_currency: .* mass",
+    ),
+    ("[actions.sorry_email]", "[tiers.top]\n[actions.sorry_email]", r"tiers\.top.*individual.*found 'top'"),
+    ("[actions.sorry_email]", '[[changes]]\non = 2026-02-30\nwhat = "x"\n[actions.sorry_email]', r"not valid TOML"),
+    (
+        "[actions.sorry_email]",
+        '[[changes]]\non = "soon"\nwhat = "x"\n[actions.sorry_email]',
+        r"changes\.0\.on: .*found 'soon'",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("old", "new", "message"), WRONG, ids=[f"{i}-{w[1][:25]}" for i, w in enumerate(WRONG)])
 def test_what_cannot_be_is_refused_by_place(old, new, message):
     assert re.search(message, refusal(changed(old, new)))
+
+
+def test_each_mistake_has_its_line():
+    text = changed("cost_currency = 1.5", "cost_currency = -1.5").replace('channel = "email"', 'channel = "fax"')
+    text += '[[changes]]\non = 2026-01-01\nwhat = "a"\n[[changes]]\non = 2026-01-02\nwhat = "b"\ncloses = ["prize"]\n'
+    lines = text.splitlines()
+    with pytest.raises(PlaybookError) as caught:
+        playbook.parse(text)
+    assert [lines[m.line - 1] for m in caught.value.mistakes] == ["cost_currency = -1.5"]
+    # what parts say of each other is looked at when each is right in itself
+    with pytest.raises(PlaybookError) as caught:
+        playbook.parse(text.replace("-1.5", "1.5"))
+    assert [lines[m.line - 1] for m in caught.value.mistakes] == ['channel = "fax"', 'closes = ["prize"]']
+
+
+def test_what_is_missing_has_the_line_of_its_table():
+    text = changed('salt = "s"', "")
+    with pytest.raises(PlaybookError) as caught:
+        playbook.parse(text)
+    assert text.splitlines()[caught.value.mistakes[0].line - 1] == "[learning]"
+
+
+def test_broken_toml_has_its_line():
+    with pytest.raises(PlaybookError) as caught:
+        playbook.parse('name = "x"\n\ncurrency = EUR\n')
+    assert [m.line for m in caught.value.mistakes] == [3]
+
+
+def test_a_name_stands_for_one_action_or_for_all_of_a_part():
+    book = playbook.parse(SMALL)
+    assert book.actions_named("sorry_email") == ["sorry_email"]
+    assert book.actions_named("archetype:sorry") == ["sorry_email", "sorry_letter"]
+    assert book.actions_named("channel:letter") == ["sorry_letter"]
+    assert book.actions_named("price:low") == book.actions_named("letter") == []
+
+
+def test_a_season_may_go_past_the_new_year():
+    text = SMALL + '[[seasons]]\nname = "holidays"\nfirst_day = "12-20"\nlast_day = "01-06"\n'
+    (season,) = playbook.parse(text).seasons
+    days = ["2026-12-19", "2026-12-20", "2027-01-06", "2027-01-07", "2028-02-29"]
+    assert [season.holds(pd.Timestamp(d, tz="UTC")) for d in days] == [False, True, True, False, False]
 
 
 def test_no_action_is_refused():

@@ -1,0 +1,32 @@
+"""The playbook: what a company may send to whom, what it costs, and the rules it keeps.
+
+A playbook is a TOML file. `load` reads and checks it; everything that it says is typed, with its unit in its name. Its
+``version`` is the hash of its content: two files that say the same have the same version.
+"""
+
+from propensity.playbook.book import FACTORS, Playbook
+from propensity.playbook.parts import TIERS, Condition, Learning
+from propensity.playbook.reading import (
+    Mistake,
+    PlaybookError,
+    load,
+    parse,
+    sentences,
+    shipped,
+    shipped_directory,
+)
+
+__all__ = [
+    "FACTORS",
+    "TIERS",
+    "Condition",
+    "Learning",
+    "Mistake",
+    "Playbook",
+    "PlaybookError",
+    "load",
+    "parse",
+    "sentences",
+    "shipped",
+    "shipped_directory",
+]

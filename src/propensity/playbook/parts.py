@@ -1,0 +1,296 @@
+"""What a playbook is made of: each part is typed, with its unit in its name."""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import date, time
+from typing import Annotated, Literal, Self
+
+import pandas as pd
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Days = Annotated[float, Field(ge=0)]
+Currency = Annotated[float, Field(ge=0)]
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+CopyPattern = Literal["aida", "pas", "picture_promise_proof_push", "before_after_bridge"]
+TierName = Literal["individual", "segment", "mass"]
+TIERS: tuple[TierName, ...] = ("individual", "segment", "mass")
+
+
+def _known_zone(name: object) -> object:
+    if not isinstance(name, str) or name not in zoneinfo.available_timezones():
+        raise ValueError(f"expected a time zone such as 'Europe/Berlin', found {name!r}")
+    return name
+
+
+TimeZone = Annotated[str, BeforeValidator(_known_zone)]
+
+
+def _day_of_year(text: object) -> object:
+    try:
+        return pd.Timestamp(f"2000-{text}").strftime("%m-%d")
+    except ValueError:
+        raise ValueError(f"expected a day of the year such as '11-20', found {text!r}") from None
+
+
+DayOfYear = Annotated[str, BeforeValidator(_day_of_year)]
+Condition = dict[str, tuple[str, ...]]
+"""Columns of the customers table, or of the segments, and the values of which one must hold; all columns must agree."""
+
+
+class Part(BaseModel):
+    """Refuses what it does not know, and never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Brief(Part):
+    """The six parts that every message has."""
+
+    say_that_they_left: Text
+    what_changed: Text
+    proof: Text
+    next_step: Text
+    past_relationship: Text
+    close: Text
+
+
+class Archetype(Part):
+    """A kind of message: which reasons for churn it answers, who speaks, how it is made, and its brief.
+
+    ``needs_change``: it is sent only to people for whom something changed since they left (see `Change`).
+    """
+
+    answers: tuple[str, ...] = ()
+    message: str
+    made_by: str
+    speaker: str
+    length_seconds: tuple[int, int]
+    treatment: str = ""
+    copy_pattern: CopyPattern | None = None
+    needs_change: bool = False
+    brief: Brief
+
+    @model_validator(mode="after")
+    def _check_length(self) -> Self:
+        shortest, longest = self.length_seconds
+        if not 0 < shortest <= longest:
+            raise ValueError(f"length_seconds: expected the shortest and the longest, found {[shortest, longest]}")
+        return self
+
+
+class ArchetypeRule(Part):
+    """Which archetype a person gets by rule: the first rule of which everything named agrees.
+
+    ``competitor`` says whether they went to a named one; ``changed`` whether something changed for them since.
+    """
+
+    archetype: str
+    reasons: tuple[str, ...] = ()
+    relationships: tuple[str, ...] = ()
+    competitor: bool | None = None
+    changed: bool | None = None
+
+
+class Change(Part):
+    """Something that changed on a day, such as a release that closes a gap, and for whom it did.
+
+    ``closes`` are reasons for churn; none stands for all. ``where`` narrows it, for example to a gap that was named.
+    """
+
+    on: date
+    what: Text
+    closes: tuple[str, ...] = ()
+    where: Condition = {}
+
+
+class QuietHours(Part):
+    """When nothing may arrive, in the person's own time; may go past midnight."""
+
+    start: time
+    end: time
+
+    @model_validator(mode="after")
+    def _check_length(self) -> Self:
+        if self.start == self.end:
+            raise ValueError(f"start and end are both {self.start:%H:%M}: expected two different times")
+        return self
+
+
+class Channel(Part):
+    """How a message travels, what one contact costs, and what it needs.
+
+    ``max_touches`` is the most that one person gets within ``contact.within_days``; ``window_days`` are the days since
+    churn between which it may be used; ``lead_days`` is how long a message travels.
+    """
+
+    cost_currency: Currency = 0.0
+    needs_consent: bool = False
+    needs_account_access: bool = False
+    min_gap_days: Days = 3
+    capacity_per_week: int | None = Field(default=None, ge=0)
+    max_touches: int | None = Field(default=None, ge=1)
+    max_impressions_per_week: int | None = Field(default=None, ge=1)
+    window_days: tuple[Days, Days] | None = None
+    quiet_hours: QuietHours | None = None
+    lead_days: Days = 0
+    audience: bool = False
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _check_window(self) -> Self:
+        if self.window_days and not self.window_days[0] < self.window_days[1]:
+            raise ValueError(f"window_days: expected the first day and a later last one, found {self.window_days}")
+        return self
+
+
+class Offer(Part):
+    """What is put on the table, what it costs when redeemed, and who must not get it."""
+
+    cost_if_redeemed_currency: Currency = 0.0
+    redemption_rate: float = Field(default=1.0, ge=0, le=1)
+    expires_days: Days | None = None
+    excluded_reasons: tuple[str, ...] = ()
+    excluded_archetypes: tuple[str, ...] = ()
+    note: str = ""
+
+
+class Action(Part):
+    """One archetype on one channel with one offer, for those who meet ``only``."""
+
+    archetype: str
+    channel: str
+    offer: str = "none"
+    only: Condition = {}
+
+
+class Never(Part):
+    """What must not follow what: action labels, or ``archetype:NAME``, ``channel:NAME``, ``offer:NAME``."""
+
+    first: str
+    then: str
+    within_days: Days | None = None
+
+
+class Program(Part):
+    """Who belongs to the win-back program, and over which windows it is judged."""
+
+    cooling_off_days: Days = 30
+    horizon_days: Days = 548
+    attribution_window_days: Annotated[float, Field(gt=0)] = 90
+    decision_window_days: Annotated[float, Field(gt=0)] = 30
+    time_zone: TimeZone = "UTC"
+
+
+class Contact(Part):
+    """How often one person is written to, whatever the channel, and when they are left alone.
+
+    At most ``max_touches`` within ``within_days``, ``min_gap_days`` apart. After ``rest_after_ignored`` touches in a
+    row without any response a person rests for ``rest_days``, after a complaint or an opt-out for good.
+    """
+
+    max_touches: int = Field(default=4, ge=1)
+    within_days: Days = 45
+    min_gap_days: Days = 3
+    rest_after_ignored: int = Field(default=2, ge=1)
+    rest_days: Days = 90
+
+
+class Step(Part):
+    """A touch of a planned sequence: the channels that it may take, and the days after the touch before it."""
+
+    channels: tuple[str, ...] = Field(min_length=1)
+    after_days: Days = 7
+    offers: tuple[str, ...] = ()
+
+
+class Reasons(Part):
+    """How the reason for churn is told where a person gave none.
+
+    A predicted reason counts from ``min_probability``; less sure ones are taken for ``unknown_as``.
+    """
+
+    min_probability: float = Field(default=0.5, ge=0, le=1)
+    unknown_as: str = "disengaged"
+
+
+class Tier(Part):
+    """How a message is made for people of a value: individually, by segment, or one for all.
+
+    ``production_cost_currency`` is that of one variant of a message.
+    """
+
+    min_annual_value_currency: Currency = 0.0
+    production_cost_currency: Currency = 0.0
+    only_channels: tuple[str, ...] = ()
+
+
+class Season(Part):
+    """Days of each year on which channels or archetypes rest; all of them where none is named."""
+
+    name: Text
+    first_day: DayOfYear
+    last_day: DayOfYear
+    closed_channels: tuple[str, ...] = ()
+    closed_archetypes: tuple[str, ...] = ()
+
+    def holds(self, at: pd.Timestamp) -> bool:
+        """Whether it is that season."""
+        today = at.strftime("%m-%d")
+        if self.first_day <= self.last_day:
+            return self.first_day <= today <= self.last_day
+        return today >= self.first_day or today <= self.last_day
+
+
+class Trigger(Part):
+    """An event after which a decision is due, and the hours after it."""
+
+    event: Literal["cancelled", "cart_abandoned"]
+    after_hours: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
+
+
+class Value(Part):
+    """How an effect becomes money.
+
+    ``revenue_effect`` says where the extra revenue of a person comes from: ``direct`` learns it from revenue itself;
+    ``through_reactivation`` is the effect on reactivation times the extra revenue that an extra reactivation brought
+    on average. The second is far less noisy where few people buy.
+    """
+
+    margin_share: float = Field(default=1.0, gt=0, le=1)
+    revenue_effect: Literal["direct", "through_reactivation"] = "through_reactivation"
+    unsubscribe_cost_currency: Currency = 0.0
+
+
+class Budget(Part):
+    """What a wave may spend: contacts, and offers as far as they are expected to be redeemed."""
+
+    currency_per_wave: Currency | None = None
+
+
+class Learning(Part):
+    """How much is set aside in order to learn: holdouts that get nothing, and exploration."""
+
+    holdout_share: Share = 0.05
+    campaign_holdout_share: Share = 0.05
+    explore_share: Share = 0.05
+    salt: str = Field(min_length=1)
+
+
+class Features(Part):
+    """Columns of the customers table that models may see, and ``protected`` ones by which fairness is watched."""
+
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+
+
+class Segments(Part):
+    """Columns of the customers table that segments are made from; a segment without its column is unknown."""
+
+    tenure_months: str = "tenure_months"
+    orders: str = "orders_last_year"
+    value: str = "annual_value"
+    activity: str = "logins_last_year"
+    trial_canceller: str = "trial_canceller"
