@@ -5,7 +5,7 @@ A playbook is a TOML file. `load` reads and checks it; everything that it says i
 """
 
 from propensity.playbook.book import FACTORS, Playbook
-from propensity.playbook.parts import TIERS, Condition, Learning
+from propensity.playbook.parts import TIERS, Condition, Learning, Offer
 from propensity.playbook.reading import (
     Mistake,
     PlaybookError,
@@ -22,6 +22,7 @@ __all__ = [
     "Condition",
     "Learning",
     "Mistake",
+    "Offer",
     "Playbook",
     "PlaybookError",
     "load",
