@@ -5,7 +5,7 @@ A playbook is a TOML file. `load` reads and checks it; everything that it says i
 """
 
 from propensity.playbook.book import FACTORS, Playbook
-from propensity.playbook.parts import TIERS, Condition, Learning, Offer
+from propensity.playbook.parts import TIERS, Action, Condition, Learning, Offer
 from propensity.playbook.reading import (
     Mistake,
     PlaybookError,
@@ -19,6 +19,7 @@ from propensity.playbook.reading import (
 __all__ = [
     "FACTORS",
     "TIERS",
+    "Action",
     "Condition",
     "Learning",
     "Mistake",
