@@ -1,0 +1,127 @@
+"""Which reason a person is taken to have left for, where it comes from, and which archetypes answer it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from propensity.contract import REASONS
+from propensity.errors import InputError
+from propensity.playbook import Playbook
+from propensity.reasons.classifier import checked_reasons
+
+FALLBACK = "disengaged"
+"""What the rule playbook takes people to be who gave no reason (`policy.rule_action`)."""
+SOURCES = ("stated", "text", "predicted", "fallback")
+SUM_TOLERANCE = 1e-6
+
+
+def assigned_reasons(
+    stated: pd.Series,
+    text_probabilities: pd.DataFrame | None,
+    model_probabilities: pd.DataFrame | None,
+    minimum: float,
+    fallback: str = FALLBACK,
+) -> pd.DataFrame:
+    """The reason that each person is treated by.
+
+    What a person stated comes first, then what their exit answer says, then what their features say, each only where
+    the best chance is at least ``minimum``; else it is ``fallback``.
+
+    Parameters
+    ----------
+    stated : Series (n,)
+        Reasons of the taxonomy, missing where none was given. Its index names the people, each once.
+    text_probabilities, model_probabilities : DataFrame (people, reasons) or None
+        Chances indexed by person; people may be absent, or have missing values in the whole row. Leave out of
+        ``text_probabilities`` those who wrote nothing (`ReasonTextModel.understood`): their chances are but shares.
+    minimum : float
+        Chance, from 0 to 1, that an inferred reason needs.
+    fallback : str
+        A reason of the taxonomy that is safe to be wrong with.
+
+    Returns
+    -------
+    DataFrame (n, 3)
+        ``reason``; ``probability``: 1 where stated, else the chance by the text, or, for people without one, by the
+        features, missing where neither knows the reason; ``source``: one of `SOURCES`. The index of ``stated``.
+
+    Raises
+    ------
+    InputError
+    """
+    if not 0 <= minimum <= 1:
+        raise InputError(f"minimum: expected a chance from 0 to 1, found {minimum}")
+    if fallback not in REASONS:
+        raise InputError(f"fallback: expected one of {', '.join(REASONS)}, found {fallback!r}")
+    if not stated.index.is_unique:
+        twice = stated.index[stated.index.duplicated()][0]
+        raise InputError(f"stated: expected each person once, found {twice} more than once")
+    given = checked_reasons(stated)
+    reason = given.fillna(fallback).to_numpy(dtype=object)
+    source = np.where(given.isna(), "fallback", "stated").astype(object)
+    probability = np.where(given.isna(), np.nan, 1.0)
+    for name, table in (("text", text_probabilities), ("predicted", model_probabilities)):
+        if table is None or table.shape[1] == 0:
+            continue
+        chances = _chances_of(table, stated.index, name)
+        open_to = source == "fallback"
+        # the chance of falling back, by the first source that knows of the person
+        unset = open_to & np.isnan(probability)
+        if fallback in chances.columns:
+            probability[unset] = chances[fallback].to_numpy()[unset]
+        # below any minimum where nothing is known of a person
+        known = chances.fillna(-1.0).to_numpy()
+        best = known.max(axis=1)
+        sure = open_to & (best >= minimum)
+        reason[sure] = chances.columns.to_numpy(dtype=object)[known.argmax(axis=1)[sure]]
+        probability[sure] = best[sure]
+        source[sure] = name
+    return pd.DataFrame({"reason": reason, "probability": probability, "source": source}, index=stated.index)
+
+
+def archetype_probabilities(reasons: pd.DataFrame, playbook: Playbook) -> pd.DataFrame:
+    """Chances of archetypes from chances of reasons.
+
+    Parameters
+    ----------
+    reasons : DataFrame (n, reasons)
+        One column a reason of the taxonomy.
+    playbook : Playbook
+
+    Returns
+    -------
+    DataFrame (n, archetypes)
+        In the playbook's order: the summed chances of the reasons that each answers. What a row lacks to 1 is the
+        chance of a reason that no archetype answers. The index of ``reasons``.
+
+    Raises
+    ------
+    InputError
+        A column is no reason of the taxonomy.
+    """
+    _check_columns(reasons, "reasons")
+    archetype_of = playbook.archetype_of_reason()
+    answers = [[archetype_of.get(str(reason)) == archetype for archetype in playbook.archetypes] for reason in reasons]
+    chances = reasons.to_numpy(dtype=float) @ np.array(answers, dtype=float).reshape(reasons.shape[1], -1)
+    return pd.DataFrame(chances, columns=list(playbook.archetypes), index=reasons.index)
+
+
+def _chances_of(table: pd.DataFrame, people: pd.Index, name: str) -> pd.DataFrame:
+    """A row for each of the people, missing for those whom the table lacks; columns in the taxonomy's order."""
+    _check_columns(table, f"{name} probabilities")
+    if not table.index.is_unique or not table.index.isin(people).all():
+        raise InputError(f"{name} probabilities: expected an index of people of stated, each once, found others")
+    values = table.to_numpy(dtype=float)
+    known = ~np.isnan(values).all(axis=1)
+    wrong = int((~(np.abs(values.sum(axis=1) - 1) <= SUM_TOLERANCE) | (values < 0).any(axis=1))[known].sum())
+    if wrong:
+        raise InputError(f"{name} probabilities: expected rows of chances that sum to 1, found {wrong:,} others")
+    return table[[reason for reason in REASONS if reason in table.columns]].reindex(people)
+
+
+def _check_columns(table: pd.DataFrame, name: str) -> None:
+    wrong = [str(column) for column in table.columns if column not in REASONS]
+    if wrong or not table.columns.is_unique:
+        found = ", ".join(wrong) or "one of them twice"
+        raise InputError(f"{name}: expected columns among {', '.join(REASONS)}, found {found}")

@@ -1,0 +1,176 @@
+"""Can the reasons for churn be told from what is known of people? Measured on people whom the model did not see."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from propensity.errors import InputError
+from propensity.evaluation.estimate import Estimate, mean_estimate, normal_estimate
+from propensity.learners._typing import Matrix, Vector
+from propensity.learners.folds import stratified_folds
+from propensity.learners.sample import derive_seed
+from propensity.reasons.calibration import Codes
+from propensity.reasons.classifier import MIN_PEOPLE, People, ReasonClassifier, people_with_reason
+
+N_FOLDS = 5
+LITTLE = 0.1
+"""A model that removes less than this share of the uncertainty says little, however surely it says it."""
+
+
+@dataclass(frozen=True)
+class ReasonReport:
+    """How well reasons are told, by people scored by a model that had not seen them.
+
+    Every estimate is of the mean performance of the folds' models on new people (the test error of cross-validation;
+    Bayle et al. 2020), with a normal interval by person.
+
+    Attributes
+    ----------
+    counts : dict
+        People by reason, as evaluated.
+    auc : Estimate
+        Mean over reasons of `auc_by_reason`. The class shares have 0.5: they rank nobody.
+    auc_by_reason : dict of Estimate
+        Chance that a person who left for the reason is given more of it than a person who left for another one;
+        ties count half. Only people scored by the same model are compared.
+    log_loss, share_log_loss : Estimate
+        Mean of minus the log of the chance given to what was stated, in nats: by the model, and by the shares of the
+        reasons among the people that the model learnt from.
+    gain : Estimate
+        ``share_log_loss`` minus ``log_loss``, paired by person: above 0 where the model says more than the shares.
+    chances : DataFrame (people, reasons)
+        The chances that all this was computed from; the index of the evaluated rows of ``X``.
+
+    References
+    ----------
+    Bayle, Bayle, Janson, Mackey (2020), Cross-validation confidence intervals for test error, NeurIPS.
+    DeLong, DeLong, Clarke-Pearson (1988), Comparing the areas under two or more correlated receiver operating
+    characteristic curves, Biometrics 44.
+    """
+
+    counts: dict[str, int]
+    auc: Estimate
+    auc_by_reason: dict[str, Estimate]
+    log_loss: Estimate
+    share_log_loss: Estimate
+    gain: Estimate
+    chances: pd.DataFrame = field(repr=False)
+
+    @property
+    def sentence(self) -> str:
+        """Whether the reasons can be told at all, for people."""
+        from propensity.pages.words import interval
+
+        removed = self.gain.times(100 / self.share_log_loss.value)
+        figures = f"of the uncertainty that the shares of the reasons leave it removes {interval(removed)} per cent"
+        if removed.low > 0:
+            much = "a little" if removed.value < 100 * LITTLE else "something"
+            return f"The features say {much} about why people left. A model of them predicts better: {figures}."
+        if removed.high < 0:
+            return f"The model misleads about why people left. The shares alone predict better: {figures}."
+        return (
+            "The features say next to nothing about why people left. A model of them is not shown to predict better: "
+            f"{figures}."
+        )
+
+
+def reason_report(
+    model_factory: Callable[[], ReasonClassifier[People]],
+    X: People,
+    reason: pd.Series,
+    random_state: int = 0,
+    *,
+    n_folds: int = N_FOLDS,
+    level: float = 0.95,
+) -> ReasonReport:
+    """Cross-validate a model of reasons; all of its fitting, calibration included, happens inside the folds.
+
+    Parameters
+    ----------
+    model_factory : callable
+        Makes a fresh model for each fold, e.g. ``lambda: ReasonModel(random_state=0)``.
+    X : DataFrame (n, d), or Series (n,) of texts
+    reason : Series (n,)
+        Stated reasons; people with a missing one are ignored. Reasons that too few people gave for a fold's model to
+        learn are left out, with a `RareReasonWarning`.
+    random_state : int
+        Of the folds.
+    n_folds : int
+        At least 2.
+    level : float
+        Confidence of the intervals.
+
+    Raises
+    ------
+    InputError
+        Faulty reasons, fewer than two that can be evaluated, or a model that ruled out what was stated.
+    """
+    if n_folds < 2:
+        raise InputError(f"n_folds: expected at least 2, found {n_folds}")
+    # so many that every fold's model learns from MIN_PEOPLE of them, and every fold has one
+    smallest = max(n_folds, math.ceil(MIN_PEOPLE * n_folds / (n_folds - 1)))
+    rows, code, reasons = people_with_reason(reason, len(X), smallest)
+    known, stated = X.iloc[rows], pd.Series(np.array(reasons, dtype=object)[code])
+    fold = stratified_folds(code, np.zeros(len(code)), n_folds, derive_seed(random_state, "report"))
+    chance, share = np.empty((2, len(code), len(reasons)))
+    for k in range(n_folds):
+        seen, unseen = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+        model = model_factory().fit(known.iloc[seen], stated.iloc[seen])
+        chance[unseen] = model.probabilities(known.iloc[unseen])[reasons].to_numpy()
+        share[unseen] = np.bincount(code[seen], minlength=len(reasons)) / len(seen)
+    loss, share_loss = (-np.log(_of_stated(table, code)) for table in (chance, share))
+    areas = [_area(chance[:, j], code == j, fold) for j in range(len(reasons))]
+    ones = np.ones(len(code))
+    return ReasonReport(
+        counts={name: int(n) for name, n in zip(reasons, np.bincount(code), strict=True)},
+        auc=normal_estimate(
+            float(np.mean([area for area, _ in areas])),
+            np.mean([influence for _, influence in areas], axis=0),
+            ones,
+            level,
+        ),
+        auc_by_reason={
+            name: normal_estimate(area, influence, ones, level)
+            for name, (area, influence) in zip(reasons, areas, strict=True)
+        },
+        log_loss=mean_estimate(loss, level),
+        share_log_loss=mean_estimate(share_loss, level),
+        gain=mean_estimate(share_loss - loss, level),
+        chances=pd.DataFrame(chance, columns=reasons, index=known.index),
+    )
+
+
+def _of_stated(chance: Matrix, code: Codes) -> Vector:
+    """The chance (n,) that was given to what each person stated."""
+    given = chance[np.arange(len(code)), code]
+    if (given <= 0).any():
+        raise InputError(
+            f"model: expected a chance above 0 for every reason, found 0 for {int((given <= 0).sum())} people"
+        )
+    return given
+
+
+def _area(score: Vector, positive: np.ndarray, fold: Codes) -> tuple[float, Vector]:
+    """AUC over pairs within folds, and each person's influence (n,) on it (DeLong et al. 1988).
+
+    Pairs across folds are left out: their models differ in level, and a fold with more of a reason leaves less of it to
+    learn from, so that even a model that says nothing would rank people, backwards.
+    """
+    wins, rivals = np.empty((2, len(score)))
+    for k in np.unique(fold):
+        ahead, behind = np.flatnonzero((fold == k) & positive), np.flatnonzero((fold == k) & ~positive)
+        ranks = stats.rankdata(score[np.r_[ahead, behind]])
+        # in how many pairs of theirs the order is right, ties half
+        wins[ahead] = ranks[: len(ahead)] - stats.rankdata(score[ahead])
+        wins[behind] = len(ahead) - (ranks[len(ahead) :] - stats.rankdata(score[behind]))
+        rivals[ahead], rivals[behind] = len(behind), len(ahead)
+    n_pairs = rivals[positive].sum()
+    area = float(wins[positive].sum() / n_pairs)
+    # about the mean of all folds: about each fold's own it would be too small where a fold has few of a reason
+    return area, (wins - area * rivals) * len(score) / n_pairs
