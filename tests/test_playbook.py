@@ -3,7 +3,6 @@
 import re
 import tomllib
 
-import pandas as pd
 import pytest
 
 from propensity import playbook
@@ -220,8 +219,8 @@ def test_a_name_stands_for_one_action_or_for_all_of_a_part():
 def test_a_season_may_go_past_the_new_year():
     text = SMALL + '[[seasons]]\nname = "holidays"\nfirst_day = "12-20"\nlast_day = "01-06"\n'
     (season,) = playbook.parse(text).seasons
-    days = ["2026-12-19", "2026-12-20", "2027-01-06", "2027-01-07", "2028-02-29"]
-    assert [season.holds(pd.Timestamp(d, tz="UTC")) for d in days] == [False, True, True, False, False]
+    days = ["12-19", "12-20", "01-06", "01-07", "02-29"]
+    assert [season.holds(day) for day in days] == [False, True, True, False, False]
 
 
 def test_no_action_is_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -38,19 +39,59 @@ DECISION_COLUMNS = (
     "model_version",
     "playbook_version",
     "feature_as_of",
+    "would_have_sent",
+    "reason_source",
+    "archetype_by",
+    "alternative",
+    "alternative_net_value",
+    "alternative_lost",
+    "touch",
+    "next_action",
+    "next_not_before",
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """What was chosen for each person, and what it was chosen by.
+
+    Attributes
+    ----------
+    drawn : DataFrame (n, 4)
+        What `policy.decide` returned.
+    unlimited : array (n,)
+        The best action if there were no limits.
+    stopped_by : Series (n,)
+        The rule that stopped a person, where one did.
+    effect_reasons : sequence of sequence of str (n,)
+        Reason codes that follow where the policy makes contact: why the effect on this person differs from that on
+        the average person (`EffectExplainer.reasons`).
+    codes : (str, str)
+        Reason codes of the policy's own decisions: to contact, and not to.
+    value : DataFrame (n, actions without control)
+        What was chosen by, in currency; missing where an action is not allowed.
+    """
+
+    drawn: pd.DataFrame
+    unlimited: np.ndarray
+    stopped_by: pd.Series
+    effect_reasons: Sequence[Sequence[str]]
+    codes: tuple[str, str]
+    value: pd.DataFrame
 
 
 def decision_table(
     customers: pd.DataFrame,
-    chosen: pd.DataFrame,
+    chosen: Chosen,
     *,
-    stopped_by: pd.Series,
     expected: dict[str, pd.DataFrame],
     reactivation_propensity: pd.Series,
+    reasons: pd.DataFrame,
+    rule_archetype: pd.Series,
+    touch: np.ndarray,
+    not_before: pd.Series,
+    following: pd.DataFrame,
     playbook: Playbook,
-    codes: tuple[str, str],
-    effect_reasons: Sequence[Sequence[str]],
     at: pd.Timestamp,
     campaign: str,
     model_version: str,
@@ -61,38 +102,40 @@ def decision_table(
     ----------
     customers : DataFrame (n, ...)
         Checked customers.
-    chosen : DataFrame (n, 4)
-        What `policy.decide` returned.
-    stopped_by : Series (n,)
-        The rule that stopped a person, where one did.
+    chosen : Chosen
     expected : dict of DataFrame (n, actions without control)
         Columns of the decision that depend on the action: ``uplift``, its bounds, ``expected_revenue``, ``net_value``.
         Who gets nothing is described by what would have been sent; where that is nothing too, by zeros.
     reactivation_propensity : Series (n,)
+    reasons : DataFrame (n, 3)
+        For churn, from `assigned_reasons`.
+    rule_archetype : Series (n,)
+        From `archetype_by_rule`.
+    touch : array (n,)
+        Touches before this one, in the campaign.
+    not_before : Series (n,)
+    following : DataFrame (n, 2)
+        From `next_touch`.
     playbook : Playbook
-    codes : (str, str)
-        Reason codes of the policy's own decisions: to contact, and not to.
-    effect_reasons : sequence of sequence of str (n,)
-        Reason codes that follow where the policy makes contact: why the effect on this person differs from that on
-        the average person (`EffectExplainer.reasons`).
     at : Timestamp
     campaign, model_version : str
 
     Returns
     -------
-    DataFrame (n, 26)
+    DataFrame (n, columns)
         `DECISION_COLUMNS`; the index of ``customers``.
     """
     window_days = playbook.program.decision_window_days
     window = window_number(at, window_days)
-    action = chosen["action"].to_numpy(dtype=object)
-    would = chosen["would_have_sent"].to_numpy(dtype=object)
+    drawn = chosen.drawn
+    action = drawn["action"].to_numpy(dtype=object)
+    would = drawn["would_have_sent"].to_numpy(dtype=object)
     described = np.where(action == CONTROL, would, action)
     actions = [CONTROL, *playbook.labels]
     costs = dict(zip(actions, contact_costs(playbook, actions), strict=True))
     parts = {part: [_part(playbook, a, part) for a in action] for part in ("archetype", "channel", "offer")}
-    reason = customers["reason"] if "reason" in customers else pd.Series(None, index=customers.index, dtype="str")
-    archetype = reason.map(playbook.archetype_of_reason())
+    # a reason that nobody stated and no model is sure of is not told as one
+    known = (reasons["source"] != "fallback").to_numpy()
     decisions = {
         "decision_id": decision_keys(customers["customer_id"], campaign, window),
         "customer_id": customers["customer_id"].to_numpy(),
@@ -100,22 +143,68 @@ def decision_table(
         "send": action != CONTROL,
         "action": action,
         **parts,
-        "assignment": chosen["assignment"].to_numpy(),
-        "probability": chosen["probability"].to_numpy(),
-        "reason_codes": _reason_codes(chosen, stopped_by, codes, effect_reasons),
+        "assignment": drawn["assignment"].to_numpy(),
+        "probability": drawn["probability"].to_numpy(),
+        "reason_codes": _reason_codes(chosen),
         "reactivation_propensity": reactivation_propensity.to_numpy(),
         **{name: _of_action(values, described) for name, values in expected.items()},
         "cost": [costs[a] for a in action],
-        "reason_for_churn": reason.to_numpy(dtype=object),
-        "archetype_probability": np.where(archetype.notna(), 1.0, np.nan),
-        "not_before": at,
+        "reason_for_churn": _or_none(known, reasons["reason"].to_numpy()),
+        "archetype_probability": np.where(known, reasons["probability"].to_numpy(dtype=float), np.nan),
+        "not_before": not_before,
         "expires_at": pd.Timestamp("1970-01-01", tz="UTC") + pd.Timedelta(days=(window + 1) * window_days),
         "brief": parts["archetype"],
         "model_version": model_version,
         "playbook_version": playbook.version,
         "feature_as_of": customers["as_of"].to_numpy() if "as_of" in customers else pd.NaT,
+        "would_have_sent": would,
+        "reason_source": reasons["source"].to_numpy(dtype=object),
+        "archetype_by": _archetype_by(parts["archetype"], rule_archetype),
+        **_alternative(chosen),
+        "touch": touch + (action != CONTROL),
+        "next_action": following["next_action"].to_numpy(dtype=object),
+        "next_not_before": following["next_not_before"],
     }
     return pd.DataFrame(decisions, index=customers.index)[list(DECISION_COLUMNS)]
+
+
+def _archetype_by(archetype: Sequence[str | None], rule_archetype: pd.Series) -> list[str | None]:
+    """Whether the reason for churn calls for this archetype too, or measured effects alone do."""
+    return [
+        None if found is None else "reason_and_effect" if found == ruled else "effect"
+        for found, ruled in zip(archetype, rule_archetype, strict=True)
+    ]
+
+
+def _alternative(chosen: Chosen) -> dict[str, np.ndarray]:
+    """The next best action that each person may get, what it is worth, and why it lost."""
+    labels = chosen.value.columns
+    drawn = chosen.drawn
+    rows = np.arange(len(drawn))
+    column = labels.get_indexer(pd.Index(drawn["action"]))
+    worth = np.column_stack([chosen.value.fillna(-np.inf).to_numpy(dtype=float), np.zeros(len(drawn))])
+    own = worth[rows, column]
+    worth[rows[column >= 0], column[column >= 0]] = -np.inf
+    best = worth[:, :-1].argmax(axis=1)
+    value = worth[rows, best]
+    there = np.isfinite(value)
+    assignment = drawn["assignment"].to_numpy()
+    lost = np.select(
+        [assignment == "holdout", assignment == "explore", value <= 0, value > own],
+        ["held_out_to_measure", "tried_to_learn", "costs_more_than_it_brings", "limits_reached"],
+        default="worth_less",
+    )
+    return {
+        "alternative": _or_none(there, labels.to_numpy(dtype=object)[best]),
+        "alternative_net_value": np.where(there, value, np.nan),
+        "alternative_lost": _or_none(there, lost),
+    }
+
+
+def _or_none(there: np.ndarray, values: np.ndarray) -> np.ndarray:
+    kept = values.astype(object)
+    kept[~there] = None
+    return kept
 
 
 def _of_action(values: pd.DataFrame, action: np.ndarray) -> np.ndarray:
@@ -128,13 +217,17 @@ def _part(playbook: Playbook, action: str, part: str) -> str | None:
     return None if action == CONTROL else getattr(playbook.actions[action], part)
 
 
-def _reason_codes(
-    chosen: pd.DataFrame, stopped_by: pd.Series, codes: tuple[str, str], effect_reasons: Sequence[Sequence[str]]
-) -> list[list[str]]:
-    pays, pays_not = codes
+def _reason_codes(chosen: Chosen) -> list[list[str]]:
+    pays, pays_not = chosen.codes
+    drawn = chosen.drawn
     reasons = []
-    for assignment, would, rule, why in zip(
-        chosen["assignment"], chosen["would_have_sent"], stopped_by, effect_reasons, strict=True
+    for assignment, would, unlimited, rule, why in zip(
+        drawn["assignment"],
+        drawn["would_have_sent"],
+        chosen.unlimited,
+        chosen.stopped_by,
+        chosen.effect_reasons,
+        strict=True,
     ):
         if assignment == "suppressed":
             reasons.append([str(rule)])
@@ -142,6 +235,10 @@ def _reason_codes(
             reasons.append(["held_out_to_measure", *([f"would_have_sent_{would}"] if would != CONTROL else [])])
         elif assignment == "explore":
             reasons.append(["tried_to_learn"])
+        elif assignment == "fallback" or (would == CONTROL and unlimited != CONTROL):
+            reasons.append(["limits_reached"])
+        elif would == CONTROL:
+            reasons.append([pays_not])
         else:
-            reasons.append([pays_not] if would == CONTROL else [pays, *why])
+            reasons.append([pays, *(["best_within_limits"] if would != unlimited else []), *why])
     return reasons

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,8 @@ from scipy import stats
 
 from propensity import __version__
 from propensity.contract import CONTROL
-from propensity.decision import decision_table
+from propensity.deciding import PolicyMode, Wave
+from propensity.errors import InputError
 from propensity.evaluation.scores import score_matrix
 from propensity.features import FeatureBuilder
 from propensity.frame import all_actions, logged_propensity
@@ -25,26 +26,17 @@ from propensity.learners.hurdle import AmountModel
 from propensity.learners.sample import derive_seed
 from propensity.persistence import load_state, save_state
 from propensity.playbook import Playbook
-from propensity.policy import (
-    Eligibility,
-    action_probabilities,
-    best_action,
-    decide,
-    eligibility,
-    net_value,
-    profit,
-    window_number,
-)
+from propensity.policy import Eligibility, best_action, net_value, profit
 from propensity.reactivation import ReactivationPropensity
+from propensity.reasons import ReasonModel
+from propensity.segments import SegmentBuilder
 
-PolicyMode = Literal["per_person", "one_action", "nobody"]
+FORMAT = 2
+"""Of saved models; those of another cannot be read."""
+
 MODES: tuple[PolicyMode, ...] = ("nobody", "one_action", "per_person")
-POLICY_CODES: dict[PolicyMode, tuple[str, str]] = {
-    "per_person": ("worth_more_than_it_costs", "no_action_pays"),
-    "one_action": ("best_action_for_all", "no_action_pays"),
-    "nobody": ("", "no_effect_found"),
-}
-"""Reason codes of a policy's own decisions: to contact, and not to."""
+MIN_PEOPLE_OF_A_REASON = 100
+"""Fewer than that, of all but one reason, are not learnt from."""
 NOTHING_TO_EXPLAIN = "Training found no differences between people in what contact does: there is nothing to explain."
 
 
@@ -146,10 +138,26 @@ class DecisionModel:
         predicted = self.reactivation.out_of_fold_outcome_
         self.propensity = ReactivationPropensity.fit(predicted[untouched, 0], reactivated[untouched])
         self.explainer = self._explain_effects(X)
+        self.segments = SegmentBuilder.fit(frame, frame["decided_at"], self.playbook)
+        self.reason_model = self._fit_reasons(frame)
         self._fit_money(X, frame, propensity)
         self._weigh_evidence(frame, propensity, predicted)
         self.mode: PolicyMode = self.evidence_.supported_mode
         return self
+
+    def reason_features(self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> pd.DataFrame:
+        """What the reason for churn is told from, (n, d): all features but the reason itself."""
+        return self.features.transform(customers, at).drop(columns="reason", errors="ignore")
+
+    def _fit_reasons(self, frame: pd.DataFrame) -> ReasonModel | None:
+        """A model of the reasons for those who gave none; None where all or none did."""
+        if "reason" not in frame or not 0 < frame["reason"].isna().sum() < len(frame):
+            return None
+        if frame["reason"].value_counts().ge(MIN_PEOPLE_OF_A_REASON).sum() < 2:
+            return None
+        people = frame.drop_duplicates("customer_id")
+        X = self.reason_features(people, people["decided_at"])
+        return ReasonModel(derive_seed(self.random_state, "reasons")).fit(X, people["reason"])
 
     def _explain_effects(self, X: pd.DataFrame) -> EffectExplainer | None:
         """What the effects on coming back rest on; None where they are the same for everybody."""
@@ -296,7 +304,7 @@ class DecisionModel:
         mode = mode or self.mode
         if mode == "per_person":
             return predictions.net_value
-        averages = [self.evidence_.shrunk_net_value[a] if mode == "one_action" else -np.inf for a in self.actions[1:]]
+        averages = [self.evidence_.shrunk_net_value[a] if mode == "one_action" else 0.0 for a in self.actions[1:]]
         tiled = np.tile(averages, (len(predictions.net_value), 1))
         return pd.DataFrame(tiled, columns=self.actions[1:], index=predictions.net_value.index)
 
@@ -304,8 +312,7 @@ class DecisionModel:
         self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series, suppressed: Collection[str] = ()
     ) -> Eligibility:
         """Who may get which of the learnt actions."""
-        found = eligibility(customers, self.playbook, at, suppressed)
-        return Eligibility(found.allowed[self.actions[1:]], found.stopped_by)
+        return Wave(self, customers, at, suppressed=suppressed).eligible
 
     def choose(
         self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series, mode: PolicyMode | None = None
@@ -321,6 +328,8 @@ class DecisionModel:
         at: pd.Timestamp,
         campaign: str = "default",
         suppressed: Collection[str] = (),
+        contacts: pd.DataFrame | None = None,
+        outcomes: pd.DataFrame | None = None,
         dry_run: bool = False,
     ) -> pd.DataFrame:
         """Decide for each customer.
@@ -334,16 +343,24 @@ class DecisionModel:
         campaign : str
         suppressed : collection of str
             Ids that must not be contacted.
+        contacts, outcomes : DataFrame, optional
+            Checked tables of what was sent before and what people did; without them no rule on touches applies.
         dry_run : bool
             Decisions without ``decision_id``: they cannot be recorded.
 
         Returns
         -------
-        DataFrame (n, 26)
-            `decision.DECISION_COLUMNS`, in the order of ``customers``.
+        DataFrame (n, columns)
+            `decision.DECISION_COLUMNS`, in the order of ``customers``. Without limits; see `deciding.Wave` for those.
         """
         return self.decide_with_probabilities(
-            customers, at=at, campaign=campaign, suppressed=suppressed, dry_run=dry_run
+            customers,
+            at=at,
+            campaign=campaign,
+            suppressed=suppressed,
+            contacts=contacts,
+            outcomes=outcomes,
+            dry_run=dry_run,
         )[0]
 
     def decide_with_probabilities(
@@ -353,49 +370,16 @@ class DecisionModel:
         at: pd.Timestamp,
         campaign: str = "default",
         suppressed: Collection[str] = (),
+        contacts: pd.DataFrame | None = None,
+        outcomes: pd.DataFrame | None = None,
         dry_run: bool = False,
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """`decide`, and beside it the chance of every action for every customer, (n, actions with control).
 
         Learning from these decisions later needs the chances of the actions that were not served, too.
         """
-        encoded = self._encode(customers, at)
-        predictions = self._predict(encoded, customers.index)
-        eligible = self.eligible(customers, at, suppressed)
-        window = window_number(at, self.playbook.program.decision_window_days)
-        chosen = decide(
-            customers["customer_id"],
-            self.choice_value(predictions),
-            eligible.allowed,
-            self.playbook.learning,
-            campaign=campaign,
-            window=window,
-        )
-        best = chosen["would_have_sent"].to_numpy(dtype=object)
-        probabilities = action_probabilities(best, eligible.allowed, self.playbook.learning)
-        # elsewhere a decision does not follow from the person's own effect
-        personal = (chosen["assignment"] == "policy").to_numpy() & (self.mode == "per_person")
-        explained = np.where(personal, chosen["action"].to_numpy(dtype=object), CONTROL)
-        low, high = self.reactivation.interval_around(predictions.effect)
-        decisions = decision_table(
-            customers,
-            chosen,
-            stopped_by=eligible.stopped_by,
-            expected={
-                "uplift": predictions.effect,
-                "uplift_low": low,
-                "uplift_high": high,
-                "expected_revenue": predictions.revenue.sub(predictions.revenue[CONTROL], axis=0)[self.actions[1:]],
-                "net_value": predictions.net_value,
-            },
-            reactivation_propensity=predictions.reactivated[CONTROL],
-            playbook=self.playbook,
-            codes=POLICY_CODES[self.mode],
-            effect_reasons=self._reasons(encoded, predictions.effect.to_numpy(), explained),
-            at=at,
-            campaign=campaign,
-            model_version=self.version,
-        )
+        wave = Wave(self, customers, at, campaign, suppressed, contacts, outcomes)
+        decisions, probabilities = wave.decide()
         if dry_run:
             decisions["decision_id"] = None
         return decisions, probabilities
@@ -404,7 +388,7 @@ class DecisionModel:
         """Write the model as a directory of JSON and text files, whole or not at all."""
         save_state(
             {
-                "format": 1,
+                "format": FORMAT,
                 "propensity_version": __version__,
                 "version": self.version,
                 "random_state": self.random_state,
@@ -416,6 +400,8 @@ class DecisionModel:
                 "reactivation": self.reactivation.to_state(),
                 "explainer": self.explainer.to_state() if self.explainer else None,
                 "propensity": asdict(self.propensity),
+                "segments": self.segments.to_state(),
+                "reasons": self.reason_model.to_state() if self.reason_model else None,
                 "amount": self.amount.to_state(),
                 "revenue": self.revenue.to_state() if self.revenue else None,
                 "unsubscribe_effect": self.unsubscribe_effect.tolist(),
@@ -433,6 +419,11 @@ class DecisionModel:
             Files are missing or were changed.
         """
         state = load_state(directory)
+        if state["format"] != FORMAT:
+            raise InputError(
+                f"{directory}: expected a model of format {FORMAT}, found {state['format']}; train it again with this "
+                "version"
+            )
         model = cls(Playbook.model_validate(state["playbook"]), state["random_state"])
         model.version = state["version"]
         model.actions = list(state["actions"])
@@ -442,6 +433,8 @@ class DecisionModel:
         model.reactivation = UpliftStack().load_state(state["reactivation"])
         model.explainer = EffectExplainer().load_state(state["explainer"]) if state.get("explainer") else None
         model.propensity = ReactivationPropensity(**state["propensity"])
+        model.segments = SegmentBuilder.from_state(state["segments"])
+        model.reason_model = ReasonModel().load_state(state["reasons"]) if state["reasons"] else None
         model.amount = AmountModel().load_state(state["amount"])
         model.revenue = UpliftStack().load_state(state["revenue"]) if state["revenue"] else None
         model.unsubscribe_effect = np.asarray(state["unsubscribe_effect"])

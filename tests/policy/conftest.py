@@ -18,12 +18,12 @@ def book():
 
 @pytest.fixture
 def people(book):
-    """Four customers who left 100 days ago, agreed to every channel and can log in."""
+    """Four customers who left 80 days ago, agreed to every channel and can log in."""
     consents = {CONSENT_PREFIX + c: pd.array([True] * 4, dtype="boolean") for c in book.consent_channels}
     return pd.DataFrame(
         {
             "customer_id": ["a", "b", "c", "d"],
-            "churned_at": pd.Series([AT - pd.Timedelta(days=100)] * 4),
+            "churned_at": pd.Series([AT - pd.Timedelta(days=80)] * 4),
             "reason": ["internal_change", "fit_problem", "disengaged", None],
             "account_access": pd.array([True] * 4, dtype="boolean"),
             **consents,

@@ -5,7 +5,19 @@ A playbook is a TOML file. `load` reads and checks it; everything that it says i
 """
 
 from propensity.playbook.book import FACTORS, Playbook
-from propensity.playbook.parts import TIERS, Action, Condition, Learning, Offer
+from propensity.playbook.parts import (
+    TIERS,
+    Action,
+    Channel,
+    Condition,
+    Features,
+    Learning,
+    Offer,
+    QuietHours,
+    Season,
+    Step,
+    Tier,
+)
 from propensity.playbook.reading import (
     Mistake,
     PlaybookError,
@@ -20,12 +32,18 @@ __all__ = [
     "FACTORS",
     "TIERS",
     "Action",
+    "Channel",
     "Condition",
+    "Features",
     "Learning",
     "Mistake",
     "Offer",
     "Playbook",
     "PlaybookError",
+    "QuietHours",
+    "Season",
+    "Step",
+    "Tier",
     "load",
     "parse",
     "sentences",

@@ -129,11 +129,21 @@ class Playbook(Part):
                     yield _unknown(where, name, known)
         for i, rule in enumerate(self.never):
             for side in ("first", "then"):
-                if not self.actions_named(getattr(rule, side)):
+                if not self._stands_for_something(getattr(rule, side)):
                     yield (
-                        f"never.{i}.{side}: expected an action, or archetype:NAME, channel:NAME or offer:NAME that "
-                        f"some action has, found {getattr(rule, side)!r}"
+                        f"never.{i}.{side}: expected an action, or archetype:NAME, channel:NAME or offer:NAME, "
+                        f"found {getattr(rule, side)!r}"
                     )
+
+    def _stands_for_something(self, name: str) -> bool:
+        part, _, of = name.rpartition(":")
+        known: dict[str, Collection[str]] = {
+            "": self.actions,
+            "archetype": self.archetypes,
+            "channel": self.channels,
+            "offer": self.offers,
+        }
+        return of in known.get(part, ())
 
     def _named(self) -> Iterator[tuple[str, Collection[str], Collection[str]]]:
         """Where names are used, which ones, and which there are."""

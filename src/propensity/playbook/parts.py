@@ -235,12 +235,11 @@ class Season(Part):
     closed_channels: tuple[str, ...] = ()
     closed_archetypes: tuple[str, ...] = ()
 
-    def holds(self, at: pd.Timestamp) -> bool:
-        """Whether it is that season."""
-        today = at.strftime("%m-%d")
+    def holds(self, day: str) -> bool:
+        """Whether it is that season on a day of the year such as 11-20."""
         if self.first_day <= self.last_day:
-            return self.first_day <= today <= self.last_day
-        return today >= self.first_day or today <= self.last_day
+            return self.first_day <= day <= self.last_day
+        return day >= self.first_day or day <= self.last_day
 
 
 class Trigger(Part):
@@ -270,11 +269,15 @@ class Budget(Part):
 
 
 class Learning(Part):
-    """How much is set aside in order to learn: holdouts that get nothing, and exploration."""
+    """How much is set aside in order to learn: holdouts that get nothing, and exploration.
+
+    Exploration takes at most ``explore_limit_share`` of the budget and of each capacity.
+    """
 
     holdout_share: Share = 0.05
     campaign_holdout_share: Share = 0.05
     explore_share: Share = 0.05
+    explore_limit_share: Share = 0.1
     salt: str = Field(min_length=1)
 
 

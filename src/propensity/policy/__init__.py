@@ -1,25 +1,49 @@
 """From values to decisions. No input or output happens here."""
 
+from propensity.policy.allocation import Allocation, Limit, allocate, best_under_prices
+from propensity.policy.archetypes import archetype_by_rule, changed_since
 from propensity.policy.decide import action_probabilities, best_action, decide, holdout_share, is_held_out
 from propensity.policy.draws import decision_keys, uniform_draws, window_number
-from propensity.policy.eligibility import Eligibility, eligibility
+from propensity.policy.eligibility import Eligibility, Situation, eligibility
+from propensity.policy.funnel import funnel
+from propensity.policy.history import TouchHistory, touch_history
 from propensity.policy.rules import rule_action
+from propensity.policy.schedule import next_touch, not_before
 from propensity.policy.valuation import contact_costs, net_value, offer_costs, profit
+from propensity.policy.wave import Terms, WavePlan, plan_wave, spend, wave_limits, within_limits
 
 __all__ = [
+    "Allocation",
     "Eligibility",
+    "Limit",
+    "Situation",
+    "Terms",
+    "TouchHistory",
+    "WavePlan",
     "action_probabilities",
+    "allocate",
+    "archetype_by_rule",
     "best_action",
+    "best_under_prices",
+    "changed_since",
     "contact_costs",
     "decide",
     "decision_keys",
     "eligibility",
+    "funnel",
     "holdout_share",
     "is_held_out",
     "net_value",
+    "next_touch",
+    "not_before",
     "offer_costs",
+    "plan_wave",
     "profit",
     "rule_action",
+    "spend",
+    "touch_history",
     "uniform_draws",
+    "wave_limits",
     "window_number",
+    "within_limits",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -18,28 +20,49 @@ def best_action(net_value: pd.DataFrame, allowed: pd.DataFrame) -> np.ndarray:
     return np.where(worth, net_value.columns.to_numpy(dtype=object)[best], CONTROL)
 
 
-def action_probabilities(best: np.ndarray, allowed: pd.DataFrame, learning: Learning) -> pd.DataFrame:
+def action_probabilities(
+    best: np.ndarray, allowed: pd.DataFrame, learning: Learning, explore_weights: Mapping[str, float] | None = None
+) -> pd.DataFrame:
     """The chance of every action for every person, DataFrame (n, actions with control), rows summing to 1.
+
+    Parameters
+    ----------
+    best : array (n,)
+        An allowed action or control, as `best_action` gives it.
+    allowed : DataFrame (n, actions) of bool
+    learning : Learning
+    explore_weights : mapping of str to float, optional
+        How often exploration takes each action, against the others that a person may get; default: alike.
 
     Notes
     -----
-    With h the chance of being held out (globally or in the campaign), x the exploration share and k the number of
-    allowed actions: P(a) = (1 - h) (x / k + (1 - x) 1{a is best}) for allowed actions, and P(control) is the rest. A
-    person without any allowed action gets control with certainty.
-
-    ``best`` names an allowed action or control, as `best_action` does.
+    With h the chance of being held out (globally or in the campaign), x the exploration share and w an action's share
+    of the weights of the allowed actions: P(a) = (1 - h) (x w + (1 - x) 1{a is best}) for allowed actions, and
+    P(control) is the rest. Whoever may get nothing with a weight is never explored on: x is 0 for them. A person
+    without any allowed action gets control with certainty.
     """
     held_out = holdout_share(learning)
-    explore = learning.explore_share
     can = allowed.to_numpy(dtype=float)
-    n_allowed = can.sum(axis=1, keepdims=True)
+    weights = _weights(allowed, explore_weights)
+    total = weights.sum(axis=1, keepdims=True)
+    explore = np.where(total > 0, learning.explore_share, 0.0)
     is_best = best[:, None] == allowed.columns.to_numpy(dtype=object)[None, :]
-    served = (1 - held_out) * (explore * can / np.maximum(n_allowed, 1) + (1 - explore) * is_best * can)
-    table = pd.DataFrame(served, columns=allowed.columns, index=allowed.index)
+    tried = explore * weights / np.where(total > 0, total, 1.0)
+    table = pd.DataFrame(
+        (1 - held_out) * (tried + (1 - explore) * is_best * can), columns=allowed.columns, index=allowed.index
+    )
     # written out, not as the rest to 1: rounding would make it a hair less than 0 where nobody is held out
-    unserved = held_out + (1 - held_out) * (1 - explore) * (best == CONTROL)
-    table.insert(0, CONTROL, np.where(n_allowed[:, 0] > 0, unserved, 1.0))
+    unserved = held_out + (1 - held_out) * (1 - explore[:, 0]) * (best == CONTROL)
+    table.insert(0, CONTROL, np.where(can.any(axis=1), unserved, 1.0))
     return table
+
+
+def _weights(allowed: pd.DataFrame, explore_weights: Mapping[str, float] | None) -> np.ndarray:
+    """Exploration's weights (n, actions); 0 where an action is not allowed."""
+    can = allowed.to_numpy(dtype=float)
+    if explore_weights is None:
+        return can
+    return can * np.array([explore_weights[a] for a in allowed.columns])
 
 
 def holdout_share(learning: Learning) -> float:
@@ -62,6 +85,8 @@ def decide(
     *,
     campaign: str,
     window: int = 0,
+    best: np.ndarray | None = None,
+    explore_weights: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
     """Decide for each person.
 
@@ -76,6 +101,11 @@ def decide(
     campaign : str
     window : int
         Number of the decision window; exploration draws anew in each, holdouts never do.
+    best : array (n,), optional
+        What to do where nothing is held out or explored, within limits (see `plan_wave`); it must not depend on these
+        draws. Default: each person's best action.
+    explore_weights : mapping of str to float, optional
+        See `action_probabilities`.
 
     Returns
     -------
@@ -84,16 +114,19 @@ def decide(
         rule, and ``would_have_sent``, the best action, also for people who were held out.
     """
     allowed = allowed[net_value.columns]
-    best = best_action(net_value, allowed)
-    chances = action_probabilities(best, allowed, learning)
+    if best is None:
+        best = best_action(net_value, allowed)
+    chances = action_probabilities(best, allowed, learning, explore_weights)
+    weights = _weights(allowed, explore_weights)
     held_out = is_held_out(customer_id, campaign, learning)
     explores = uniform_draws(customer_id, learning.salt, "explore", campaign, str(window)) < learning.explore_share
     pick = uniform_draws(customer_id, learning.salt, "pick", campaign, str(window))
 
-    n_allowed = allowed.to_numpy().sum(axis=1)
-    action = np.where(explores, _pick_allowed(allowed, pick), best)
-    action = np.where(held_out | (n_allowed == 0), CONTROL, action)
-    assignment = np.select([n_allowed == 0, held_out, explores], ["suppressed", "holdout", "explore"], default="policy")
+    explores &= weights.any(axis=1)
+    stopped = ~allowed.to_numpy().any(axis=1)
+    action = np.where(explores, _pick(allowed.columns, weights, pick), best)
+    action = np.where(held_out | stopped, CONTROL, action)
+    assignment = np.select([stopped, held_out, explores], ["suppressed", "holdout", "explore"], default="policy")
     column = chances.columns.get_indexer(pd.Index(action))
     return pd.DataFrame(
         {
@@ -106,11 +139,10 @@ def decide(
     )
 
 
-def _pick_allowed(allowed: pd.DataFrame, draw: np.ndarray) -> np.ndarray:
-    """One of each person's allowed actions, all equally likely; control where there is none."""
-    can = allowed.to_numpy()
-    n_allowed = can.sum(axis=1)
-    wanted = np.minimum(np.floor(draw * n_allowed), np.maximum(n_allowed - 1, 0)).astype(int)
-    position = np.argmax(np.cumsum(can, axis=1) > wanted[:, None], axis=1)
-    labels = allowed.columns.to_numpy(dtype=object)
-    return np.where(n_allowed > 0, labels[position], CONTROL)
+def _pick(labels: pd.Index, weights: np.ndarray, draw: np.ndarray) -> np.ndarray:
+    """One of each person's actions (n,), with the chances that the weights (n, actions) say."""
+    reached = np.cumsum(weights, axis=1)
+    # the last weighted action takes what rounding leaves over
+    position = np.minimum((reached <= draw[:, None] * reached[:, -1:]).sum(axis=1), len(labels) - 1)
+    last = len(labels) - 1 - np.argmax(weights[:, ::-1] > 0, axis=1)
+    return labels.to_numpy(dtype=object)[np.minimum(position, last)]

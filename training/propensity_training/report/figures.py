@@ -11,9 +11,10 @@ from scipy import stats
 from propensity.assessment import PEOPLE, Assessment, HeldOutPeople
 from propensity.contract import CONTROL
 from propensity.dataset import Dataset
+from propensity.deciding import POLICY_CODES
 from propensity.evaluation import mean_estimate
 from propensity.inference import sample_ratio_test
-from propensity.model import POLICY_CODES, DecisionModel
+from propensity.model import DecisionModel
 from propensity.policy import best_action
 from propensity.policy.decide import holdout_share
 from propensity_training.report import curves

@@ -1,0 +1,228 @@
+"""Deciding for the people of a wave: from what is known of them to one decision each, within the limits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from propensity.contract import CONTROL
+from propensity.decision import Chosen, decision_table
+from propensity.policy import (
+    Eligibility,
+    Limit,
+    Situation,
+    Terms,
+    TouchHistory,
+    WavePlan,
+    action_probabilities,
+    archetype_by_rule,
+    best_action,
+    best_under_prices,
+    changed_since,
+    decide,
+    eligibility,
+    next_touch,
+    not_before,
+    plan_wave,
+    spend,
+    touch_history,
+    wave_limits,
+    window_number,
+    within_limits,
+)
+from propensity.reasons import assigned_reasons
+
+if TYPE_CHECKING:
+    from propensity.model import DecisionModel, Predictions
+
+PolicyMode = Literal["per_person", "one_action", "nobody"]
+POLICY_CODES: dict[PolicyMode, tuple[str, str]] = {
+    "per_person": ("worth_more_than_it_costs", "no_action_pays"),
+    "one_action": ("best_action_for_all", "no_action_pays"),
+    "nobody": ("", "no_effect_found"),
+}
+"""Reason codes of a policy's own decisions: to contact, and not to."""
+TIE_BREAK = 1e-9
+"""Share of the values' size by which people who tie are told apart, so that prices can say who comes first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Wave:
+    """People about whom is decided together, and what is known of them.
+
+    Parameters
+    ----------
+    model : DecisionModel
+    customers : DataFrame (n, ...)
+        Checked customers, each once.
+    at : Timestamp, or Series (n,) to look back
+        When the decision is (or was) taken, aware. To `decide`, and for what people went through, it must be one time.
+    campaign : str
+    suppressed : collection of str
+        Ids that must not be contacted.
+    contacts, outcomes : DataFrame, optional
+        Checked tables of what was sent to these people, and what they did; without them no rule on touches applies.
+    """
+
+    model: DecisionModel
+    customers: pd.DataFrame
+    at: pd.Timestamp | pd.Series
+    campaign: str = "default"
+    suppressed: Collection[str] = ()
+    contacts: pd.DataFrame | None = None
+    outcomes: pd.DataFrame | None = None
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """What the model expects under each action."""
+        return self.model._predict(self._encoded, self.customers.index)
+
+    @cached_property
+    def _encoded(self) -> np.ndarray:
+        return self.model._encode(self.customers, self.at)
+
+    @cached_property
+    def reasons(self) -> pd.DataFrame:
+        """Reason for churn (n, 3): ``reason``, ``probability``, ``source`` (see `assigned_reasons`)."""
+        people, rules = self.customers, self.model.playbook.reasons
+        stated = people.get("reason", pd.Series(None, index=people.index, dtype="str"))
+        predicted = None
+        if self.model.reason_model is not None and stated.isna().any():
+            silent = people[stated.isna()]
+            predicted = self.model.reason_model.probabilities(self.model.reason_features(silent, self.at))
+        return assigned_reasons(stated, None, predicted, rules.min_probability, rules.unknown_as)
+
+    @cached_property
+    def history(self) -> TouchHistory | None:
+        """What people went through before."""
+        if self.contacts is None or self.outcomes is None:
+            return None
+        playbook = self.model.playbook
+        return touch_history(self.customers, self.contacts, self.outcomes, playbook, self._now(), self.campaign)
+
+    def _now(self) -> pd.Timestamp:
+        if not isinstance(self.at, pd.Timestamp):
+            raise TypeError("at: expected one time to decide at, found one for each person")
+        return self.at
+
+    @cached_property
+    def segments(self) -> pd.DataFrame:
+        """Named columns (n, segments); see `SEGMENTS`."""
+        return self.model.segments.transform(self.customers, self.at)
+
+    @cached_property
+    def changed(self) -> np.ndarray:
+        """For whom (n,) something changed since they left."""
+        return changed_since(self.customers, self.reasons["reason"], self.model.playbook, self.at, self.segments)
+
+    @cached_property
+    def eligible(self) -> Eligibility:
+        """Who may get which of the learnt actions."""
+        situation = Situation(self.history, self.segments, self.reasons["reason"], self.changed)
+        found = eligibility(self.customers, self.model.playbook, self.at, self.suppressed, situation)
+        return Eligibility(found.allowed[self.model.actions[1:]], found.stopped_by)
+
+    @cached_property
+    def value(self) -> pd.DataFrame:
+        """What decisions choose by, (n, actions without control), in currency; people who tie are told apart."""
+        value = self.model.choice_value(self.predictions)
+        if self.model.mode != "one_action":
+            return value
+        order = self.model.reactivation._priority(self._encoded)
+        size = np.abs(order).max(initial=0.0)
+        nudge = order / size if size > 0 else order
+        return value * (1 + TIE_BREAK * nudge)
+
+    def limits(self, weeks: float, budget: float | None = None) -> list[Limit]:
+        """Budget and capacities for so many weeks; see `wave_limits`."""
+        spent = spend(self.predictions.reactivated, self.model.playbook, self.model.actions[1:])
+        return wave_limits(self.model.playbook, spent, weeks=weeks, budget=budget)
+
+    def plan(self, limits: Sequence[Limit]) -> WavePlan:
+        """What each person would get within limits."""
+        return plan_wave(self.value, self.eligible.allowed, limits, self.model.playbook.learning)
+
+    def decide(
+        self, limits: Sequence[Limit] = (), plan: WavePlan | Terms | None = None
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Decide for everybody.
+
+        Parameters
+        ----------
+        limits : sequence of Limit
+        plan : WavePlan or Terms, optional
+            Made from ``limits``: of these people, or the terms of a wave to which they are added. Default: one is made.
+
+        Returns
+        -------
+        decisions : DataFrame (n, columns)
+            `decision.DECISION_COLUMNS`, in the order of ``customers``.
+        probabilities : DataFrame (n, actions with control)
+            The chance of every action; learning from these decisions needs those of actions that were not served, too.
+        """
+        model, people = self.model, self.customers
+        if plan is None:
+            plan = self.plan(limits)
+        if isinstance(plan, WavePlan):
+            best, terms = plan.best, plan.terms
+        else:
+            best, terms = best_under_prices(self.value, self.eligible.allowed, limits, plan.prices), plan
+        at = self._now()
+        window = window_number(at, model.playbook.program.decision_window_days)
+        allowed = self.eligible.allowed
+        drawn = decide(
+            people["customer_id"],
+            self.value,
+            allowed,
+            model.playbook.learning,
+            campaign=self.campaign,
+            window=window,
+            best=best,
+            explore_weights=terms.explore_weights,
+        )
+        left_out = within_limits(drawn["action"].to_numpy(), self.value, limits)
+        drawn.loc[left_out, ["action", "assignment"]] = [CONTROL, "fallback"]
+        probabilities = action_probabilities(best, allowed, model.playbook.learning, terms.explore_weights)
+        action = drawn["action"].to_numpy(dtype=object)
+        # elsewhere a decision does not follow from the person's own effect
+        personal = (drawn["assignment"] == "policy").to_numpy() & (model.mode == "per_person")
+        low, high = model.reactivation.interval_around(self.predictions.effect)
+        first = not_before(action, people, model.playbook, at)
+        chosen = Chosen(
+            drawn=drawn,
+            unlimited=best_action(self.value, allowed),
+            stopped_by=self.eligible.stopped_by,
+            effect_reasons=model._reasons(
+                self._encoded, self.predictions.effect.to_numpy(), np.where(personal, action, CONTROL)
+            ),
+            codes=POLICY_CODES[model.mode],
+            value=self.value.where(allowed),
+        )
+        revenue = self.predictions.revenue
+        decisions = decision_table(
+            people,
+            chosen,
+            expected={
+                "uplift": self.predictions.effect,
+                "uplift_low": low,
+                "uplift_high": high,
+                "expected_revenue": revenue.sub(revenue[CONTROL], axis=0)[model.actions[1:]],
+                "net_value": self.predictions.net_value,
+            },
+            reactivation_propensity=self.predictions.reactivated[CONTROL],
+            reasons=self.reasons,
+            rule_archetype=archetype_by_rule(people, self.reasons["reason"], self.changed, model.playbook),
+            touch=np.zeros(len(people), dtype=int) if self.history is None else self.history.campaign_touches,
+            not_before=first,
+            following=next_touch(action, self.value, allowed, people, model.playbook, first),
+            playbook=model.playbook,
+            at=at,
+            campaign=self.campaign,
+            model_version=model.version,
+        )
+        return decisions, probabilities

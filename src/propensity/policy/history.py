@@ -1,0 +1,168 @@
+"""What people of a wave went through before it: touches, what they did about them, and why some must be left alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from propensity.contract import CONTROL
+from propensity.playbook import Playbook
+
+RESPONSES = ("opened", "clicked", "reactivated", "purchased")
+"""What shows that a touch was not ignored."""
+RETURNS = ("reactivated", "purchased")
+
+Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
+Counts = np.ndarray[tuple[int], np.dtype[np.int64]]
+Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
+Rows = np.ndarray[tuple[int], np.dtype[np.intp]]
+
+
+@dataclass(frozen=True)
+class TouchHistory:
+    """Each person's touches before a wave; all arrays (n,), in the order of the wave.
+
+    Attributes
+    ----------
+    touches : counts
+        Within the playbook's ``contact.within_days``.
+    days_since_touch : float
+        Infinite where there was none; so below.
+    ignored : counts
+        Touches in a row that brought no response, up to now.
+    opted_out, complained, came_back : bool
+        Since they left.
+    campaign_touches : counts
+        Of all time, in the campaign.
+    channel_touches, days_since_channel : dict
+        The first two by channel.
+    bounced : dict of bool
+        By channel: the last touch on it did not arrive.
+    days_since_action : dict
+        By action, those that somebody got.
+    """
+
+    touches: Counts
+    days_since_touch: Floats
+    ignored: Counts
+    opted_out: Flags
+    complained: Flags
+    came_back: Flags
+    campaign_touches: Counts
+    channel_touches: dict[str, Counts]
+    days_since_channel: dict[str, Floats]
+    bounced: dict[str, Flags]
+    days_since_action: dict[str, Floats]
+
+
+def touch_history(
+    customers: pd.DataFrame,
+    contacts: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    playbook: Playbook,
+    at: pd.Timestamp,
+    campaign: str = "default",
+) -> TouchHistory:
+    """Sum up what is known of people before ``at``.
+
+    Parameters
+    ----------
+    customers : DataFrame (n, ...)
+        Checked customers, each once.
+    contacts, outcomes : DataFrame
+        Checked tables; rows of other people, and of ``at`` or later, do not count. A held-out person was not touched.
+    playbook : Playbook
+        Touches with an action that it does not have count as touches on no channel.
+    at : Timestamp
+    campaign : str
+
+    Notes
+    -----
+    A touch is ignored when no response (`RESPONSES`) came between it and now: a response answers all touches before it.
+    """
+    n = len(customers)
+    people = pd.Index(customers["customer_id"])
+    churned = _times(customers["churned_at"])
+    touched = contacts[(contacts["action"] != CONTROL) & (contacts["decided_at"] < at)]
+    who, touched = _rows(people, touched)
+    when = _times(touched["decided_at"])
+    now = at.tz_convert("UTC").tz_localize(None).to_datetime64()
+    age = _days(now, when)
+    recent = age <= playbook.contact.within_days
+    channel_of = {label: action.channel for label, action in playbook.actions.items()}
+    channel = touched["action"].map(channel_of).to_numpy(dtype=object)
+    action = touched["action"].to_numpy(dtype=object)
+
+    about, events = _rows(people, outcomes[outcomes["at"] < at])
+    happened = _times(events["at"])
+    since_left = happened > churned[about]
+    kind = events["type"].to_numpy(dtype=object)
+
+    def happened_to(*kinds: str) -> Flags:
+        flags: Flags = np.zeros(n, dtype=bool)
+        flags[about[since_left & np.isin(kind, kinds)]] = True
+        return flags
+
+    responds = np.isin(kind, RESPONSES)
+    answered = _latest(n, about[responds], happened[responds])
+    channels = [c for c in playbook.channels if (channel == c).any()]
+    last_on = {c: _latest(n, who[channel == c], when[channel == c]) for c in channels}
+    bounce = _channel_of_events(events[kind == "bounced"], touched.assign(channel=channel))
+    bounced_at = {
+        c: _latest(n, about[kind == "bounced"][bounce == c], happened[kind == "bounced"][bounce == c]) for c in channels
+    }
+    return TouchHistory(
+        touches=np.bincount(who[recent], minlength=n),
+        days_since_touch=_age(now, _latest(n, who, when)),
+        # whoever never answered has the earliest of all times here
+        ignored=np.bincount(who[when.astype(np.int64) > answered.astype(np.int64)[who]], minlength=n),
+        opted_out=happened_to("unsubscribed"),
+        complained=happened_to("complained"),
+        came_back=happened_to(*RETURNS),
+        campaign_touches=np.bincount(who[(touched["campaign"] == campaign).to_numpy()], minlength=n),
+        channel_touches={c: np.bincount(who[recent & (channel == c)], minlength=n) for c in channels},
+        days_since_channel={c: _age(now, last_on[c]) for c in channels},
+        # what was sent after a bounce goes to a mended address
+        bounced={c: bounced_at[c] >= last_on[c] for c in channels},
+        days_since_action={a: _age(now, _latest(n, who[action == a], when[action == a])) for a in pd.unique(action)},
+    )
+
+
+def _channel_of_events(events: pd.DataFrame, touched: pd.DataFrame) -> np.ndarray:
+    """Channel of the touch that each event (m,) is about: the decision that it names, else the latest before it."""
+    left = events[["customer_id"]].assign(at=_times(events["at"]), row=np.arange(len(events)))
+    right = touched[["customer_id", "channel"]].assign(at=_times(touched["decided_at"]))
+    latest = pd.merge_asof(left.sort_values("at"), right.sort_values("at", kind="stable"), on="at", by="customer_id")
+    channel = latest.set_index("row")["channel"].reindex(np.arange(len(events)))
+    if "decision_id" in events:
+        named = events["decision_id"].map(touched.set_index("decision_id")["channel"])
+        channel = channel.where(named.isna().to_numpy(), named.to_numpy())
+    return channel.to_numpy(dtype=object)
+
+
+def _rows(people: pd.Index, table: pd.DataFrame) -> tuple[Rows, pd.DataFrame]:
+    """Position in the wave of each row of a table, and the rows that have one."""
+    position = people.get_indexer(pd.Index(table["customer_id"]))
+    return position[position >= 0], table[position >= 0]
+
+
+def _times(times: pd.Series) -> np.ndarray:
+    return times.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
+
+
+def _latest(n: int, who: Rows, when: np.ndarray) -> np.ndarray:
+    """Each person's latest time, (n,); not a time where there is none."""
+    latest = np.full(n, np.iinfo(np.int64).min)
+    np.maximum.at(latest, who, when.astype("datetime64[ns]").astype(np.int64))
+    return latest.astype("datetime64[ns]")
+
+
+def _age(now: np.datetime64, then: np.ndarray) -> Floats:
+    days = _days(now, then)
+    return np.where(np.isnan(days), np.inf, days)
+
+
+def _days(now: np.datetime64, then: np.ndarray) -> Floats:
+    return pd.Series(now - then).dt.total_seconds().to_numpy(dtype=np.float64) / 86_400

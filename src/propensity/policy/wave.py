@@ -1,0 +1,208 @@
+"""A wave within its limits: what each person would get, what exploration may take, and terms for single decisions.
+
+What a person would get must not depend on the draws of holdout and exploration, or the logged chances would be wrong.
+So everybody takes part in the allocation, the held-out too. The limits are stretched first, because some of those who
+get something will not be served; by how much they may be stretched follows from the spread of these draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+
+from propensity.playbook import Learning, Playbook
+from propensity.policy.allocation import Allocation, Limit, allocate
+from propensity.policy.decide import holdout_share
+from propensity.policy.valuation import contact_costs, offer_costs
+
+BUDGET = "budget"
+SAFETY = 4.0
+"""Standard deviations of what is really used that are kept free: beyond them lies one wave in 30,000."""
+N_HALVINGS = 40
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a single decision takes over from the last wave, so that both follow one plan.
+
+    Attributes
+    ----------
+    prices : dict
+        Of each limit, in currency per unit.
+    explore_weights : dict
+        Of each action.
+    """
+
+    prices: dict[str, float]
+    explore_weights: dict[str, float]
+
+    def to_json(self) -> dict[str, dict[str, float]]:
+        """As JSON-ready values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class WavePlan:
+    """What each person would get (n,), the allocation that says so, and the terms of single decisions."""
+
+    best: np.ndarray
+    allocation: Allocation
+    terms: Terms
+
+
+def spend(reactivated: pd.DataFrame, playbook: Playbook, actions: list[str]) -> pd.DataFrame:
+    """What each action is expected to cost for each person, (n, actions): contact, and offer where it is redeemed.
+
+    ``reactivated`` holds the chance of coming back under each action.
+    """
+    costs = contact_costs(playbook, actions) + offer_costs(playbook, actions) * reactivated[actions].to_numpy()
+    return pd.DataFrame(costs, columns=actions, index=reactivated.index)
+
+
+def wave_limits(playbook: Playbook, spent: pd.DataFrame, *, weeks: float, budget: float | None = None) -> list[Limit]:
+    """The budget and the channels' capacities for a wave.
+
+    Parameters
+    ----------
+    playbook : Playbook
+    spent : DataFrame (n, actions)
+        From `spend`.
+    weeks : float
+        For which the wave is, by which capacities a week are multiplied.
+    budget : float, optional
+        Currency; default: the playbook's, if it has one.
+    """
+    budget = playbook.budget.currency_per_wave if budget is None else budget
+    limits = [] if budget is None else [Limit(BUDGET, budget, spent)]
+    on = {str(label): playbook.actions[str(label)].channel for label in spent}
+    for name, channel in playbook.channels.items():
+        if channel.capacity_per_week is not None and name in on.values():
+            use = pd.Series({label: float(channel_name == name) for label, channel_name in on.items()})
+            limits.append(Limit(name, np.floor(channel.capacity_per_week * weeks), use))
+    return limits
+
+
+def plan_wave(
+    net_value: pd.DataFrame,
+    allowed: pd.DataFrame,
+    limits: Sequence[Limit],
+    learning: Learning,
+    *,
+    priority: pd.DataFrame | None = None,
+) -> WavePlan:
+    """Allocate within limits that leave room for exploration.
+
+    Parameters
+    ----------
+    net_value, allowed : DataFrame (n, actions without control)
+    limits : sequence of Limit
+        What may really be used.
+    learning : Learning
+    priority : DataFrame (n, actions), optional
+        Who comes first where values tie.
+    """
+    allowed = allowed[net_value.columns]
+    weights = explore_weights(allowed, limits, learning)
+    shrunk = [Limit(x.name, _plannable(x, allowed, weights, learning), x.use) for x in limits]
+    allocation = allocate(net_value, allowed, shrunk, priority=priority)
+    return WavePlan(allocation.action, allocation, Terms(allocation.prices, weights))
+
+
+def explore_weights(allowed: pd.DataFrame, limits: Sequence[Limit], learning: Learning) -> dict[str, float]:
+    """How often exploration takes each action, 0 to 1, so that it uses no more of any limit than its share.
+
+    An action that uses u of a scarce limit has the weight min(1, k / u), with the greatest k that does.
+    """
+    weights = np.ones(allowed.shape[1])
+    patterns = _patterns(allowed)
+    for limit in limits:
+        use = _mean_use(limit, allowed)
+        most = learning.explore_limit_share * limit.amount
+        if _explored_use(use, weights, patterns, learning) <= most:
+            continue
+        low, high = 0.0, float(use.max())
+        for _ in range(N_HALVINGS):
+            middle = (low + high) / 2
+            tried = weights * _capped(middle, use)
+            low, high = (middle, high) if _explored_use(use, tried, patterns, learning) <= most else (low, middle)
+        weights = weights * _capped(low, use)
+    return dict(zip(allowed.columns, weights.tolist(), strict=True))
+
+
+def within_limits(action: np.ndarray, net_value: pd.DataFrame, limits: Sequence[Limit]) -> np.ndarray:
+    """Who (n,) of those served must be left out because more was drawn than there is: those who are worth least.
+
+    `plan_wave` keeps so much free that this is hardly ever anybody.
+    """
+    left_out = np.zeros(len(action), dtype=bool)
+    column = net_value.columns.get_indexer(pd.Index(action))
+    served = np.flatnonzero(column >= 0)
+    worth = net_value.to_numpy()[served, column[served]]
+    for limit in limits:
+        use = _use_of(limit, net_value.columns, served, column[served])
+        use = np.where(left_out[served], 0.0, use)
+        order = np.argsort(worth, kind="stable")
+        over = use.sum() - limit.amount
+        for i in order[use[order] > 0]:
+            if over <= 0:
+                break
+            left_out[served[i]], over = True, over - use[i]
+    return left_out
+
+
+def _capped(k: float, use: np.ndarray) -> np.ndarray:
+    return np.minimum(1.0, np.divide(k, use, out=np.ones_like(use), where=use > 0))
+
+
+def _plannable(limit: Limit, allowed: pd.DataFrame, weights: dict[str, float], learning: Learning) -> float:
+    """The most that everybody's planned actions may use, (currency or units)."""
+    if not np.isfinite(limit.amount):
+        return float(limit.amount)
+    largest = float(np.asarray(limit.use).max(initial=0.0))
+    each = np.array([weights[a] for a in allowed.columns])
+    explored = _explored_use(_mean_use(limit, allowed), each, _patterns(allowed), learning)
+    left = max(0.0, limit.amount - explored - SAFETY * np.sqrt(explored * largest))
+    served = (1 - holdout_share(learning)) * (1 - learning.explore_share)
+    # the greatest M with served M + SAFETY sqrt(served (1 - served) largest M) <= left; unstretched it always holds
+    spread = SAFETY * np.sqrt(served * (1 - served) * largest)
+    root = (-spread + np.sqrt(spread**2 + 4 * served * left)) / (2 * served)
+    return float(max(left, root**2))
+
+
+def _mean_use(limit: Limit, allowed: pd.DataFrame) -> np.ndarray:
+    """What each action uses (actions,), on average over those who may get it."""
+    if isinstance(limit.use, pd.DataFrame):
+        use = limit.use[allowed.columns].to_numpy()
+    else:
+        use = limit.use[allowed.columns].to_numpy() if isinstance(limit.use, pd.Series) else np.asarray(limit.use)
+    if use.ndim == 1:
+        return use.astype(float)
+    can = allowed.to_numpy(dtype=float)
+    return np.asarray((use * can).sum(axis=0) / np.maximum(can.sum(axis=0), 1.0))
+
+
+def _explored_use(
+    use: np.ndarray, weights: np.ndarray, patterns: tuple[np.ndarray, np.ndarray], learning: Learning
+) -> float:
+    """What exploration is expected to use."""
+    can, people = patterns
+    weighted = can * weights
+    total = weighted.sum(axis=1)
+    share = np.divide(weighted @ use, total, out=np.zeros(len(total)), where=total > 0)
+    return float((1 - holdout_share(learning)) * learning.explore_share * (people @ share))
+
+
+def _patterns(allowed: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """What people may get, (patterns, actions), and how many people may get that, (patterns,): a few hundred rows."""
+    packed = np.packbits(allowed.to_numpy(dtype=bool), axis=1)
+    _, first, people = np.unique(packed, axis=0, return_index=True, return_counts=True)
+    return allowed.to_numpy(dtype=float)[first], people.astype(float)
+
+
+def _use_of(limit: Limit, labels: pd.Index, rows: np.ndarray, column: np.ndarray) -> np.ndarray:
+    use = limit.use[labels] if isinstance(limit.use, pd.Series | pd.DataFrame) else limit.use
+    values = np.asarray(use, dtype=float)
+    return values[column] if values.ndim == 1 else values[rows, column]
