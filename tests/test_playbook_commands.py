@@ -231,8 +231,10 @@ def test_without_data_every_action_is_shown_with_its_costs(propensity):
         (line,) = [line for line in out.splitlines() if re.search(rf"\b{label}\b", line)]
         costs = [book.channels[action.channel].cost_currency, book.offers[action.offer].cost_if_redeemed_currency]
         cells = [cell.strip() for cell in line.strip("│").split("│")]
-        assert cells[:3] == [name.replace("_", " ") for name in (action.archetype, action.channel, action.offer)]
-        assert [float(cell) for cell in cells[4:]] == costs
+        assert cells[1:3] == [name.replace("_", " ") for name in (action.channel, action.offer)]
+        assert [float(cell) for cell in cells[3:]] == costs
+        headings = [h for h in out[: out.index(line)].splitlines() if re.fullmatch(r"│ [a-z ]+ (│ +)+│", h)]
+        assert headings[-1].strip("│ ").strip() == action.archetype.replace("_", " ")
     assert (content["playbook_version"], content["counted"]) == (book.version, None)
     assert {a["action"] for cell in content["cells"] for a in cell["actions"]} == set(book.actions)
     assert all(cell["eligible"] is None for cell in content["cells"])

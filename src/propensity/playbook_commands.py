@@ -236,23 +236,27 @@ def _cell_text(cell: Cell | None) -> str:
 
 
 def _actions(book: Playbook, found: list[Cell]) -> Any:
-    """Every action with its cell, its costs, and its people where they were counted."""
+    """Every action under its archetype, with its channel, offer and costs, and its people where they were counted."""
     from itertools import groupby
+
+    from rich.text import Text
 
     from propensity.terminal import new_table
 
     counted = any(cell.eligible is not None for cell in found)
-    figures = [f"a contact, {book.currency}", f"offer if redeemed, {book.currency}"]
+    figures = [f"contact, {book.currency}", f"if redeemed, {book.currency}"]
     if counted:
         figures += ["eligible", "by rule"]
-    table = new_table("Actions", ["archetype", "channel", "offer", "action"], figures)
+    table = new_table("Actions, and what a contact and a redeemed offer cost", ["action", "channel", "offer"], figures)
+    # where the screen is narrow, the words of a channel go below each other before a label is broken
+    table.columns[0].no_wrap = True
     for archetype, of_archetype in groupby(found, key=lambda cell: cell.archetype):
+        table.add_row(Text(_words(archetype), style="bold"))
         for cell in of_archetype:
             for action in cell.actions:
                 costs = (_money(action.contact_cost_currency), _money(action.cost_if_redeemed_currency))
                 people = (f"{action.eligible:,}", f"{action.by_rule:,}") if counted else ()
-                named = map(_words, (archetype, cell.channel, action.offer))
-                table.add_row(*named, action.action, *costs, *people)
+                table.add_row(action.action, _words(cell.channel), _words(action.offer), *costs, *people)
         table.add_section()
     return table
 

@@ -135,6 +135,10 @@ def test_a_shipped_playbook_is_approved_by_what_the_sentence_says(small_model, l
     command = re.search("approve it with: propensity (.*) \\(or", str(caught.value))[1]
     assert propensity(*command.replace("NAME", "Ann").split())[0] == 0
     state.require_approved_playbook(small_model, ledger)
+    changed = playbook.load("hillstrom").model_copy(update={"currency": "EUR"})
+    monkeypatch.setattr(small_model, "playbook", changed)
+    with pytest.raises(InputError, match="propensity playbook approve FILE --who"):
+        state.require_approved_playbook(small_model, ledger)
     ledger.close()
 
 
