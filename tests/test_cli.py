@@ -52,7 +52,7 @@ def test_help_lists_the_commands_in_half_a_second():
             [sys.executable, "-m", "propensity", "--help"], capture_output=True, text=True, check=True
         ).stdout
         took.append(time.perf_counter() - start)
-    for command in ("run", "train", "models", "serve", "simulate", "data", "ledger", "experiment"):
+    for command in ("run", "train", "models", "serve", "simulate", "data", "ledger", "playbook", "experiment"):
         assert f" {command} " in said
     assert statistics.median(took) < 0.5
 

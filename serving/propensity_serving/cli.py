@@ -21,19 +21,30 @@ def serve(
     ledger: LedgerUrl = DEFAULT_LEDGER,
     model: Annotated[str | None, typer.Option(help="registered model; default: the only one")] = None,
     alias: Annotated[str, typer.Option(help="alias of the version to serve")] = "champion",
+    unapproved_playbook: Annotated[
+        bool, typer.Option("--unapproved-playbook", help="for development: decide by a playbook that nobody approved")
+    ] = False,
 ) -> None:
-    """Serve decisions over HTTP."""
+    """Serve decisions over HTTP, by an approved playbook."""
     import os
     import sys
+    from contextlib import closing
 
     from propensity import registry
     from propensity.ledger import Ledger
-    from propensity_serving.state import ALIAS_VARIABLE, LEDGER_VARIABLE, MODEL_VARIABLE
+    from propensity_serving.state import (
+        ALIAS_VARIABLE,
+        LEDGER_VARIABLE,
+        MODEL_VARIABLE,
+        UNAPPROVED_VARIABLE,
+        require_approved_playbook,
+    )
 
     port = _free_port(host, port)
-    opened = Ledger(ledger).open()
-    opened.close()
-    _, registered = registry.load(model, alias)
+    with closing(Ledger(ledger).open()) as opened:
+        loaded, registered = registry.load(model, alias)
+        if not unapproved_playbook:
+            require_approved_playbook(loaded, opened)
     typer.echo(
         f"Serving {registered.name} version {registered.version} on http://{host}:{port}/ "
         f"(ledger {opened.name}); stop with Ctrl-C."
@@ -46,6 +57,7 @@ def serve(
         LEDGER_VARIABLE: ledger,
         MODEL_VARIABLE: registered.name,
         ALIAS_VARIABLE: alias,
+        UNAPPROVED_VARIABLE: "1" if unapproved_playbook else "",
     }
     command = [sys.executable, "-m", "bentoml", "serve", "propensity_serving.service:PropensityService"]
     options = ["--host", host, "--port", str(port), "--api-workers", str(workers)]

@@ -26,7 +26,7 @@ from propensity.errors import InputError, JobError
 from propensity.features import required_columns
 from propensity.files import point_link, written_aside
 from propensity.frame import is_held_out_of_training
-from propensity.ledger import Ledger
+from propensity.ledger import Ledger, approve_playbook
 from propensity.ledger.store import decision_answers
 from propensity.progress import Steps
 
@@ -147,7 +147,7 @@ def _require_success(returncode: int, what: str, error: str) -> None:
 
 
 def _record(ledger: Ledger, dataset: Dataset, trained: dict[str, Any]) -> str:
-    """Write the experiment and the model's assessment into the ledger; the name of the wave that follows."""
+    """Write the experiment, its playbook and the model's assessment into the ledger; the name of the next wave."""
     next_campaign = f"{dataset.campaign}-next"
     common = {
         "currency": dataset.playbook.currency,
@@ -167,6 +167,9 @@ def _record(ledger: Ledger, dataset: Dataset, trained: dict[str, Any]) -> str:
     ledger.add_customers(dataset.customers)
     ledger.add_contacts(dataset.contacts)
     ledger.add_outcomes(dataset.outcomes)
+    approve_playbook(
+        ledger, dataset.playbook, who="propensity run", why="a rehearsal on past data: nobody is contacted"
+    )
     ledger.add_assessment(dataset.campaign, trained["model_version"], trained["assessment"])
     ledger.add_promotion(
         who="propensity run",

@@ -14,7 +14,7 @@ import pytest
 
 from propensity.decision import DECISION_COLUMNS
 from propensity.frame import is_held_out_of_training
-from propensity.ledger import Ledger
+from propensity.ledger import Ledger, playbook_approvals
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 
@@ -88,6 +88,9 @@ def test_the_ledger_holds_the_same_decisions_and_the_experiment(first, hillstrom
     assert ledger.outcomes("minethatdata-2008").query("source == 'hillstrom'")["type"].value_counts().to_dict() == (
         hillstrom.outcomes["type"].value_counts().to_dict()
     )
+    (approval,) = playbook_approvals(ledger)
+    assert (approval["who"], approval["version"]) == ("propensity run", hillstrom.playbook.version)
+    assert "a rehearsal on past data" in approval["why"]
     ledger.close()
 
 

@@ -19,25 +19,6 @@ AT = pd.Timestamp("2026-03-02T09:00:00Z")
 CAMPAIGN = "spring"
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def url(request, tmp_path) -> str:
-    """The address of a database without tables."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    address = request.getfixturevalue("postgres_database")
-    engine = sa.create_engine(address)
-    schema.metadata.drop_all(engine)
-    engine.dispose()
-    return address
-
-
-@pytest.fixture
-def ledger(url):
-    made = Ledger(url).create()
-    yield made
-    made.close()
-
-
 @pytest.fixture(scope="session")
 def tables(small_dataset):
     """The first sixty people of the small program, and everything that happened to them."""

@@ -14,7 +14,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from propensity.ledger import Ledger
+from propensity import playbook
+from propensity.errors import InputError
+from propensity.ledger import Ledger, approve_playbook
+from propensity.playbook import Playbook
+from propensity_serving import state
+from propensity_serving.state import ServingState
 
 SERVE = [sys.executable, "-m", "propensity", "serve"]
 PERSON = {"customer_id": "anna", "churned_at": "2025-12-15T00:00:00Z", "consent_email": True}
@@ -28,6 +33,12 @@ def ledger_url(tmp_path) -> str:
     return url
 
 
+def approve(ledger_url: str, book: Playbook) -> None:
+    ledger = Ledger(ledger_url).open()
+    approve_playbook(ledger, book, who="Ann")
+    ledger.close()
+
+
 def serve(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """A server that is expected not to start."""
     return subprocess.run([*SERVE, *options], cwd=directory, capture_output=True, text=True, timeout=60)
@@ -39,7 +50,8 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
-def test_it_starts_answers_and_stops(mlflow_of_trained, ledger_url, tmp_path):
+def test_it_starts_answers_and_stops(mlflow_of_trained, ledger_url, email_playbook, tmp_path):
+    approve(ledger_url, email_playbook)
     log = tmp_path / "log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -73,6 +85,7 @@ def test_it_starts_answers_and_stops(mlflow_of_trained, ledger_url, tmp_path):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     assert "Traceback" not in log.read_text()
+    assert "nobody approved" not in log.read_text()
 
 
 def ready(process: subprocess.Popen[bytes], log: Path, client: httpx.Client) -> str:
@@ -100,6 +113,68 @@ def test_a_port_in_use_is_one_sentence(mlflow_of_trained, ledger_url, tmp_path):
 def test_without_a_champion_it_does_not_start(empty_mlflow, ledger_url, tmp_path):
     said = sentence(serve(tmp_path, "--ledger", ledger_url, "--port", "0"))
     assert "holds no registered model; make one with: propensity train" in said
+
+
+def test_a_playbook_that_nobody_approved_is_one_sentence_that_says_how_to_approve_it(
+    mlflow_of_trained, ledger_url, email_playbook, tmp_path
+):
+    approve(ledger_url, email_playbook.model_copy(update={"currency": "EUR"}))
+    said = sentence(serve(tmp_path, "--ledger", ledger_url, "--port", "0"))
+    assert said == (
+        f"Error: playbook small, version {email_playbook.version}: model propensity-small/1 decides by it, and nobody "
+        f"approved it in ledger {ledger_url}; approve it with: propensity playbook approve FILE --who NAME --ledger "
+        f"{ledger_url} (or for development, start with --unapproved-playbook)"
+    )
+
+
+def test_a_shipped_playbook_is_approved_by_what_the_sentence_says(small_model, ledger_url, propensity, monkeypatch):
+    ledger = Ledger(ledger_url).open()
+    monkeypatch.setattr(small_model, "playbook", playbook.load("hillstrom"))
+    with pytest.raises(InputError) as caught:
+        state.require_approved_playbook(small_model, ledger)
+    command = re.search("approve it with: propensity (.*) \\(or", str(caught.value))[1]
+    assert propensity(*command.replace("NAME", "Ann").split())[0] == 0
+    state.require_approved_playbook(small_model, ledger)
+    changed = playbook.load("hillstrom").model_copy(update={"currency": "EUR"})
+    monkeypatch.setattr(small_model, "playbook", changed)
+    with pytest.raises(InputError, match="propensity playbook approve FILE --who"):
+        state.require_approved_playbook(small_model, ledger)
+    ledger.close()
+
+
+@pytest.mark.parametrize("variable", ["", "0", "yes"])
+def test_a_worker_that_is_started_in_another_way_refuses_too(mlflow_of_trained, ledger_url, monkeypatch, variable):
+    monkeypatch.setenv(state.LEDGER_VARIABLE, ledger_url)
+    monkeypatch.setenv(state.UNAPPROVED_VARIABLE, variable)
+    worker = ServingState()
+    with pytest.raises(InputError, match="nobody approved it in ledger"):
+        worker.load()
+    assert not worker.ready
+
+
+def test_for_development_a_worker_decides_by_an_unapproved_playbook_and_says_so(
+    mlflow_of_trained, ledger_url, propensity, monkeypatch, caplog
+):
+    environment: dict[str, str] = {}
+
+    def become_server(program: str, arguments: list[str], given: dict[str, str]) -> None:
+        environment.update(given)
+        raise SystemExit
+
+    monkeypatch.setattr(os, "execve", become_server)
+    assert propensity("serve", "--ledger", ledger_url, "--port", "0", "--unapproved-playbook")[0] == 0
+    for name in (state.LEDGER_VARIABLE, state.MODEL_VARIABLE, state.ALIAS_VARIABLE, state.UNAPPROVED_VARIABLE):
+        monkeypatch.setenv(name, environment[name])
+    # what a worker sets once for good would outlive this test
+    for name in ("freeze", "set_threshold"):
+        monkeypatch.setattr(f"gc.{name}", lambda *_: None)
+    worker = ServingState()
+    worker.load()
+    assert worker.ready
+    (warning,) = [r for r in caplog.records if r.name == "propensity.serving"]
+    assert warning.levelname == "WARNING"
+    assert re.search("nobody approved it .*; the service starts all the same, as asked", warning.getMessage())
+    worker.ledger.close()
 
 
 def test_without_a_ledger_it_does_not_start_and_makes_none(tmp_path):

@@ -1,5 +1,6 @@
-"""The append-only record of customers, decisions, outcomes and what models were worth."""
+"""The append-only record of customers, decisions, outcomes, approved playbooks and what models were worth."""
 
+from propensity.ledger.approvals import approve_playbook, is_playbook_approved, playbook_approvals
 from propensity.ledger.store import Ledger, decision_answers
 
-__all__ = ["Ledger", "decision_answers"]
+__all__ = ["Ledger", "approve_playbook", "decision_answers", "is_playbook_approved", "playbook_approvals"]

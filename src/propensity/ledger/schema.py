@@ -27,6 +27,9 @@ class UtcTime(sa.types.TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+OPT_OUTS = ("unsubscribed", "complained")
+"""Types of events after which a person is not contacted again."""
+
 metadata = sa.MetaData()
 
 campaigns = sa.Table(
@@ -101,4 +104,16 @@ promotions = sa.Table(
     sa.Column("why", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, comment="promotion, forced or rollback; missing in rows of older versions: promotion"),
     sa.Column("checks", sa.JSON, comment="of the gate, as they came out"),
+)
+playbook_approvals = sa.Table(
+    "playbook_approvals",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False, comment="of the playbook"),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("content", sa.JSON, nullable=False, comment="the playbook as it was approved, with its defaults"),
+    sa.Column("what_if", sa.JSON(none_as_null=True), comment="what it was expected to do"),
+    sa.Column("why", sa.Text),
 )

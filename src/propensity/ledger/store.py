@@ -84,12 +84,12 @@ class Ledger:
         if self.engine.dialect.name == "sqlite" and not Path(self.engine.url.database or "").exists():
             raise InputError(f"ledger {self.name}: does not exist; make it with: propensity ledger init {self.name}")
         try:
-            found = set(sa.inspect(self.engine).get_table_names())
+            found = set(sa.inspect(self.engine).get_table_names()) & set(schema.metadata.tables)
         except sa.exc.DatabaseError as error:
             raise JobError(f"ledger {self.name}: cannot be opened ({_first_line(error)})") from error
-        if not set(schema.metadata.tables) <= found:
+        if not found:
             raise InputError(f"ledger {self.name}: is not initialised; run: propensity ledger init {self.name}")
-        if self._lacking_columns():
+        if found != set(schema.metadata.tables) or self._lacking_columns():
             raise InputError(
                 f"ledger {self.name}: was made by an older version; bring it up to date, which keeps what it holds: "
                 f"propensity ledger init {self.name}"
@@ -389,7 +389,7 @@ class Ledger:
             for part in _parts(list(customer_ids)):
                 query = (
                     sa.select(e.c.customer_id)
-                    .where(e.c.customer_id.in_(part), e.c.type.in_(["unsubscribed", "complained"]))
+                    .where(e.c.customer_id.in_(part), e.c.type.in_(schema.OPT_OUTS))
                     .distinct()
                 )
                 found |= set(connection.scalars(query))

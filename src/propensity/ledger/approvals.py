@@ -1,0 +1,67 @@
+"""Who approved which playbook, when, and on the strength of which what-if. Approvals are added, never changed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from propensity.errors import InputError
+from propensity.ledger import schema
+from propensity.ledger.store import Ledger
+from propensity.playbook import Playbook
+
+
+def approve_playbook(
+    ledger: Ledger, playbook: Playbook, *, who: str, what_if: dict[str, Any] | None = None, why: str | None = None
+) -> None:
+    """Record that somebody approved a playbook; approving it again adds another row.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    playbook : Playbook
+        Recorded whole, with what it leaves at its default.
+    who : str
+    what_if : dict, optional
+        What the playbook is expected to do, as JSON-ready values; its ``playbook_version`` must be this playbook's.
+    why : str, optional
+
+    Raises
+    ------
+    InputError
+        Nobody's name is given, or the what-if is about another playbook.
+    """
+    if not who.strip():
+        raise InputError("who: expected the name of the person who approves, found a blank")
+    if what_if is not None and what_if.get("playbook_version") != playbook.version:
+        raise InputError(
+            f"what-if: expected playbook_version {playbook.version!r}, which is that of playbook {playbook.name}, "
+            f"found {what_if.get('playbook_version')!r}; make the what-if again with this playbook"
+        )
+    row = {
+        "at": datetime.now(UTC),
+        "who": who,
+        "name": playbook.name,
+        "version": playbook.version,
+        "content": playbook.model_dump(mode="json"),
+        "what_if": what_if,
+        "why": why,
+    }
+    with ledger.engine.begin() as connection:
+        connection.execute(schema.playbook_approvals.insert(), [row])
+
+
+def playbook_approvals(ledger: Ledger) -> list[dict[str, Any]]:
+    """All approvals, oldest first; the columns are those of `schema.playbook_approvals`."""
+    table = schema.playbook_approvals
+    with ledger.engine.connect() as connection:
+        return [dict(row) for row in connection.execute(sa.select(table).order_by(table.c.id)).mappings()]
+
+
+def is_playbook_approved(ledger: Ledger, version: str) -> bool:
+    """Whether somebody approved the playbook of this version."""
+    table = schema.playbook_approvals
+    with ledger.engine.connect() as connection:
+        return connection.scalar(sa.select(sa.exists().where(table.c.version == version))) is True
