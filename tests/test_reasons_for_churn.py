@@ -393,12 +393,14 @@ def test_two_reasons_can_be_told_from_text():
 def test_what_is_kept_of_answers_holds_no_numbers_and_nothing_that_one_person_wrote(text_model):
     assert "4711" not in json.dumps(text_model.to_state()["scorer"]["vocabulary"])
     text, reason = answers(200, 5)
-    text.iloc[0] = "my name is Wolfeschlegelsteinhausen"
+    text.iloc[0] = "my name is Wolfeschlegelsteinhausen, Wolfeschlegelsteinhausen, Wolfeschlegelsteinhausen"
     vocabulary = ReasonTextModel(0).fit(text, reason).to_state()["scorer"]["vocabulary"]
     assert not [term for term in vocabulary if "wolfe" in term]
 
 
 def test_terms_are_words_pairs_and_runs_of_characters():
+    # vowel signs belong to their word
+    assert terms("बहुत महंगा")[:2] == ["=बहुत", "=महंगा"]
     assert terms("Too DEAR, 5 EUR") == [
         *("=too", "=dear", "=eur", "=too =dear", "=dear =eur"),
         *(" t", "to", "oo", "o ", " to", "too", "oo ", " too", "too "),
@@ -462,6 +464,13 @@ def test_nothing_known_falls_to_what_is_asked_for():
     assert found["source"].tolist() == ["fallback", "stated"]
 
 
+def test_the_least_chance_asked_for_is_enough():
+    chances = pd.DataFrame({"price": [0.75, 0.74], "fit_problem": [0.25, 0.26]})
+    found = assigned_reasons(pd.Series([None, None], dtype=object), None, chances, 0.75)
+    assert found["source"].tolist() == ["predicted", "fallback"]
+    assert found["reason"].tolist() == ["price", "disengaged"]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -470,6 +479,7 @@ def test_nothing_known_falls_to_what_is_asked_for():
         ({"stated": pd.Series(["bored", None])}, "reason: expected one of .*'bored'"),
         ({"stated": pd.Series([None, None], index=[3, 3])}, "stated: expected each person once, found 3"),
         ({"model_probabilities": pd.DataFrame({"bored": [1.0, 1.0]})}, "predicted probabilities: .*found bored"),
+        ({"model_probabilities": pd.DataFrame(index=[0, 1])}, "predicted probabilities: .*found none"),
         ({"model_probabilities": pd.DataFrame({"price": [0.7, 1.0]})}, "sum to 1, found 1 others"),
         (
             {"text_probabilities": pd.DataFrame({"price": [0.7, 1.0], "fit_problem": [np.nan, 0.0]})},

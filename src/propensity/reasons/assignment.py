@@ -36,7 +36,8 @@ def assigned_reasons(
         Chances indexed by person; people may be absent, or have missing values in the whole row. Leave out of
         ``text_probabilities`` those who wrote nothing (`ReasonTextModel.understood`): their chances are but shares.
     minimum : float
-        Chance, from 0 to 1, that an inferred reason needs.
+        Chance, from 0 to 1, that an inferred reason needs. At or below the largest share, a model that tells nobody
+        apart gives everybody the commonest reason.
     fallback : str
         A reason of the taxonomy that is safe to be wrong with.
 
@@ -62,7 +63,7 @@ def assigned_reasons(
     source = np.where(given.isna(), "fallback", "stated").astype(object)
     probability = np.where(given.isna(), np.nan, 1.0)
     for name, table in (("text", text_probabilities), ("predicted", model_probabilities)):
-        if table is None or table.shape[1] == 0:
+        if table is None:
             continue
         chances = _chances_of(table, stated.index, name)
         open_to = source == "fallback"
@@ -122,6 +123,6 @@ def _chances_of(table: pd.DataFrame, people: pd.Index, name: str) -> pd.DataFram
 
 def _check_columns(table: pd.DataFrame, name: str) -> None:
     wrong = [str(column) for column in table.columns if column not in REASONS]
-    if wrong or not table.columns.is_unique:
-        found = ", ".join(wrong) or "one of them twice"
+    if wrong or table.columns.empty or not table.columns.is_unique:
+        found = ", ".join(wrong) or ("none" if table.columns.empty else "one of them twice")
         raise InputError(f"{name}: expected columns among {', '.join(REASONS)}, found {found}")

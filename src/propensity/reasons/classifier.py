@@ -149,7 +149,7 @@ class ReasonClassifier(ABC, Generic[People]):
 
 def _tilt(log_scores: Matrix, log_shares: np.ndarray) -> Matrix:
     # a row of which nothing can be said keeps the shares
-    return np.nan_to_num(log_softmax(log_scores, axis=1) - log_shares, nan=0.0)
+    return np.nan_to_num(log_softmax(log_scores, axis=1) - log_shares)
 
 
 def people_with_reason(reason: object, n: int, smallest: int = MIN_PEOPLE) -> tuple[Codes, Codes, list[str]]:
