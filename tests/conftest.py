@@ -51,6 +51,11 @@ def hillstrom_file() -> Path:
 
 
 @pytest.fixture(scope="session")
+def telco_file() -> Path:
+    return real_file("telco_churn.csv.gz")
+
+
+@pytest.fixture(scope="session")
 def hillstrom(hillstrom_file: Path) -> Dataset:
     return datasets.read_wide(hillstrom_file, datasets.load_mapping("hillstrom"), "a test")
 

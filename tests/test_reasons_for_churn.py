@@ -8,7 +8,6 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import real_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
@@ -67,8 +66,8 @@ def share_log_loss(model: ReasonModel | ReasonTextModel, reason: pd.Series) -> f
 # ------------------------------------------------------------------------------------------------------------- mapping
 
 
-def test_the_telephone_companys_reasons_are_all_mapped():
-    people = pd.read_csv(real_file("telco_churn.csv.gz"))
+def test_the_telephone_companys_reasons_are_all_mapped(telco_file):
+    people = pd.read_csv(telco_file)
     mapped = ReasonMapping.load("telco").apply(people["Churn Reason"])
     assert mapped.reason.value_counts().to_dict() == {
         "competitive_switch": 841,
