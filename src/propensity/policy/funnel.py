@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -21,13 +21,15 @@ RULES_OF_THE_PERSON = (
 AFTER_ELIGIBILITY = ("no_action_pays", "no_effect_found", "limits_reached", "held_out_to_measure")
 
 
-def funnel(decisions: pd.DataFrame) -> pd.DataFrame:
-    """Count who was stopped by what.
+def funnel(stopped: Mapping[str, int], people: int) -> pd.DataFrame:
+    """The steps from everybody to those who are contacted.
 
     Parameters
     ----------
-    decisions : DataFrame (n, ...)
-        With ``send`` and ``reason_codes``, of which the first says why there is no contact.
+    stopped : mapping of str to int
+        How many people each rule stopped: the first reason code of those who are not contacted.
+    people : int
+        In the wave.
 
     Returns
     -------
@@ -35,12 +37,10 @@ def funnel(decisions: pd.DataFrame) -> pd.DataFrame:
         ``step``: "in the wave", the rules that stopped somebody, "contacted"; ``stopped``: how many people it stopped;
         ``left``: how many were left after it. Everybody is counted once.
     """
-    silent = decisions.loc[~decisions["send"].astype(bool), "reason_codes"].map(lambda codes: codes[0])
-    stopped = silent.value_counts()
-    left, rows = len(decisions), [("in the wave", 0, len(decisions))]
-    for rule in _in_order(stopped.index):
-        left -= int(stopped[rule])
-        rows.append((rule, int(stopped[rule]), left))
+    left, rows = people, [("in the wave", 0, people)]
+    for rule in _in_order(stopped):
+        left -= stopped[rule]
+        rows.append((rule, stopped[rule], left))
     rows.append(("contacted", 0, left))
     return pd.DataFrame(rows, columns=["step", "stopped", "left"])
 

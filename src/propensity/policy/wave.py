@@ -139,18 +139,25 @@ def within_limits(action: np.ndarray, net_value: pd.DataFrame, limits: Sequence[
     """
     left_out = np.zeros(len(action), dtype=bool)
     column = net_value.columns.get_indexer(pd.Index(action))
-    served = np.flatnonzero(column >= 0)
-    worth = net_value.to_numpy()[served, column[served]]
+    worth = net_value.to_numpy()[np.arange(len(action)), column]
+    order = np.argsort(worth, kind="stable")
     for limit in limits:
-        use = _use_of(limit, net_value.columns, served, column[served])
-        use = np.where(left_out[served], 0.0, use)
-        order = np.argsort(worth, kind="stable")
+        use = np.where(left_out, 0.0, used_by(limit, net_value.columns, action))
         over = use.sum() - limit.amount
         for i in order[use[order] > 0]:
             if over <= 0:
                 break
-            left_out[served[i]], over = True, over - use[i]
+            left_out[i], over = True, over - use[i]
     return left_out
+
+
+def used_by(limit: Limit, labels: pd.Index, action: np.ndarray) -> np.ndarray:
+    """What each person's action (n,) uses of a limit; ``labels`` are the actions without control, in their order."""
+    column = labels.get_indexer(pd.Index(action))
+    use = limit.use[labels] if isinstance(limit.use, pd.Series | pd.DataFrame) else limit.use
+    values = np.asarray(use, dtype=float)
+    of_action = values[column] if values.ndim == 1 else values[np.arange(len(action)), column]
+    return np.where(column >= 0, of_action, 0.0)
 
 
 def _capped(k: float, use: np.ndarray) -> np.ndarray:
@@ -200,9 +207,3 @@ def _patterns(allowed: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     packed = np.packbits(allowed.to_numpy(dtype=bool), axis=1)
     _, first, people = np.unique(packed, axis=0, return_index=True, return_counts=True)
     return allowed.to_numpy(dtype=float)[first], people.astype(float)
-
-
-def _use_of(limit: Limit, labels: pd.Index, rows: np.ndarray, column: np.ndarray) -> np.ndarray:
-    use = limit.use[labels] if isinstance(limit.use, pd.Series | pd.DataFrame) else limit.use
-    values = np.asarray(use, dtype=float)
-    return values[column] if values.ndim == 1 else values[rows, column]

@@ -1,0 +1,287 @@
+"""Decisions for a file of customers in constant memory.
+
+The file is read twice. First everybody is counted and some are drawn, whose values set the prices of what is scarce
+(`plan_wave`); then all pass by, a batch at a time, and each gets what is worth most at these prices.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from propensity import contract
+from propensity.audiences import Audiences
+from propensity.features import required_columns
+from propensity.deciding import Wave
+from propensity.decision import DECISION_COLUMNS
+from propensity.errors import InputError
+from propensity.files import written_aside
+from propensity.model import DecisionModel
+from propensity.policy import Limit, Terms, funnel, uniform_draws, used_by
+
+BATCH = 20_000
+"""People that are decided on together."""
+SAMPLE = 100_000
+"""People who set the prices, drawn at random; all where there are no more."""
+READERS = (".parquet", ".csv", ".arrow", ".feather")
+WRITERS = (".parquet", ".csv")
+
+
+@dataclass(frozen=True)
+class WaveFile:
+    """What to decide about, and within what.
+
+    Attributes
+    ----------
+    source : Path
+        Customers: Parquet, CSV or Arrow.
+    at : Timestamp
+        When the decisions are taken.
+    campaign : str
+    weeks : float
+        For which capacities a week are meant.
+    budget : float or None
+        Currency; None: the playbook's.
+    suppressed : collection of str
+        Ids that must not be contacted.
+    contacts, outcomes : DataFrame or None
+        Checked tables of what was sent and what people did.
+    """
+
+    source: Path
+    at: pd.Timestamp
+    campaign: str = "default"
+    weeks: float = 1.0
+    budget: float | None = None
+    suppressed: Collection[str] = ()
+    contacts: pd.DataFrame | None = None
+    outcomes: pd.DataFrame | None = None
+
+
+@dataclass
+class WaveSummary:
+    """What was decided, counted while people passed by.
+
+    Attributes
+    ----------
+    people : int
+    actions : DataFrame (actions, 4)
+        Indexed by action: ``people``, ``cost``, ``expected_revenue`` and ``net_value``, in currency.
+    stopped : Counter
+        People by the first reason code of those who are not contacted.
+    prices, amounts, used : dict
+        By limit.
+    """
+
+    people: int = 0
+    actions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    stopped: Counter[str] = field(default_factory=Counter)
+    prices: dict[str, float] = field(default_factory=dict)
+    amounts: dict[str, float] = field(default_factory=dict)
+    used: dict[str, float] = field(default_factory=dict)
+
+    def add(self, decisions: pd.DataFrame) -> None:
+        """Count a batch."""
+        self.people += len(decisions)
+        silent = decisions.loc[~decisions["send"], "reason_codes"]
+        self.stopped.update(codes[0] for codes in silent)
+        sent = decisions[decisions["send"]].groupby("action")
+        table = sent[["cost", "expected_revenue", "net_value"]].sum()
+        table.insert(0, "people", sent.size())
+        self.actions = self.actions.add(table, fill_value=0) if len(self.actions) else table
+
+    def funnel(self) -> pd.DataFrame:
+        """See `policy.funnel`."""
+        return funnel(self.stopped, self.people)
+
+
+def decide_file(
+    model: DecisionModel,
+    wave: WaveFile,
+    out: Path,
+    *,
+    audiences: Audiences | None = None,
+    show: Callable[[int, int], None] = lambda done, total: None,
+) -> WaveSummary:
+    """Decide for everybody in a file.
+
+    Parameters
+    ----------
+    model : DecisionModel
+    wave : WaveFile
+    out : Path
+        Parquet or CSV, one row a customer in the order of the file (`DECISION_COLUMNS`); written whole or not at all.
+    audiences : Audiences, optional
+        Lists to write beside it.
+    show : callable
+        Told how many people are done, of how many.
+
+    Raises
+    ------
+    InputError, ContractError
+        The file cannot be read, names somebody twice, or breaks the contract; nothing is written then.
+    """
+    if out.suffix not in WRITERS:
+        raise InputError(f"--out {out}: expected a file that ends in {' or '.join(WRITERS)}")
+    n, some = _look_through(model, wave)
+    sample = _wave(model, some, wave)
+    limits = sample.limits(wave.weeks, wave.budget)
+    scale = len(some) / n
+    plan = sample.plan([replace(x, amount=x.amount * scale) for x in limits])
+    summary = WaveSummary(
+        prices=plan.terms.prices,
+        amounts={x.name: float(x.amount) for x in limits},
+        used={x.name: 0.0 for x in limits},
+    )
+    with ExitStack() as stack:
+        writer = stack.enter_context(_Writer(stack.enter_context(written_aside(out))))
+        lists = stack.enter_context(audiences.written(model.playbook)) if audiences else None
+        for people in _customers(model, wave.source, wave.at):
+            decisions = _decided(_wave(model, people, wave), wave, plan.terms, summary)
+            writer.write(decisions)
+            if lists is not None:
+                lists.add(decisions, people)
+            summary.add(decisions)
+            show(summary.people, n)
+    return summary
+
+
+def _decided(people: Wave, wave: WaveFile, terms: Terms, summary: WaveSummary) -> pd.DataFrame:
+    """Decisions of a batch within what others have left over."""
+    limits = [
+        Limit(x.name, max(0.0, x.amount - summary.used[x.name]), x.use) for x in people.limits(wave.weeks, wave.budget)
+    ]
+    decisions, _ = people.decide(limits, terms)
+    action = decisions["action"].to_numpy(dtype=object)
+    for limit in limits:
+        summary.used[limit.name] += float(used_by(limit, people.value.columns, action).sum())
+    return decisions
+
+
+def _wave(model: DecisionModel, people: pd.DataFrame, wave: WaveFile) -> Wave:
+    return Wave(model, people, wave.at, wave.campaign, wave.suppressed, wave.contacts, wave.outcomes)
+
+
+def _look_through(model: DecisionModel, wave: WaveFile) -> tuple[int, pd.DataFrame]:
+    """How many people there are, and `SAMPLE` of them; everybody is checked, and may be there only once."""
+    draws: list[np.ndarray] = []
+    kept: list[pd.DataFrame] = []
+    threshold = 1.0
+    for people in _customers(model, wave.source, wave.at):
+        drawn = uniform_draws(people["customer_id"], "plan")
+        draws.append(drawn)
+        kept.append(people[drawn < threshold].assign(_draw=drawn[drawn < threshold]))
+        if sum(map(len, kept)) > 2 * SAMPLE:
+            together = pd.concat(kept, ignore_index=True)
+            threshold = float(np.partition(together["_draw"].to_numpy(), SAMPLE)[SAMPLE])
+            kept = [together[together["_draw"] < threshold]]
+    # 53 bits of a hash: two people of a hundred million share one in half of all cases, of a million never
+    together = np.sort(np.concatenate(draws))
+    n_twice = int((np.diff(together) == 0).sum())
+    if n_twice:
+        raise InputError(
+            f"{wave.source}: expected each customer once, found {n_twice:,} rows of customers who are there already"
+        )
+    some = pd.concat(kept, ignore_index=True)
+    if len(some) > SAMPLE:
+        some = some.nsmallest(SAMPLE, "_draw").sort_index()
+    return len(everybody), some.drop(columns="_draw").reset_index(drop=True)
+
+
+def _customers(model: DecisionModel, source: Path, at: pd.Timestamp) -> Iterator[pd.DataFrame]:
+    """Checked customers, a batch at a time."""
+    extra = required_columns(model.playbook)
+    for start, batch in enumerate(_batches(source)):
+        people = contract.check("customers", batch, extra=extra).good
+        for column in ("as_of", "churned_at"):
+            late = people[column] > at
+            if late.any():
+                raise InputError(
+                    f"{source}: {column}: expected times up to {at:%Y-%m-%d %H:%M} (UTC), when it is decided, found "
+                    f"{people.loc[late, column].iloc[0]:%Y-%m-%d %H:%M} in {int(late.sum()):,} of rows "
+                    f"{start * BATCH + 1:,} to {start * BATCH + len(people):,}"
+                )
+        yield people
+
+
+def _batches(source: Path) -> Iterator[pd.DataFrame]:
+    """A file's rows, `BATCH` at a time."""
+    if source.suffix not in READERS:
+        raise InputError(f"{source}: expected a file that ends in {', '.join(READERS)}")
+    try:
+        if source.suffix == ".parquet":
+            with pq.ParquetFile(source) as file:
+                for batch in file.iter_batches(BATCH):
+                    yield batch.to_pandas()
+        elif source.suffix == ".csv":
+            with pd.read_csv(source, dtype="str", chunksize=BATCH) as chunks:
+                yield from chunks
+        else:
+            with pa.memory_map(str(source)) as mapped, pa.ipc.open_file(mapped) as file:
+                for i in range(file.num_record_batches):
+                    table = pa.Table.from_batches([file.get_batch(i)])
+                    for first in range(0, table.num_rows, BATCH):
+                        yield table.slice(first, BATCH).to_pandas()
+    except (OSError, pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{source}: cannot be read ({str(error).splitlines()[0]})") from error
+
+
+class _Writer:
+    """Appends decisions to a Parquet or CSV file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.open: pq.ParquetWriter | pa_csv.CSVWriter | None = None
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.open is not None:
+            self.open.close()
+
+    def write(self, decisions: pd.DataFrame) -> None:
+        """Append rows."""
+        as_csv = self.file.suffix == ".csv"
+        table = _as_table(decisions, as_csv)
+        if self.open is None:
+            self.open = (
+                pa_csv.CSVWriter(self.file, table.schema) if as_csv else pq.ParquetWriter(self.file, table.schema)
+            )
+        self.open.write_table(table)
+
+
+def _as_table(decisions: pd.DataFrame, as_csv: bool) -> pa.Table:
+    """Decisions with fixed kinds, whatever a batch happens to hold; codes in one text for CSV."""
+    columns = {}
+    for name in DECISION_COLUMNS:
+        values, kind = decisions[name], _KINDS.get(name, pa.string())
+        if name == "reason_codes" and as_csv:
+            values, kind = values.map(" ".join), pa.string()
+        columns[name] = pa.array(values, kind, from_pandas=True)
+    return pa.table(columns)
+
+
+_TIME = pa.timestamp("us", "UTC")
+_KINDS = {
+    "send": pa.bool_(),
+    "reason_codes": pa.list_(pa.string()),
+    "touch": pa.int64(),
+    **dict.fromkeys(("not_before", "expires_at", "feature_as_of", "next_not_before"), _TIME),
+    **dict.fromkeys(
+        (
+            *("probability", "reactivation_propensity", "uplift", "uplift_low", "uplift_high", "expected_revenue"),
+            *("cost", "net_value", "archetype_probability", "alternative_net_value"),
+        ),
+        pa.float64(),
+    ),
+}
