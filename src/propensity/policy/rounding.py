@@ -31,7 +31,7 @@ from propensity.policy.knapsack import Knapsack, entries, of_people, optimal_pri
 
 CORES = (3_000, 3_000, 10_000)
 """People in the core at the first attempt, and at the next ones where it is not shown to hold the optimum."""
-EXACT = 1e-9
+EXACT = 1e-10
 """Share of the dual that its core's linear program may lack to be shown optimal."""
 MOST_SINGLE = 12_000
 """People in a core who are looked at one by one where each uses another amount; of more than that, those who tie are
@@ -81,7 +81,8 @@ def solve(program: Knapsack, priority: np.ndarray) -> Solution:
     for n_wanted in CORES:
         choice, reached, own_prices = _with_core(program, prices, priority, n_wanted)
         own_dual, _, _ = program.choose(own_prices)
-        if own_dual < dual:
+        if own_dual <= dual * (1 + EXACT):
+            # as good is better: what does not bind has no price at a corner
             prices, dual = own_prices, own_dual
         if reached >= dual * (1 - EXACT):
             break
@@ -146,7 +147,8 @@ def _linear_program(part: Knapsack, group: np.ndarray) -> tuple[np.ndarray, floa
         raise JobError(f"allocation: the linear program of {len(size)} groups failed ({found.message})")
     counts = np.zeros(value.shape, dtype=int)
     counts[option, of_group] = np.floor(found.x + WHOLE)
-    return counts, -found.fun * worth, -found.ineqlin.marginals[len(size) :] * worth / unit
+    own_prices = np.maximum(-found.ineqlin.marginals[len(size) :], 0.0) * worth / unit
+    return counts, -found.fun * worth, own_prices + 0.0  # a price of -0.0 reads badly
 
 
 def _dealt_out(counts: np.ndarray, group: np.ndarray, priority: np.ndarray) -> np.ndarray:
