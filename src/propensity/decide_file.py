@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 
 from propensity import contract
 from propensity.audiences import Audiences
-from propensity.features import required_columns
 from propensity.deciding import Wave
 from propensity.decision import DECISION_COLUMNS
 from propensity.errors import InputError
+from propensity.features import required_columns
 from propensity.files import written_aside
 from propensity.model import DecisionModel
 from propensity.policy import Limit, Terms, funnel, uniform_draws, used_by
@@ -184,13 +184,11 @@ def _look_through(model: DecisionModel, wave: WaveFile) -> tuple[int, pd.DataFra
             together = pd.concat(kept, ignore_index=True)
             threshold = float(np.partition(together["_draw"].to_numpy(), SAMPLE)[SAMPLE])
             kept = [together[together["_draw"] < threshold]]
-    # 53 bits of a hash: two people of a hundred million share one in half of all cases, of a million never
-    together = np.sort(np.concatenate(draws))
-    n_twice = int((np.diff(together) == 0).sum())
+    # draws are 53 bits of a hash: of a million people two share one in one file of twenty thousand
+    everybody = np.sort(np.concatenate(draws))
+    n_twice = int((np.diff(everybody) == 0).sum())
     if n_twice:
-        raise InputError(
-            f"{wave.source}: expected each customer once, found {n_twice:,} rows of customers who are there already"
-        )
+        raise InputError(f"{wave.source}: expected each customer once, found {n_twice:,} rows too many")
     some = pd.concat(kept, ignore_index=True)
     if len(some) > SAMPLE:
         some = some.nsmallest(SAMPLE, "_draw").sort_index()

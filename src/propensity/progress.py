@@ -71,3 +71,37 @@ class Steps:
             self._live.console.print(text, markup=False, highlight=False)
         else:
             print(text, flush=True)
+
+
+class Counter:
+    """A bar of how many are done; a line at the end where there is no terminal."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self._live: Progress | None = None
+        self._task: TaskID | None = None
+        self._done = 0
+
+    def __enter__(self) -> Counter:
+        self._start = time.monotonic()
+        if sys.stdout.isatty():
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._live = Progress(
+                TextColumn(self.title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
+            )
+            self._live.start()
+            self._task = self._live.add_task("", total=None)
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+        if kind is None:
+            print(f"{self.title}: {self._done:,} done ({time.monotonic() - self._start:.1f} s)", flush=True)
+
+    def show(self, done: int, total: int) -> None:
+        """So many are done, of so many."""
+        self._done = done
+        if self._live is not None and self._task is not None:
+            self._live.update(self._task, completed=done, total=total)

@@ -7,17 +7,6 @@ from propensity.evaluation import Estimate
 from propensity.pages.words import action_words, chance, interval
 from propensity_training.report.contents import Interval, ModelReport
 
-LEFT_ALONE = {
-    "no_action_pays": "no action is predicted to be worth more than it costs",
-    "no_effect_found": "the model contacts nobody",
-    "no_chance_logged": "had no chance of any action that the model knows, so these data cannot judge one",
-    "cooling_off": "left too recently",
-    "past_horizon": "left too long ago",
-    "no_account_access": "cannot log in to their account",
-    "offer_excluded_for_reason": "the offer is excluded for their reason to leave",
-}
-"""Why people are left alone, by reason; other rules are shown by their name."""
-
 
 def headline(report: ModelReport) -> str:
     """What the model does, in one sentence; or that nothing here can be trusted."""
@@ -225,13 +214,6 @@ def cost(report: ModelReport) -> str:
         f"{cur} {money(end['spend'])} to send and bring {cur} {sums(brings)} before that cost. With half of "
         f"that budget, the model's order brings {cur} {sums(over, sign=True)} against a random order: {_told(over)}."
     )
-
-
-def left_alone(reason: str) -> str:
-    """Why people are not contacted."""
-    if reason.startswith("no_consent_"):
-        return f"gave no consent for {action_words(reason.removeprefix('no_consent_'))}"
-    return LEFT_ALONE.get(reason, action_words(reason))
 
 
 def percent(share: float, digits: int = 1) -> str:
