@@ -19,6 +19,7 @@ from propensity.errors import JobError
 from propensity.evaluation import Estimate
 from propensity.frame import training_frame
 from propensity.model import DecisionModel
+from propensity.pages.words import left_alone
 from propensity.playbook import Playbook
 from propensity.progress import Steps
 from propensity.simulation import simulate
@@ -277,7 +278,7 @@ def test_small_arms_and_small_chances_are_warned_of(report):
 
 @pytest.mark.parametrize("reason", ["no_consent_email", "cooling_off", "some_new_rule", "no_action_pays"])
 def test_reasons_to_leave_alone_are_words(reason):
-    assert "_" not in words.left_alone(reason)
+    assert "_" not in left_alone(reason)
 
 
 # ------------------------------------------------------------------------------------------- other models and data

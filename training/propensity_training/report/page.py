@@ -10,7 +10,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from propensity.pages import environment
-from propensity.pages.words import chance, signed
+from propensity.pages.words import chance, left_alone, signed
 from propensity_training.report import words
 from propensity_training.report.cautions import cautions
 from propensity_training.report.charts import charts
@@ -40,6 +40,7 @@ def _environment() -> Environment:
     made.filters |= {
         "arm": words.arm,
         "chance": chance,
+        "left_alone": left_alone,
         "signed": signed,
         "percent": words.percent,
         "money": words.money,
