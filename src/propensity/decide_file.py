@@ -184,6 +184,8 @@ def _look_through(model: DecisionModel, wave: WaveFile) -> tuple[int, pd.DataFra
             together = pd.concat(kept, ignore_index=True)
             threshold = float(np.partition(together["_draw"].to_numpy(), SAMPLE)[SAMPLE])
             kept = [together[together["_draw"] < threshold]]
+    if not draws:
+        raise InputError(f"{wave.source}: expected at least one customer, found none")
     # draws are 53 bits of a hash: of a million people two share one in one file of twenty thousand
     everybody = np.sort(np.concatenate(draws))
     n_twice = int((np.diff(everybody) == 0).sum())
@@ -265,6 +267,10 @@ def _as_table(decisions: pd.DataFrame, as_csv: bool) -> pa.Table:
         values, kind = decisions[name], _KINDS.get(name, pa.string())
         if name == "reason_codes" and as_csv:
             values, kind = values.map(" ".join), pa.string()
+        if kind == _TIME:
+            moments = pd.to_datetime(values, utc=True).dt.tz_localize(None).astype("datetime64[us]")
+            columns[name] = pa.array(moments.to_numpy(), pa.timestamp("us")).cast(_TIME)
+            continue
         columns[name] = pa.array(values, kind, from_pandas=True)
     return pa.table(columns)
 

@@ -58,7 +58,9 @@ def spend(reactivated: pd.DataFrame, playbook: Playbook, actions: list[str]) -> 
 
     ``reactivated`` holds the chance of coming back under each action.
     """
-    costs = contact_costs(playbook, actions) + offer_costs(playbook, actions) * reactivated[actions].to_numpy()
+    # a chance plus an estimated effect may leave 0 to 1
+    chance = reactivated[actions].to_numpy().clip(0.0, 1.0)
+    costs = contact_costs(playbook, actions) + offer_costs(playbook, actions) * chance
     return pd.DataFrame(costs, columns=actions, index=reactivated.index)
 
 

@@ -1,0 +1,164 @@
+"""Decisions for a file: the same people, the same decisions, within the limits, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from propensity import decide_file as module
+from propensity.audiences import Audiences, hashed_email
+from propensity.contract import CONTROL, ContractError
+from propensity.decide_file import WaveFile, decide_file
+from propensity.deciding import Wave
+from propensity.decision import DECISION_COLUMNS
+from propensity.errors import InputError
+
+AT = pd.Timestamp("2026-06-01T12:00Z")
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return trained.model
+
+
+@pytest.fixture(scope="module")
+def people(small_dataset):
+    return small_dataset.customers.drop_duplicates("customer_id").head(600).reset_index(drop=True)
+
+
+@pytest.fixture
+def source(people, tmp_path):
+    file = tmp_path / "customers.parquet"
+    people.to_parquet(file)
+    return file
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch):
+    monkeypatch.setattr(module, "BATCH", 97)
+
+
+def when(people):
+    """Two months after the last of them was seen."""
+    return people["as_of"].max() + pd.Timedelta(days=60)
+
+
+def decided(model, source, people, out, **options):
+    summary = decide_file(model, WaveFile(source, when(people), **options), out)
+    return pd.read_parquet(out), summary
+
+
+def test_without_limits_a_file_is_decided_as_its_people_are(model, source, people, tmp_path):
+    found, summary = decided(model, source, people, tmp_path / "out.parquet")
+    expected = model.decide(people, at=when(people))
+    assert tuple(found.columns) == DECISION_COLUMNS
+    for column in ("decision_id", "customer_id", "action", "assignment", "next_action"):
+        assert found[column].fillna("").tolist() == expected[column].fillna("").tolist(), column
+    np.testing.assert_allclose(found["probability"], expected["probability"])
+    assert [list(c) for c in found["reason_codes"]] == expected["reason_codes"].tolist()
+    assert summary.people == len(people)
+
+
+def test_what_is_counted_is_what_is_written(model, source, people, tmp_path):
+    found, summary = decided(model, source, people, tmp_path / "out.parquet")
+    sent = found[found["send"]]
+    assert summary.actions["people"].sum() == len(sent)
+    assert summary.actions["cost"].sum() == pytest.approx(sent["cost"].sum())
+    assert summary.funnel()["left"].iloc[-1] == len(sent)
+    assert sum(summary.stopped.values()) == len(found) - len(sent)
+
+
+@pytest.mark.parametrize("sample", [100_000, 150], ids=["everybody", "some"])
+def test_a_budget_is_never_passed_and_used(model, source, people, tmp_path, monkeypatch, sample):
+    monkeypatch.setattr(module, "SAMPLE", sample)
+    _, free = decided(model, source, people, tmp_path / "free.parquet")
+    wave = Wave(model, people, when(people))
+    spent = sum(
+        Wave(model, people, when(people)).limits(1.0, 1e9)[0].use.loc[i, a]
+        for i, a in enumerate(wave.decide()[0]["action"])
+        if a != CONTROL
+    )
+    if spent == 0:
+        pytest.skip("this model sends nothing that costs")
+    found, summary = decided(model, source, people, tmp_path / "out.parquet", budget=spent / 2)
+    assert 0 < summary.used["budget"] <= spent / 2
+    assert found["send"].sum() < free.actions["people"].sum()
+    assert summary.stopped["limits_reached"] > 0
+
+
+def test_kinds_of_files_are_read_alike(model, people, tmp_path):
+    people.to_parquet(tmp_path / "a.parquet")
+    people.to_csv(tmp_path / "a.csv", index=False)
+    table = pq.read_table(tmp_path / "a.parquet")
+    with pa.OSFile(str(tmp_path / "a.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    actions = [
+        decided(model, tmp_path / f"a.{kind}", people, tmp_path / f"{kind}.parquet")[0]["action"].tolist()
+        for kind in ("parquet", "csv", "arrow")
+    ]
+    assert actions[0] == actions[1] == actions[2]
+
+
+def test_decisions_are_written_as_csv_too(model, source, people, tmp_path):
+    found, _ = decided(model, source, people, tmp_path / "out.parquet")
+    decide_file(model, WaveFile(source, when(people)), tmp_path / "out.csv")
+    written = pd.read_csv(tmp_path / "out.csv")
+    assert written["action"].tolist() == found["action"].tolist()
+    assert written["reason_codes"].tolist() == [" ".join(codes) for codes in found["reason_codes"]]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (lambda p: pd.concat([p, p.head(3)]), InputError, "each customer once, found 3 rows too many"),
+        (
+            lambda p: p.assign(churned_at=p["as_of"].max() + pd.Timedelta(days=90)),
+            InputError,
+            "churned_at: expected times",
+        ),
+        (lambda p: p.drop(columns="customer_id"), ContractError, "customer_id"),
+        (lambda p: p.head(0), InputError, "at least one"),
+    ],
+)
+def test_a_file_with_faults_is_refused_and_nothing_is_written(model, people, tmp_path, spoil, error, message):
+    file = tmp_path / "bad.parquet"
+    spoil(people).to_parquet(file)
+    lists = Audiences(tmp_path / "lists")
+    with pytest.raises(error, match=message):
+        decide_file(model, WaveFile(file, when(people)), tmp_path / "out.parquet", audiences=lists)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.txt", b"x"), ("a.parquet", b"nothing"), ("a.csv", b""), ("a.arrow", b"x")]
+)
+def test_a_file_that_cannot_be_read_says_so(model, tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=name):
+        decide_file(model, WaveFile(tmp_path / name, AT), tmp_path / "out.parquet")
+
+
+def test_lists_hold_those_who_are_contacted_on_channels_that_take_lists(model, people, tmp_path):
+    people = people.assign(email=[f" Person{i}@Example.org " for i in range(len(people))])
+    people.to_parquet(tmp_path / "a.parquet")
+    lists = Audiences(tmp_path / "lists", "email")
+    decide_file(model, WaveFile(tmp_path / "a.parquet", when(people)), tmp_path / "out.parquet", audiences=lists)
+    found = pd.read_parquet(tmp_path / "out.parquet")
+    listed = [name for name, part in model.playbook.channels.items() if part.audience]
+    takes = found["send"] & found["channel"].isin(listed)
+    expected = found[takes].groupby(["channel", "offer"])["customer_id"].agg(set)
+    files = {tuple(f.stem.split("-")): pd.read_csv(f, dtype="str") for f in (tmp_path / "lists").iterdir()}
+    assert {key: set(table["customer_id"]) for key, table in files.items()} == expected.to_dict()
+    for table in files.values():
+        row = table.iloc[0]
+        number = people.index[people["customer_id"] == row["customer_id"]][0]
+        assert row["email_sha256"] == hashlib.sha256(f"person{number}@example.org".encode()).hexdigest()
+
+
+def test_an_address_that_is_missing_has_no_hash():
+    assert hashed_email(None) is hashed_email(float("nan")) is hashed_email("  ") is None
