@@ -122,7 +122,7 @@ def best_of_all(value, allowed, limits):
     return best
 
 
-@settings(max_examples=250, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(small_campaigns())
 def test_no_assignment_is_worth_more_than_the_bound_and_whole_people_cost_little(case):
     value, allowed, limits = case
@@ -136,7 +136,7 @@ def test_no_assignment_is_worth_more_than_the_bound_and_whole_people_cost_little
     assert plan.value >= split - len(limits) * largest - 1e-6
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(small_campaigns())
 def test_nothing_better_fits_into_what_is_left(case):
     value, allowed, limits = case
@@ -152,7 +152,7 @@ def test_nothing_better_fits_into_what_is_left(case):
             assert any(units > limit.amount - 1e-9 for units, limit in zip(used, limits, strict=True))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("kind", ["continuous", "ties", "per person"])
 def test_close_to_the_linear_program_and_the_bound_equals_it(seed, kind):
     case = campaign(seed, 600, 8, per_person=kind == "per person", round_to=1.0 if kind == "ties" else None)
@@ -194,7 +194,7 @@ def test_more_of_a_limit_is_never_worth_less(round_to):
     ]
     values, bounds = [p.value for p in plans], [p.upper_bound for p in plans]
     assert (np.diff(bounds) >= -1e-7 * bounds[-1]).all()
-    assert (np.diff(values) > 0).all() or (np.diff(values) >= 0).all()
+    assert (np.diff(values) >= 0).all()
     assert values[-1] == bounds[-1] == allocate(value, allowed).value
 
 

@@ -36,6 +36,8 @@ EXACT = 1e-10
 MOST_SINGLE = 12_000
 """People in a core who are looked at one by one where each uses another amount; of more than that, those who tie are
 taken together with their mean use."""
+MOST_SWEEPS = 50
+"""How often all pairs of options are put in order; none of the sweeps changes the value, and few change anything."""
 WHOLE = 1e-6
 """What a solver's count may lack to be whole."""
 
@@ -168,10 +170,9 @@ def _by_priority(program: Knapsack, choice: np.ndarray, prices: np.ndarray, prio
     tied, distance = undecided(program, prices, program.choose(prices)[2], 0)
     between = np.isfinite(distance)
     use, own, priority = program.of(tied).padded_use(), choice[tied], of_people(priority, tied)
-    pairs, changed = list(combinations(range(program.nobody + 1), 2)), True
-    while changed:
+    for _ in range(MOST_SWEEPS):
         changed = False
-        for first, second in pairs:
+        for first, second in combinations(range(program.nobody + 1), 2):
             pool = np.flatnonzero(between[first] & between[second] & ((own == first) | (own == second)))
             n_first = int((own[pool] == first).sum())
             if n_first in (0, len(pool)) or not all(_same_for_all(u, first, second, pool) for u in use):
@@ -181,6 +182,8 @@ def _by_priority(program: Knapsack, choice: np.ndarray, prices: np.ndarray, prio
             own[pool] = second
             own[pool[np.argsort(-advantage, kind="stable")[:n_first]]] = first
             changed |= bool((own[pool] != before).any())
+        if not changed:
+            break
     choice[tied] = own
     return choice
 
