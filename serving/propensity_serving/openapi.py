@@ -47,6 +47,26 @@ _DECISION: dict[str, dict[str, Any]] = {
     "model_version": {"type": "string"},
     "playbook_version": {"type": "string"},
     "feature_as_of": {"type": ["string", "null"], "format": "date-time"},
+    "would_have_sent": {"type": "string", "description": "what this person would get if nobody were held out or tried"},
+    "reason_source": {"type": "string", "enum": ["stated", "text", "predicted", "fallback"]},
+    "archetype_by": {
+        "type": ["string", "null"],
+        "enum": ["reason_and_effect", "effect", None],
+        "description": "whether the reason for churn calls for this archetype too, or measured effects alone do",
+    },
+    "alternative": {**_OPTIONAL_TEXT, "description": "the next best action that this person may get"},
+    "alternative_net_value": {**_OPTIONAL_NUMBER, "description": "currency a person"},
+    "alternative_lost": {
+        "type": ["string", "null"],
+        "enum": [
+            *("worth_less", "costs_more_than_it_brings", "limits_reached", "held_out_to_measure", "tried_to_learn"),
+            None,
+        ],
+        "description": "why the alternative was not chosen",
+    },
+    "touch": {"type": "integer", "description": "number of this contact with this person in the campaign; 0: none yet"},
+    "next_action": {**_OPTIONAL_TEXT, "description": "what follows if this brings no answer"},
+    "next_not_before": {"type": ["string", "null"], "format": "date-time"},
 }
 
 

@@ -203,15 +203,20 @@ def _closed_seasons(
     closed: dict[tuple[str, str], list[tuple[str, Flags]]] = {}
     for season in playbook.seasons:
         if isinstance(at, pd.Timestamp):
-            holds = np.full(n, season.holds(at.tz_convert(zone).strftime("%m-%d")))
+            holds = np.full(n, season.holds(_day_of_year(at.tz_convert(zone))))
         else:
-            holds = at.dt.tz_convert(zone).dt.strftime("%m-%d").map(season.holds).to_numpy(dtype=bool)
+            holds = at.dt.tz_convert(zone).map(_day_of_year).map(season.holds).to_numpy(dtype=bool)
         all_rest = not season.closed_channels and not season.closed_archetypes
         parts = [("channel", c) for c in (playbook.channels if all_rest else season.closed_channels)]
         parts += [("archetype", a) for a in season.closed_archetypes]
         for part in parts:
             closed.setdefault(part, []).append(("season_of_rest", holds))
     return closed
+
+
+def _day_of_year(at: pd.Timestamp) -> str:
+    # years that Python's own calendar lacks have days too
+    return f"{at.month:02d}-{at.day:02d}"
 
 
 def _flag(customers: pd.DataFrame, column: str) -> Flags:
