@@ -15,6 +15,7 @@ from scipy.optimize import linprog
 from propensity.contract import CONTROL
 from propensity.errors import InputError
 from propensity.policy import Allocation, Limit, allocate, best_action, best_under_prices
+from propensity.policy.indifference import undecided
 from propensity.policy.knapsack import Knapsack, optimal_prices
 
 
@@ -187,6 +188,23 @@ def test_far_prices_of_scarce_capacity_and_heavy_tails_are_found(seed):
     best = np.sort(value[0])[::-1]
     assert dual == pytest.approx(best[:5].sum(), rel=1e-6)
     assert best[5] * 0.99 <= prices[0] <= best[4] * 1.01
+
+
+def test_a_crowd_that_ties_does_not_hide_the_few_who_are_near_to_another_change():
+    value = np.full((2, 5_000), 1.0)
+    value[1, :10] = 3 + 1e-3 * np.arange(1, 11)
+    value[1, 10:] = -np.inf
+    program = Knapsack(value, (np.array([[1.0], [0.0]]), np.array([[0.0], [1.0]])), np.array([2_000.0, 4.0]))
+    prices = np.array([1.0, 3.0])
+    _, _, choice = program.choose(prices)
+    people, distance = undecided(program, prices, choice, 100)
+    # all 4,990 who tie between the first option and nobody, and the nearest of those who have the second one
+    assert people[:4].tolist() == [0, 1, 2, 3]
+    assert people[-4_990:].tolist() == list(range(10, 5_000))
+    assert (distance[1, :4] == 0).all()
+    assert (distance[2, :4] > 0).all()
+    assert np.isfinite(distance[:, :4]).all()
+    assert np.isinf(distance[1, -4_990:]).all()
 
 
 @pytest.mark.parametrize("seed", range(6))
