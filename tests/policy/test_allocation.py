@@ -15,6 +15,8 @@ from scipy.optimize import linprog
 from propensity.contract import CONTROL
 from propensity.errors import InputError
 from propensity.policy import Allocation, Limit, allocate, best_action, best_under_prices
+from propensity.policy.indifference import undecided
+from propensity.policy.knapsack import Knapsack, optimal_prices
 
 
 def table(values, prefix="a"):
@@ -166,6 +168,46 @@ def test_close_to_the_linear_program_and_the_bound_equals_it(seed, kind):
 
 
 @pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("kind", ["ties", "same for all"])
+def test_thousands_of_ties_cost_no_more_than_a_few_people(seed, kind):
+    value, allowed, limits = campaign(seed, 20_000, 12, round_to=1.0)
+    if kind == "same for all":
+        value[:] = np.round(np.random.default_rng(seed).exponential(2.0, 12), 1)
+    plan = allocate(value, allowed, limits)
+    check(value, allowed, limits, plan)
+    assert plan.upper_bound - plan.value <= len(limits) * np.where(allowed, value, 0).max()
+    if kind == "same for all":
+        assert plan.gap_share < 1e-3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_far_prices_of_scarce_capacity_and_heavy_tails_are_found(seed):
+    value = np.random.default_rng(seed).lognormal(0, 2.5, (1, 100_000))
+    program = Knapsack(value, (np.ones((1, 1)),), np.array([5.0]))
+    prices, dual = optimal_prices(program)
+    best = np.sort(value[0])[::-1]
+    assert dual == pytest.approx(best[:5].sum(), rel=1e-6)
+    assert best[5] * 0.99 <= prices[0] <= best[4] * 1.01
+
+
+def test_a_crowd_that_ties_does_not_hide_the_few_who_are_near_to_another_change():
+    value = np.full((2, 5_000), 1.0)
+    value[1, :10] = 3 + 1e-3 * np.arange(1, 11)
+    value[1, 10:] = -np.inf
+    program = Knapsack(value, (np.array([[1.0], [0.0]]), np.array([[0.0], [1.0]])), np.array([2_000.0, 4.0]))
+    prices = np.array([1.0, 3.0])
+    _, _, choice = program.choose(prices)
+    people, distance = undecided(program, prices, choice, 100)
+    # all 4,990 who tie between the first option and nobody, and the nearest of those who have the second one
+    assert people[:4].tolist() == [0, 1, 2, 3]
+    assert people[-4_990:].tolist() == list(range(10, 5_000))
+    assert (distance[1, :4] == 0).all()
+    assert (distance[2, :4] > 0).all()
+    assert np.isfinite(distance[:, :4]).all()
+    assert np.isinf(distance[1, -4_990:]).all()
+
+
+@pytest.mark.parametrize("seed", range(6))
 def test_prices_are_the_linear_programs(seed):
     case = campaign(seed, 1_500, 6)
     plan = allocate(*case)
@@ -288,7 +330,8 @@ def test_two_closed_limits_on_one_action():
     plan = allocate(value, value > 0, limits)
     assert plan.action.tolist() == [CONTROL] * 2
     assert plan.value == plan.upper_bound == 0
-    assert sum(plan.prices.values()) == 9
+    # one call more is worth nothing as long as there is no staff; both together bring 9
+    assert plan.prices == {"calls": 0, "staff": 9}
 
 
 def test_a_limit_too_small_for_one_contact():
@@ -345,6 +388,27 @@ def test_among_people_who_tie_priority_decides(n):
         assert has_one.min() >= has_other.max()
 
 
+def test_priority_decides_among_people_who_tie_and_use_the_same():
+    rng = np.random.default_rng(0)
+    spend, priority = rng.integers(1, 4, (300, 1)), table(rng.normal(size=(300, 1)))
+    value = table(2.0 * spend)
+    plan = allocate(value, value > 0, [Limit("budget", 200, spend)], priority=priority)
+    assert plan.used["budget"] == 200
+    for units in (1, 2, 3):
+        own, served = priority["a00"][spend[:, 0] == units], (plan.action != CONTROL)[spend[:, 0] == units]
+        assert own[served].min() >= own[~served].max() or served.all() or not served.any()
+    assert 0 < (plan.action != CONTROL).mean() < 1
+
+
+def test_two_actions_that_are_the_same_to_everybody():
+    spend = np.random.default_rng(0).lognormal(size=(200, 1))
+    value = pd.DataFrame({"mail": spend[:, 0] ** 0.5, "letter": spend[:, 0] ** 0.5})
+    both = allocate(value, value > 0, [Limit("budget", spend.sum() / 3, np.tile(spend, 2))])
+    one = allocate(value[["mail"]], value[["mail"]] > 0, [Limit("budget", spend.sum() / 3, spend)])
+    assert both.value == pytest.approx(one.value)
+    assert both.upper_bound == pytest.approx(one.upper_bound)
+
+
 def test_priority_of_people_who_do_not_tie_changes_nothing():
     value, allowed, limits = campaign(4, 1_000, 6)
     priority = table(np.random.default_rng(0).normal(size=value.shape))
@@ -352,14 +416,16 @@ def test_priority_of_people_who_do_not_tie_changes_nothing():
 
 
 def test_equal_value_per_cost_with_costs_of_ones_own_fills_the_budget():
-    n = 15_000
-    cost = np.random.default_rng(0).lognormal(size=(n, 1))
-    value = pd.DataFrame(3 * cost, columns=["mail"])
+    rng = np.random.default_rng(0)
+    cost = rng.lognormal(size=(15_000, 1))
+    value, priority = pd.DataFrame(3 * cost, columns=["mail"]), pd.DataFrame(rng.random(cost.shape), columns=["mail"])
     limits = [Limit("budget", cost.sum() / 4, cost)]
-    plan = allocate(value, value > 0, limits)
+    plan = allocate(value, value > 0, limits, priority=priority)
     check(value, value > 0, limits, plan)
     assert plan.prices["budget"] == pytest.approx(3)
     assert plan.gap_share < 1e-5
+    # nobody else uses the same, so that priority can only decide who comes first
+    assert ((priority["mail"] > 0.75) == (plan.action != CONTROL)).mean() > 0.95
 
 
 def test_a_budget_of_decimal_costs_is_never_overspent():

@@ -109,8 +109,8 @@ def allocate(
         Same rows.
     limits : sequence of Limit
     priority : DataFrame (n, A), optional
-        Where people tie (all are worth the same, say) those of greater priority for the action get it, then those who
-        come first. By default only position counts.
+        Where people tie (all are worth the same, say) and an action takes the same of each limit, those of greater
+        priority for it get it, then those who come first. By default only position counts.
 
     Returns
     -------
@@ -126,9 +126,9 @@ def allocate(
 
     Notes
     -----
-    Of people who tie exactly, those who get the action are as many as the limits take. A person who differs from the
-    allocation by `best_under_prices` is one of them, or one of the few who stand between whole people and the optimum
-    of the linear program: about as many as there are limits.
+    The value lies below the bound by what whole people cost: at most about as many people's value as there are limits.
+    `best_under_prices` at these prices chooses the same for all but those few, and for people who tie exactly.
+    Where several prices are optimal (a capacity that just suffices, say) these are some of them.
 
     Examples
     --------
@@ -136,7 +136,7 @@ def allocate(
     >>> calls = Limit("calls", 1, pd.Series({"call": 1, "mail": 0}))
     >>> plan = allocate(value, value > 0, [calls])
     >>> plan.action.tolist(), plan.value, plan.upper_bound
-    (['call', 'mail', 'call'], 15.0, 15.0)
+    (['call', 'mail', 'mail'], 15.0, 15.0)
     """
     table = _Table(net_value, allowed, limits)
     scarce = np.flatnonzero((table.amount > 0) & np.isfinite(table.amount))

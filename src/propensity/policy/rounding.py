@@ -159,14 +159,23 @@ def _dealt_out(counts: np.ndarray, group: np.ndarray, priority: np.ndarray) -> n
     choice = np.full(len(group), nobody)
     for option, wanted in enumerate(counts):
         open_to = np.flatnonzero((choice == nobody) & (wanted[group] > 0))
-        ranked = open_to[np.lexsort((-_priority_of(priority, option, open_to), group[open_to]))]
-        place = np.arange(len(ranked)) - np.searchsorted(group[ranked], group[ranked])
-        choice[ranked[place < wanted[group[ranked]]]] = option
+        first = _first_of_each(wanted, group[open_to], _entries(priority, option, open_to))
+        choice[open_to[first]] = option
     return choice
 
 
+def _first_of_each(wanted: np.ndarray, group: np.ndarray, priority: np.ndarray) -> np.ndarray:
+    """As many of each group as are wanted (groups,), by priority (m,), then by position: their positions."""
+    ranked = np.lexsort((-priority, group))
+    place = np.arange(len(ranked)) - np.searchsorted(group[ranked], group[ranked])
+    return ranked[place < wanted[group[ranked]]]
+
+
 def _by_priority(program: Knapsack, choice: np.ndarray, prices: np.ndarray, priority: np.ndarray) -> np.ndarray:
-    """Let people who are indifferent between the same two options, and use the same, have them in order of priority."""
+    """Let people who are indifferent between the same two options have them in order of priority.
+
+    They exchange among those for whom the two differ by the same use, so that no limit notices.
+    """
     tied, distance = undecided(program, prices, program.choose(prices)[2], 0)
     between = np.isfinite(distance)
     use, own, priority = program.of(tied).padded_use(), choice[tied], of_people(priority, tied)
@@ -174,22 +183,20 @@ def _by_priority(program: Knapsack, choice: np.ndarray, prices: np.ndarray, prio
         changed = False
         for first, second in combinations(range(program.nobody + 1), 2):
             pool = np.flatnonzero(between[first] & between[second] & ((own == first) | (own == second)))
-            n_first = int((own[pool] == first).sum())
-            if n_first in (0, len(pool)) or not all(_same_for_all(u, first, second, pool) for u in use):
-                continue
             before = own[pool]
-            advantage = _priority_of(priority, first, pool) - _priority_of(priority, second, pool)
+            has_first = before == first
+            if has_first.all() or not has_first.any():
+                continue
+            more_use = [_entries(u, first, pool) - _entries(u, second, pool) for u in use]
+            group = np.unique(np.column_stack(more_use), axis=0, return_inverse=True)[1]
+            advantage = _entries(priority, first, pool) - _entries(priority, second, pool)
             own[pool] = second
-            own[pool[np.argsort(-advantage, kind="stable")[:n_first]]] = first
+            own[pool[_first_of_each(np.bincount(group, weights=has_first), group, advantage)]] = first
             changed |= bool((own[pool] != before).any())
         if not changed:
             break
     choice[tied] = own
     return choice
-
-
-def _same_for_all(use: np.ndarray, first: int, second: int, people: np.ndarray) -> bool:
-    return use.shape[1] == 1 or float(np.ptp(use[first, people] - use[second, people])) == 0
 
 
 def _using_up(program: Knapsack, choice: np.ndarray, prices: np.ndarray, priority: np.ndarray) -> np.ndarray:
@@ -199,7 +206,7 @@ def _using_up(program: Knapsack, choice: np.ndarray, prices: np.ndarray, priorit
         people, option, score, extra = _upgrades(program, choice, prices, left)
         if not len(people):
             return choice
-        ranked = np.lexsort((people, -_priority_of(priority, option, people), -score))
+        ranked = np.lexsort((people, -_entries(priority, option, people), -score))
         people, option, extra = people[ranked], option[ranked], extra[:, ranked]
         while len(people):
             fits = (np.cumsum(extra, axis=1) <= left[:, None]).all(axis=0)
@@ -254,5 +261,6 @@ def _within_limits(program: Knapsack, choice: np.ndarray, prices: np.ndarray) ->
     return choice
 
 
-def _priority_of(priority: np.ndarray, option: int | np.ndarray, people: np.ndarray) -> np.ndarray:
-    return np.broadcast_to(entries(priority, option, people), people.shape)
+def _entries(table: np.ndarray, option: int | np.ndarray, people: np.ndarray) -> np.ndarray:
+    """Each person's entry in the row of an option, (m,), the same for all or one for each."""
+    return np.broadcast_to(entries(table, option, people), people.shape)
