@@ -19,6 +19,11 @@ from propensity.reasons.calibration import Codes
 from propensity.reasons.classifier import MIN_PEOPLE, People, ReasonClassifier, people_with_reason
 
 N_FOLDS = 5
+SHARED_ERROR = math.sqrt(2)
+"""How much wider than for a given model the intervals of AUC and gain are. Each fold's model learnt from the others, so
+that what is noise counts for a pair of people in both directions; where nothing but noise is left (features that say
+little) the spread of a cross-validated difference is up to this much larger (`heterogeneity_test` has the same in
+effects). Elsewhere the intervals are too wide, which harms less."""
 LITTLE = 0.1
 """A model that removes less than this share of the uncertainty says little, however surely it says it."""
 
@@ -28,7 +33,7 @@ class ReasonReport:
     """How well reasons are told, by people scored by a model that had not seen them.
 
     Every estimate is of the mean performance of the folds' models on new people (the test error of cross-validation;
-    Bayle et al. 2020), with a normal interval by person.
+    Bayle et al. 2020), with a normal interval by person; those of AUC and gain are widened (see `SHARED_ERROR`).
 
     Attributes
     ----------
@@ -126,24 +131,21 @@ def reason_report(
         share[unseen] = np.bincount(code[seen], minlength=len(reasons)) / len(seen)
     loss, share_loss = (-np.log(_of_stated(table, code)) for table in (chance, share))
     areas = [_area(chance[:, j], code == j, fold) for j in range(len(reasons))]
-    ones = np.ones(len(code))
+    auc = float(np.mean([area for area, _ in areas])), np.mean([influence for _, influence in areas], axis=0)
+    gain = share_loss - loss
     return ReasonReport(
         counts={name: int(n) for name, n in zip(reasons, np.bincount(code), strict=True)},
-        auc=normal_estimate(
-            float(np.mean([area for area, _ in areas])),
-            np.mean([influence for _, influence in areas], axis=0),
-            ones,
-            level,
-        ),
-        auc_by_reason={
-            name: normal_estimate(area, influence, ones, level)
-            for name, (area, influence) in zip(reasons, areas, strict=True)
-        },
+        auc=_widened(*auc, level),
+        auc_by_reason={name: _widened(*area, level) for name, area in zip(reasons, areas, strict=True)},
         log_loss=mean_estimate(loss, level),
         share_log_loss=mean_estimate(share_loss, level),
-        gain=mean_estimate(share_loss - loss, level),
+        gain=_widened(float(gain.mean()), gain - gain.mean(), level),
         chances=pd.DataFrame(chance, columns=reasons, index=known.index),
     )
+
+
+def _widened(value: float, influence: Vector, level: float) -> Estimate:
+    return normal_estimate(value, SHARED_ERROR * influence, np.ones(len(influence)), level)
 
 
 def _of_stated(chance: Matrix, code: Codes) -> Vector:
