@@ -62,12 +62,13 @@ def fit_booster(
     seed : int
     weight : array (n,), optional
     """
-    parameters = {**_parameters(settings, len(y), seed), "objective": "binary" if binary else "regression"}
+    parameters = {**tree_parameters(settings, len(y), seed), "objective": "binary" if binary else "regression"}
     data = lgb.Dataset(X, label=y, weight=weight, categorical_feature=categorical, params={"verbose": -1})
     return lgb.train(parameters, data, num_boost_round=settings.n_trees)
 
 
-def _parameters(settings: TreeSettings, n: int, seed: int) -> dict[str, object]:
+def tree_parameters(settings: TreeSettings, n: int, seed: int) -> dict[str, object]:
+    """Settings as LightGBM's parameters for n rows: all but the objective and the number of rounds."""
     return {
         **{k: v for k, v in asdict(settings).items() if k != "n_trees"},
         # no leaf may want more rows than a small data set has
@@ -126,7 +127,7 @@ def fit_components(
         return (slope[:, 0], curvature[:, 0]) if n_parts == 1 else (slope, curvature)
 
     parameters = {
-        **_parameters(settings, len(residual), seed),
+        **tree_parameters(settings, len(residual), seed),
         "objective": gradient,
         "num_class": n_parts,
         # a row tells of a part as much as its service was in doubt

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from propensity.learners._typing import Matrix, State
-from propensity.learners.boosting import TreeSettings, _parameters
+from propensity.learners.boosting import TreeSettings, tree_parameters
 from propensity.learners.sample import FrameEncoder, as_frame, derive_seed
 from propensity.reasons.calibration import Codes
 from propensity.reasons.classifier import ReasonClassifier
@@ -31,7 +31,7 @@ class TreeScorer:
         """Fit on features (n, d) and positions of reasons (n,)."""
         encoder = FrameEncoder.fit(X)
         parameters = {
-            **_parameters(REASON_SETTINGS, len(X), seed),
+            **tree_parameters(REASON_SETTINGS, len(X), seed),
             "objective": "multiclass",
             "num_class": n_reasons,
         }
