@@ -10,8 +10,8 @@ that of the linear program in which people may be split (Sinha and Zoltners 1979
 evaluation goes through everybody once and gives D and a subgradient, the amounts that are left over. `optimal_prices`
 minimises the model made of these cutting planes (Kelley 1960) by the level method (Lemaréchal, Nemirovskii and Nesterov
 1995), which steps to the point nearest to the best one at which the model promises half of the possible gain. Nearness
-is measured in the largest coordinate, so that both steps are small linear programs. Cutting planes alone needed two to
-three times as many evaluations with 8 and 12 limits, subgradient steps do not say when they are done.
+is measured in the largest coordinate, so that both steps are small linear programs. Subgradient steps do not say when
+they are done.
 
 References
 ----------
