@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -77,6 +77,14 @@ class Wave:
     contacts: pd.DataFrame | None = None
     outcomes: pd.DataFrame | None = None
 
+    def under(self, model: DecisionModel) -> Wave:
+        """The same people decided on by this wave's model under another playbook; see `DecisionModel.under`."""
+        other = replace(self, model=model)
+        # what cached properties hold: what was learnt of these people is the same
+        other.__dict__["_encoded"] = self._encoded
+        other.__dict__["predictions"] = self.predictions.under(model.playbook, model.actions)
+        return other
+
     @cached_property
     def predictions(self) -> Predictions:
         """What the model expects under each action."""
@@ -133,7 +141,8 @@ class Wave:
         value = self.model.choice_value(self.predictions)
         if self.model.mode != "one_action":
             return value
-        order = self.model.reactivation._priority(self._encoded)
+        learnt = self.model.reactivation.actions_[1:]
+        order = self.model.reactivation._priority(self._encoded)[:, [learnt.index(a) for a in value.columns]]
         size = np.abs(order).max(initial=0.0)
         nudge = order / size if size > 0 else order
         return value * (1 + TIE_BREAK * nudge)
@@ -203,7 +212,6 @@ class Wave:
             codes=POLICY_CODES[model.mode],
             value=self.value.where(allowed),
         )
-        revenue = self.predictions.revenue
         decisions = decision_table(
             people,
             chosen,
@@ -211,7 +219,7 @@ class Wave:
                 "uplift": self.predictions.effect,
                 "uplift_low": low,
                 "uplift_high": high,
-                "expected_revenue": revenue.sub(revenue[CONTROL], axis=0)[model.actions[1:]],
+                "expected_revenue": self.predictions.extra_revenue,
                 "net_value": self.predictions.net_value,
             },
             reactivation_propensity=self.predictions.reactivated[CONTROL],

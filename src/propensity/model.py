@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -15,6 +16,7 @@ from propensity import __version__
 from propensity.contract import CONTROL
 from propensity.deciding import PolicyMode, Wave
 from propensity.errors import InputError
+from propensity.evaluation.expected import GroupEffects
 from propensity.evaluation.scores import score_matrix
 from propensity.features import FeatureBuilder
 from propensity.frame import all_actions, logged_propensity
@@ -25,13 +27,13 @@ from propensity.learners.explanation import IMPORTANCE_COLUMNS, EffectExplainer
 from propensity.learners.hurdle import AmountModel
 from propensity.learners.sample import derive_seed
 from propensity.persistence import load_state, save_state
-from propensity.playbook import Playbook
+from propensity.playbook import FACTORS, Playbook
 from propensity.policy import Eligibility, best_action, net_value, profit
 from propensity.reactivation import ReactivationPropensity
 from propensity.reasons import ReasonModel
 from propensity.segments import SegmentBuilder
 
-FORMAT = 2
+FORMAT = 3
 """Of saved models; those of another cannot be read."""
 
 MODES: tuple[PolicyMode, ...] = ("nobody", "one_action", "per_person")
@@ -61,6 +63,43 @@ class Predictions:
     effect: pd.DataFrame
     net_value: pd.DataFrame
 
+    @property
+    def extra_revenue(self) -> pd.DataFrame:
+        """Effect of contact on revenue (n, actions without control), currency."""
+        return self.revenue.sub(self.revenue[CONTROL], axis=0)[self.effect.columns]
+
+    @classmethod
+    def of(
+        cls,
+        reactivated: np.ndarray,
+        revenue: np.ndarray,
+        unsubscribed: np.ndarray,
+        effect: np.ndarray,
+        playbook: Playbook,
+        actions: list[str],
+        index: pd.Index,
+    ) -> Predictions:
+        """From arrays (n, actions with control), but for ``effect``, and a playbook, which makes money of them."""
+        profits = profit(revenue, reactivated, unsubscribed, playbook, actions)
+
+        def table(values: np.ndarray) -> pd.DataFrame:
+            return pd.DataFrame(values, columns=actions, index=index)
+
+        return cls(
+            reactivated=table(reactivated),
+            revenue=table(revenue),
+            unsubscribed=table(unsubscribed),
+            profit=table(profits),
+            effect=pd.DataFrame(effect, columns=actions[1:], index=index),
+            net_value=net_value(profits, actions, index),
+        )
+
+    def under(self, playbook: Playbook, actions: list[str]) -> Predictions:
+        """The same people's predictions for some of the actions (control first), with the money of another playbook."""
+        chances, money, leaving = (t[actions].to_numpy() for t in (self.reactivated, self.revenue, self.unsubscribed))
+        effect = self.effect[actions[1:]].to_numpy()
+        return Predictions.of(chances, money, leaving, effect, playbook, actions, self.effect.index)
+
 
 @dataclass(frozen=True)
 class TrainingEvidence:
@@ -78,6 +117,8 @@ class TrainingEvidence:
     shrunk_net_value : dict
         The same, shrunk towards each other and what their factors have in common; what a policy for everybody chooses
         by.
+    average_outcomes : dict
+        Of ``reactivated``, ``revenue`` and ``unsubscribed``: the average under each action with control.
     """
 
     supported_mode: PolicyMode
@@ -87,6 +128,23 @@ class TrainingEvidence:
     average_net_value: dict[str, float]
     average_net_value_error: dict[str, float]
     shrunk_net_value: dict[str, float]
+    average_outcomes: dict[str, dict[str, float]]
+
+    def under(self, before: Playbook, playbook: Playbook, actions: list[str]) -> TrainingEvidence:
+        """What would have been found for some of the actions (control first) with the money of another playbook."""
+        outcomes = {name: {a: found[a] for a in actions} for name, found in self.average_outcomes.items()}
+        average = [np.array([list(outcomes[name].values())]) for name in ("revenue", "reactivated", "unsubscribed")]
+        old, new = (profit(*average, book, actions)[0] for book in (before, playbook))
+        change = dict(zip(actions[1:], ((new - new[0]) - (old - old[0]))[1:].tolist(), strict=True))
+        shrunk = {a: self.shrunk_net_value[a] + change[a] for a in change}
+        return replace(
+            self,
+            best_action=max(shrunk, key=lambda a: shrunk[a], default=CONTROL),
+            average_net_value={a: self.average_net_value[a] + change[a] for a in change},
+            average_net_value_error={a: self.average_net_value_error[a] for a in change},
+            shrunk_net_value=shrunk,
+            average_outcomes=outcomes,
+        )
 
 
 class DecisionModel:
@@ -102,6 +160,8 @@ class DecisionModel:
     Attributes
     ----------
     evidence_ : TrainingEvidence
+    measured_ : dict of GroupEffects
+        Measured effects on ``reactivated`` and on ``revenue`` of groups of people with similar predictions.
     explainer : EffectExplainer or None
         What the effects on coming back rest on; None where they are the same for everybody.
     mode : {"per_person", "one_action", "nobody"}
@@ -140,8 +200,10 @@ class DecisionModel:
         self.explainer = self._explain_effects(X)
         self.segments = SegmentBuilder.fit(frame, frame["decided_at"], self.playbook)
         self.reason_model = self._fit_reasons(frame)
+        encoded = self.reactivation.encoder_.transform(X)
         self._fit_money(X, frame, propensity)
         self._weigh_evidence(frame, propensity, predicted)
+        self._measure_groups(frame, propensity, encoded)
         self.mode: PolicyMode = self.evidence_.supported_mode
         return self
 
@@ -200,6 +262,7 @@ class DecisionModel:
             )
         unsubscribed = np.tile(np.r_[0.0, self.unsubscribe_effect], (len(frame), 1))
         profits = profit(revenue, reactivated, unsubscribed, self.playbook, self.actions)
+        outcomes = {"reactivated": reactivated, "revenue": revenue, "unsubscribed": unsubscribed}
         averages = average_effects(profits, chances, self.reactivation.factors_)
         # one-sided 2.5 % over all actions together (Bonferroni)
         threshold = stats.norm.isf(0.025 / len(averages.measured))
@@ -215,7 +278,28 @@ class DecisionModel:
             average_net_value=self._by_action(averages.measured),
             average_net_value_error=self._by_action(averages.standard_error),
             shrunk_net_value=self._by_action(averages.shrunk),
+            average_outcomes={
+                name: dict(zip(self.actions, found.mean(axis=0).tolist(), strict=True))
+                for name, found in outcomes.items()
+            },
         )
+
+    def _measure_groups(self, frame: pd.DataFrame, propensity: pd.DataFrame, encoded: np.ndarray) -> None:
+        """Measure the effects on groups of people with similar out-of-fold predictions."""
+        arm = pd.Index(self.actions).get_indexer(pd.Index(frame["action"]))
+        outcome, effect = self.reactivation.out_of_fold_outcome_, self.reactivation.out_of_fold_effect_
+        reactivated = score_matrix(frame["reactivated"].to_numpy(dtype=float), arm, propensity.to_numpy(), outcome)
+        if self.revenue is None:
+            amounts = self.amount.predict(encoded)
+            expected = self.amount.mean_ * self.amount.factors_ * outcome
+            more = amounts[:, 1:] * (outcome[:, :1] + effect) - amounts[:, :1] * outcome[:, :1]
+        else:
+            expected, more = self.revenue.out_of_fold_outcome_, self.revenue.out_of_fold_effect_
+        revenue = score_matrix(frame["revenue"].to_numpy(dtype=float), arm, propensity.to_numpy(), expected)
+        self.measured_ = {
+            "reactivated": GroupEffects.fit(reactivated, effect),
+            "revenue": GroupEffects.fit(revenue, more),
+        }
 
     def _by_action(self, values: np.ndarray) -> dict[str, float]:
         return dict(zip(self.actions[1:], map(float, values), strict=True))
@@ -231,6 +315,36 @@ class DecisionModel:
         if MODES.index(mode) > MODES.index(self.evidence_.supported_mode):
             raise ValueError(f"mode: expected at most {self.evidence_.supported_mode!r}, found {mode!r}")
         self.mode = mode
+
+    def under(self, playbook: Playbook) -> DecisionModel:
+        """This model deciding by another playbook: what was learnt stays, money and rules are the other's.
+
+        Of the playbook's actions only those count that were learnt under the same name with the same archetype,
+        channel and offer. Such a model answers what-ifs: it explains no effects, and cannot be saved.
+
+        Raises
+        ------
+        InputError
+            No action of the playbook was learnt, or its segments are made from other columns.
+        """
+        if playbook.segments != self.playbook.segments:
+            raise InputError(
+                f"playbook {playbook.name}: its [segments] names other columns than the playbook that the model was "
+                "trained with; train with it first"
+            )
+        kept = [a for a in self.actions[1:] if a in playbook.actions and _is_same(playbook, self.playbook, a)]
+        if not kept:
+            raise InputError(
+                f"playbook {playbook.name}: expected at least one action that the model learnt "
+                f"({', '.join(self.actions[1:])}), with the same archetype, channel and offer, found none"
+            )
+        other = copy.copy(self)
+        other.playbook = playbook
+        other.actions = all_actions(kept)
+        other.evidence_ = self.evidence_.under(self.playbook, playbook, other.actions)
+        other.segments = self.segments.under(playbook)
+        other.explainer = None
+        return other
 
     def predict(self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> Predictions:
         """What to expect of each person under each action.
@@ -254,19 +368,12 @@ class DecisionModel:
         reactivated = np.column_stack([at_control, at_control[:, None] + effect])
         revenue = self.amount.predict(encoded) * reactivated if self.revenue is None else self.revenue._outcome(encoded)
         unsubscribed = np.tile(np.r_[0.0, self.unsubscribe_effect], (len(encoded), 1))
-        profits = profit(revenue, reactivated, unsubscribed, self.playbook, self.actions)
-
-        def table(values: np.ndarray) -> pd.DataFrame:
-            return pd.DataFrame(values, columns=self.actions, index=index)
-
-        return Predictions(
-            reactivated=table(reactivated),
-            revenue=table(revenue),
-            unsubscribed=table(unsubscribed),
-            profit=table(profits),
-            effect=pd.DataFrame(effect, columns=self.actions[1:], index=index),
-            net_value=net_value(profits, self.actions, index),
-        )
+        learnt = self.reactivation.actions_
+        if self.actions != learnt:
+            kept = [learnt.index(a) for a in self.actions]
+            reactivated, revenue, unsubscribed = reactivated[:, kept], revenue[:, kept], unsubscribed[:, kept]
+            effect = effect[:, [position - 1 for position in kept[1:]]]
+        return Predictions.of(reactivated, revenue, unsubscribed, effect, self.playbook, self.actions, index)
 
     def importance(self) -> pd.DataFrame:
         """Which features drive the effect of contact on coming back.
@@ -405,6 +512,7 @@ class DecisionModel:
                 "amount": self.amount.to_state(),
                 "revenue": self.revenue.to_state() if self.revenue else None,
                 "unsubscribe_effect": self.unsubscribe_effect.tolist(),
+                "measured": {name: groups.to_state() for name, groups in self.measured_.items()},
             },
             directory,
         )
@@ -438,4 +546,9 @@ class DecisionModel:
         model.amount = AmountModel().load_state(state["amount"])
         model.revenue = UpliftStack().load_state(state["revenue"]) if state["revenue"] else None
         model.unsubscribe_effect = np.asarray(state["unsubscribe_effect"])
+        model.measured_ = {name: GroupEffects.from_state(groups) for name, groups in state["measured"].items()}
         return model
+
+
+def _is_same(one: Playbook, other: Playbook, action: str) -> bool:
+    return all(getattr(one.actions[action], part) == getattr(other.actions[action], part) for part in FACTORS)

@@ -130,14 +130,24 @@ class SegmentBuilder:
         if customers.empty:
             raise InputError("customers: expected at least one person to learn segments from, found none")
         measures = _measures(customers, _days(customers, at), playbook.segments)
+        return cls._by_rules(
+            playbook, {name: _ends_of_parts(measures[name], n_parts) for name, n_parts in N_PARTS.items()}
+        )
+
+    @classmethod
+    def _by_rules(cls, playbook: Playbook, breakpoints: dict[str, Breakpoints]) -> SegmentBuilder:
         return cls(
             columns=playbook.segments,
             tier_minimums_currency={name: tier.min_annual_value_currency for name, tier in playbook.tiers.items()},
             cooling_off_days=playbook.program.cooling_off_days,
             horizon_days=playbook.program.horizon_days,
             ignored_touches=playbook.contact.rest_after_ignored,
-            breakpoints={name: _ends_of_parts(measures[name], n_parts) for name, n_parts in N_PARTS.items()},
+            breakpoints=breakpoints,
         )
+
+    def under(self, playbook: Playbook) -> SegmentBuilder:
+        """The same fifths and thirds with the tiers and times of another playbook, which names the same columns."""
+        return self._by_rules(playbook, self.breakpoints)
 
     def transform(
         self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series, responses: pd.DataFrame | None = None

@@ -70,6 +70,9 @@ class UpliftStack(UpliftLearner):
     out_of_fold_outcome_ : array (n, n actions)
         Outcomes of its own training people, predicted by models that did not see them (`nuisance.outcome_model`); not
         saved.
+    out_of_fold_effect_ : array (n, n actions - 1)
+        Effects on its own training people, predicted likewise; missing where an action had no chance, and for people
+        beyond ``max_selection_rows``. Not saved.
 
     Notes
     -----
@@ -111,6 +114,8 @@ class UpliftStack(UpliftLearner):
         candidates = [clone(learner) for learner in (*candidates, *(self.tuned or ()))]
         selected = self._selection(sample)
         weights = self._select(sample.take(selected), candidates, n_tested)
+        judged, self.out_of_fold_effect_ = self.out_of_fold_effect_, np.full_like(sample.propensity[:, 1:], np.nan)
+        self.out_of_fold_effect_[selected] = judged
         counted = weights * self.heterogeneity_.supported
         self.weights_ = dict(zip(_names(candidates), map(float, counted), strict=True))
         if len(selected) < len(sample.y):
@@ -188,6 +193,7 @@ class UpliftStack(UpliftLearner):
         n, n_actions = scores.shape
         can = possible_actions(sample.propensity)
         predicted = self.averages_.shrunk + np.broadcast_to(difference, (n, n_actions - 1))
+        self.out_of_fold_effect_ = np.where(can, predicted, np.nan)
         self.group_edges_: list[Vector] = []
         self.group_intervals_: list[Matrix] = []
         for a in range(1, n_actions):
@@ -238,7 +244,8 @@ class UpliftStack(UpliftLearner):
     def interval_around(self, effect: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """`effect_interval` for effects that were predicted already."""
         low, high = effect.copy(), effect.copy()
-        for a, name in enumerate(effect.columns):
+        for name in effect.columns:
+            a = self.actions_.index(name) - 1
             group = np.searchsorted(self.group_edges_[a], effect[name].to_numpy(), side="right")
             bounds = self.group_intervals_[a][group]
             low[name] = np.minimum(bounds[:, 0], effect[name])

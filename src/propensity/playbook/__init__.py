@@ -5,6 +5,7 @@ A playbook is a TOML file. `load` reads and checks it; everything that it says i
 """
 
 from propensity.playbook.book import FACTORS, Playbook
+from propensity.playbook.changing import changed
 from propensity.playbook.parts import (
     TIERS,
     Action,
@@ -44,6 +45,7 @@ __all__ = [
     "Season",
     "Step",
     "Tier",
+    "changed",
     "load",
     "parse",
     "sentences",
