@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from propensity.decide_file import WaveSummary
+    from propensity.decide_file import WaveFile, WaveSummary
+    from propensity.model import DecisionModel
 
 
 TEXTS = ("customer_id", "decision_id", "event_id", "source", "campaign", "action")
@@ -39,8 +40,19 @@ def decide(
     hashed_email: Annotated[
         str | None, typer.Option(help="column of addresses, of which lists carry the SHA-256")
     ] = None,
+    what_if: Annotated[
+        bool, typer.Option("--what-if", help="write no decisions; show what the wave would do, and other scenarios")
+    ] = False,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="with --what-if, to be compared: 'budget=5000 capacity.email=2000 weeks=2 playbook=FILE', or any "
+            "setting of the playbook by its place; may be given several times"
+        ),
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="with --what-if: also write it to this file")] = None,
 ) -> None:
-    """Decide for everybody in a file, within budget and capacities."""
+    """Decide for everybody in a file, within budget and capacities; or ask what such a wave would do."""
     import pandas as pd
 
     from propensity import contract, registry
@@ -52,6 +64,10 @@ def decide(
 
     if (contacts is None) != (outcomes is None):
         raise InputError("--contacts and --outcomes go together: rules on touches need both")
+    if what_if and audiences is not None:
+        raise InputError("--audiences: a what-if writes no lists; leave one of the two out")
+    if not what_if and (scenario or json_file):
+        raise InputError("--scenario and --json: say what to compare and where to write it; add --what-if")
     if hashed_email is not None and audiences is None:
         raise InputError("--hashed-email: is for lists; name a directory with --audiences")
     loaded, registered = registry.load(model, alias)
@@ -66,6 +82,9 @@ def decide(
         contacts=contract.check("contacts", read_file(contacts, TEXTS)).good if contacts else None,
         outcomes=contract.check("outcomes", read_file(outcomes, TEXTS)).good if outcomes else None,
     )
+    if what_if:
+        _show_what_if(loaded, wave, scenario or [], json_file)
+        return
     with Counter("Deciding") as counter:
         lists = Audiences(audiences, hashed_email) if audiences else None
         summary = decide_file(loaded, wave, out, audiences=lists, show=counter.show)
@@ -73,6 +92,24 @@ def decide(
     typer.echo(f"Decided with {registered.name} version {registered.version}. Decisions: {out}")
     if audiences:
         typer.echo(f"Lists: {audiences}")
+
+
+def _show_what_if(model: DecisionModel, wave: WaveFile, texts: list[str], json_file: Path | None) -> None:
+    import json
+
+    from propensity.files import write_text
+    from propensity.progress import Counter
+    from propensity.what_if import FIRST, Scenario, read_settings, what_if_file
+    from propensity.what_if_report import show_what_if
+
+    first = Scenario(FIRST, model.playbook, wave.budget, wave.weeks)
+    scenarios = [first, *(first.changed(read_settings(text)) for text in texts)]
+    with Counter("Trying out") as counter:
+        content = what_if_file(model, wave, scenarios, counter.show).to_json()
+    show_what_if(content)
+    if json_file is not None:
+        write_text(json_file, json.dumps(content, indent=1))
+        typer.echo(f"What if, all figures: {json_file}")
 
 
 def _ids(file: Path | None) -> list[str]:

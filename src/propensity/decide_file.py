@@ -66,6 +66,10 @@ class WaveFile:
     contacts: pd.DataFrame | None = None
     outcomes: pd.DataFrame | None = None
 
+    def of(self, model: DecisionModel, people: pd.DataFrame) -> Wave:
+        """Some of its people, to be decided on."""
+        return Wave(model, people, self.at, self.campaign, self.suppressed, self.contacts, self.outcomes)
+
 
 @dataclass
 class WaveSummary:
@@ -132,51 +136,60 @@ def decide_file(
     """
     if out.suffix not in WRITERS:
         raise InputError(f"--out {out}: expected a file that ends in {' or '.join(WRITERS)}")
-    n, some = _look_through(model, wave)
-    sample = _wave(model, some, wave)
-    limits = sample.limits(wave.weeks, wave.budget)
-    scale = len(some) / n
-    plan = sample.plan([replace(x, amount=x.amount * scale) for x in limits])
+    n, some = look_through(model, wave)
+    terms, summary = planned(wave.of(model, some), wave.budget, wave.weeks, len(some) / n)
+    with ExitStack() as stack:
+        writer = stack.enter_context(_Writer(stack.enter_context(written_aside(out))))
+        lists = stack.enter_context(audiences.written(model.playbook)) if audiences else None
+        for people in customers_of(model, wave.source, wave.at):
+            decisions = decide_batch(wave.of(model, people), wave.budget, wave.weeks, terms, summary)
+            writer.write(decisions)
+            if lists is not None:
+                lists.add(decisions, people)
+            show(summary.people, n)
+    return summary
+
+
+def planned(some: Wave, budget: float | None, weeks: float, share: float) -> tuple[Terms, WaveSummary]:
+    """The terms of a wave, from those who set its prices, and an empty count with its limits.
+
+    Parameters
+    ----------
+    some : Wave
+    budget : float or None
+        Currency; None: the playbook's.
+    weeks : float
+        For which capacities a week are meant.
+    share : float
+        Of the wave's people that ``some`` are.
+    """
+    limits = some.limits(weeks, budget)
+    plan = some.plan([replace(x, amount=x.amount * share) for x in limits])
     summary = WaveSummary(
         prices=plan.terms.prices,
         amounts={x.name: float(x.amount) for x in limits},
         used={x.name: 0.0 for x in limits},
     )
-    with ExitStack() as stack:
-        writer = stack.enter_context(_Writer(stack.enter_context(written_aside(out))))
-        lists = stack.enter_context(audiences.written(model.playbook)) if audiences else None
-        for people in _customers(model, wave.source, wave.at):
-            decisions = _decided(_wave(model, people, wave), wave, plan.terms, summary)
-            writer.write(decisions)
-            if lists is not None:
-                lists.add(decisions, people)
-            summary.add(decisions)
-            show(summary.people, n)
-    return summary
+    return plan.terms, summary
 
 
-def _decided(people: Wave, wave: WaveFile, terms: Terms, summary: WaveSummary) -> pd.DataFrame:
-    """Decisions of a batch within what others have left over."""
-    limits = [
-        Limit(x.name, max(0.0, x.amount - summary.used[x.name]), x.use) for x in people.limits(wave.weeks, wave.budget)
-    ]
+def decide_batch(people: Wave, budget: float | None, weeks: float, terms: Terms, summary: WaveSummary) -> pd.DataFrame:
+    """Decide for a part of a wave within what others have left over, and count it."""
+    limits = [Limit(x.name, max(0.0, x.amount - summary.used[x.name]), x.use) for x in people.limits(weeks, budget)]
     decisions, _ = people.decide(limits, terms)
     action = decisions["action"].to_numpy(dtype=object)
     for limit in limits:
         summary.used[limit.name] += float(used_by(limit, people.value.columns, action).sum())
+    summary.add(decisions)
     return decisions
 
 
-def _wave(model: DecisionModel, people: pd.DataFrame, wave: WaveFile) -> Wave:
-    return Wave(model, people, wave.at, wave.campaign, wave.suppressed, wave.contacts, wave.outcomes)
-
-
-def _look_through(model: DecisionModel, wave: WaveFile) -> tuple[int, pd.DataFrame]:
+def look_through(model: DecisionModel, wave: WaveFile) -> tuple[int, pd.DataFrame]:
     """How many people there are, and `SAMPLE` of them; everybody is checked, and may be there only once."""
     draws: list[np.ndarray] = []
     kept: list[pd.DataFrame] = []
     threshold = 1.0
-    for people in _customers(model, wave.source, wave.at):
+    for people in customers_of(model, wave.source, wave.at):
         drawn = uniform_draws(people["customer_id"], "plan")
         draws.append(drawn)
         kept.append(people[drawn < threshold].assign(_draw=drawn[drawn < threshold]))
@@ -197,7 +210,7 @@ def _look_through(model: DecisionModel, wave: WaveFile) -> tuple[int, pd.DataFra
     return len(everybody), some.drop(columns="_draw").reset_index(drop=True)
 
 
-def _customers(model: DecisionModel, source: Path, at: pd.Timestamp) -> Iterator[pd.DataFrame]:
+def customers_of(model: DecisionModel, source: Path, at: pd.Timestamp) -> Iterator[pd.DataFrame]:
     """Checked customers, a batch at a time."""
     extra = required_columns(model.playbook)
     for start, batch in enumerate(_batches(source)):

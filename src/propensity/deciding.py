@@ -111,9 +111,11 @@ class Wave:
         if self.contacts is None or self.outcomes is None:
             return None
         playbook = self.model.playbook
-        return touch_history(self.customers, self.contacts, self.outcomes, playbook, self._now(), self.campaign)
+        return touch_history(self.customers, self.contacts, self.outcomes, playbook, self.now, self.campaign)
 
-    def _now(self) -> pd.Timestamp:
+    @property
+    def now(self) -> pd.Timestamp:
+        """The one time at which it is decided."""
         if not isinstance(self.at, pd.Timestamp):
             raise TypeError("at: expected one time to decide at, found one for each person")
         return self.at
@@ -181,7 +183,7 @@ class Wave:
             best, terms = plan.best, plan.terms
         else:
             best, terms = best_under_prices(self.value, self.eligible.allowed, limits, plan.prices), plan
-        at = self._now()
+        at = self.now
         window = window_number(at, model.playbook.program.decision_window_days)
         allowed = self.eligible.allowed
         drawn = decide(

@@ -133,8 +133,10 @@ class TrainingEvidence:
     def under(self, before: Playbook, playbook: Playbook, actions: list[str]) -> TrainingEvidence:
         """What would have been found for some of the actions (control first) with the money of another playbook."""
         outcomes = {name: {a: found[a] for a in actions} for name, found in self.average_outcomes.items()}
-        average = [np.array([list(outcomes[name].values())]) for name in ("revenue", "reactivated", "unsubscribed")]
-        old, new = (profit(*average, book, actions)[0] for book in (before, playbook))
+        money, chances, leaving = (
+            np.array([list(outcomes[name].values())]) for name in ("revenue", "reactivated", "unsubscribed")
+        )
+        old, new = (profit(money, chances, leaving, book, actions)[0] for book in (before, playbook))
         change = dict(zip(actions[1:], ((new - new[0]) - (old - old[0]))[1:].tolist(), strict=True))
         shrunk = {a: self.shrunk_net_value[a] + change[a] for a in change}
         return replace(

@@ -113,6 +113,15 @@ def test_exploration_keeps_to_its_share_of_each_limit():
     assert explore_weights(allowed, [], LEARNING) == dict.fromkeys(ACTIONS, 1.0)
 
 
+def test_exploration_goes_on_where_some_can_only_be_tried_at_a_price_that_it_cannot_pay():
+    allowed = pd.DataFrame({"call": [True] * 100, "letter": [False] * 100, "mail": [False] * 50 + [True] * 50})
+    budget = Limit(BUDGET, 9.0, pd.Series(COST))
+    weights = explore_weights(allowed, [budget], LEARNING)
+    # of the 100 people 8.1 are tried: with calls for half of them that costs 40, with mail for the others 0.4
+    assert weights["call"] == 0
+    assert weights["mail"] == 1
+
+
 def test_without_limits_the_plan_is_each_persons_best():
     _, values, allowed = wave(200)
     plan = plan_wave(values, allowed, [], LEARNING)

@@ -113,9 +113,10 @@ class UpliftStack(UpliftLearner):
         n_tested = len(candidates)
         candidates = [clone(learner) for learner in (*candidates, *(self.tuned or ()))]
         selected = self._selection(sample)
-        weights = self._select(sample.take(selected), candidates, n_tested)
-        judged, self.out_of_fold_effect_ = self.out_of_fold_effect_, np.full_like(sample.propensity[:, 1:], np.nan)
-        self.out_of_fold_effect_[selected] = judged
+        weights, predicted = self._select(sample.take(selected), candidates, n_tested)
+        effect = np.full_like(sample.propensity[:, 1:], np.nan)
+        effect[selected] = predicted
+        self.out_of_fold_effect_ = effect
         counted = weights * self.heterogeneity_.supported
         self.weights_ = dict(zip(_names(candidates), map(float, counted), strict=True))
         if len(selected) < len(sample.y):
@@ -130,8 +131,11 @@ class UpliftStack(UpliftLearner):
         rng = np.random.default_rng(derive_seed(self.random_state, "selection"))
         return np.sort(rng.choice(n, self.max_selection_rows, replace=False))
 
-    def _select(self, sample: Sample, candidates: list[UpliftLearner], n_tested: int) -> Vector:
-        """Test for differences between people by the first learners, and weigh all (n learners,), out of fold."""
+    def _select(self, sample: Sample, candidates: list[UpliftLearner], n_tested: int) -> tuple[Vector, Matrix]:
+        """Test for differences between people by the first learners, and weigh all (n learners,), out of fold.
+
+        The second is the effects (n, n actions - 1) that follow, missing where an action had no chance.
+        """
         # where people are very many, thirds of them are as good as fifths
         n_folds = min(self.n_folds, 3) if len(sample.y) >= self.max_selection_rows else self.n_folds
         fold = stratified_folds(sample.arm, sample.y, n_folds, derive_seed(self.random_state, "folds"))
@@ -158,10 +162,12 @@ class UpliftStack(UpliftLearner):
         )
         weights = stacking_weights(difference, residual, sample.weight)
         supported = self.heterogeneity_.supported
-        self._fit_groups(scores, sample, sum(w * supported * e for w, e in zip(weights, centred, strict=True)))
+        differences = sum(w * supported * e for w, e in zip(weights, centred, strict=True))
+        predicted = np.where(possible, self.averages_.shrunk + differences, np.nan)
+        self._fit_groups(scores, sample, predicted)
         self.out_of_fold_outcome_ = mu
         # people are put in some order even by learners whose differences the outcomes do not confirm
-        return weights if weights.any() else np.full(len(weights), 1 / len(weights))
+        return weights if weights.any() else np.full(len(weights), 1 / len(weights)), predicted
 
     def _fit_members(self, sample: Sample, candidates: list[UpliftLearner], weights: Vector) -> None:
         """Fit on all rows the learners that carry weight, and the model of outcomes."""
@@ -188,16 +194,12 @@ class UpliftStack(UpliftLearner):
         scores = score_matrix(sample.y, sample.arm, sample.propensity, mu)
         self.averages_ = average_effects(scores, sample.propensity, self.factors_, sample.weight)
 
-    def _fit_groups(self, scores: Matrix, sample: Sample, difference: Matrix | float) -> None:
+    def _fit_groups(self, scores: Matrix, sample: Sample, predicted: Matrix) -> None:
         """Measured effect, with an interval, of groups of people with similar out-of-fold predictions."""
-        n, n_actions = scores.shape
-        can = possible_actions(sample.propensity)
-        predicted = self.averages_.shrunk + np.broadcast_to(difference, (n, n_actions - 1))
-        self.out_of_fold_effect_ = np.where(can, predicted, np.nan)
         self.group_edges_: list[Vector] = []
         self.group_intervals_: list[Matrix] = []
-        for a in range(1, n_actions):
-            possible = can[:, a - 1]
+        for a in range(1, scores.shape[1]):
+            possible = ~np.isnan(predicted[:, a - 1])
             effect, prediction = (scores[:, a] - scores[:, 0])[possible], predicted[possible, a - 1]
             weight = sample.weight[possible]
             edges = np.unique(np.quantile(prediction, np.linspace(0, 1, N_GROUPS + 1)[1:-1]))

@@ -19,9 +19,10 @@ from propensity.policy.decide import holdout_share
 from propensity.policy.valuation import contact_costs, offer_costs
 
 BUDGET = "budget"
-SAFETY = 4.0
-"""Standard deviations of what is really used that are kept free: beyond them lies one wave in 30,000."""
+SAFETY = 3.0
+"""Standard deviations of what is really used that are kept free: beyond them lies one wave in 700."""
 N_HALVINGS = 40
+SMALLEST_WEIGHT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -108,15 +109,45 @@ def plan_wave(
     """
     allowed = allowed[net_value.columns]
     weights = explore_weights(allowed, limits, learning)
-    shrunk = [Limit(x.name, _plannable(x, allowed, weights, learning), x.use) for x in limits]
-    allocation = allocate(net_value, allowed, shrunk, priority=priority)
+    largest = [float(np.asarray(x.use).max(initial=0.0)) for x in limits]
+    allocation = _allocate(net_value, allowed, limits, largest, weights, learning, priority)
+    if any(np.isfinite(x.amount) for x in limits):
+        # the spread of what is used follows from what is planned: mostly much less than if all took the costliest
+        typical = [
+            _typical_use(x, net_value.columns, allocation.action, most) for x, most in zip(limits, largest, strict=True)
+        ]
+        allocation = _allocate(net_value, allowed, limits, typical, weights, learning, priority)
     return WavePlan(allocation.action, allocation, Terms(allocation.prices, weights))
+
+
+def _allocate(
+    net_value: pd.DataFrame,
+    allowed: pd.DataFrame,
+    limits: Sequence[Limit],
+    typical: Sequence[float],
+    weights: dict[str, float],
+    learning: Learning,
+    priority: pd.DataFrame | None,
+) -> Allocation:
+    """Allocate within limits that leave room; ``typical``: what one who uses some of a limit uses of it."""
+    shrunk = [
+        Limit(x.name, _plannable(x, allowed, weights, learning, one), x.use)
+        for x, one in zip(limits, typical, strict=True)
+    ]
+    return allocate(net_value, allowed, shrunk, priority=priority)
+
+
+def _typical_use(limit: Limit, labels: pd.Index, action: np.ndarray, otherwise: float) -> float:
+    """What one planned action uses of a limit, weighted by itself: sum of squares over sum."""
+    use = used_by(limit, labels, action)
+    return float(use @ use / use.sum()) if use.sum() > 0 else otherwise
 
 
 def explore_weights(allowed: pd.DataFrame, limits: Sequence[Limit], learning: Learning) -> dict[str, float]:
     """How often exploration takes each action, 0 to 1, so that it uses no more of any limit than its share.
 
-    An action that uses u of a scarce limit has the weight min(1, k / u), with the greatest k that does.
+    An action that uses u of a scarce limit has the weight min(1, k / u), with the greatest k that does. Where people
+    who may get nothing but costly actions would use too much whatever k is, the costliest are not tried at all.
     """
     weights = np.ones(allowed.shape[1])
     patterns = _patterns(allowed)
@@ -125,7 +156,11 @@ def explore_weights(allowed: pd.DataFrame, limits: Sequence[Limit], learning: Le
         most = learning.explore_limit_share * limit.amount
         if _explored_use(use, weights, patterns, learning) <= most:
             continue
-        low, high = 0.0, float(use.max())
+        low, high = SMALLEST_WEIGHT * float(use[use > 0].min()), float(use.max())
+        for costliest in sorted(set(use[use > 0]), reverse=True):
+            if _explored_use(use, weights * _capped(low, use), patterns, learning) <= most:
+                break
+            weights = np.where(use >= costliest, 0.0, weights)
         for _ in range(N_HALVINGS):
             middle = (low + high) / 2
             tried = weights * _capped(middle, use)
@@ -166,29 +201,33 @@ def _capped(k: float, use: np.ndarray) -> np.ndarray:
     return np.minimum(1.0, np.divide(k, use, out=np.ones_like(use), where=use > 0))
 
 
-def _plannable(limit: Limit, allowed: pd.DataFrame, weights: dict[str, float], learning: Learning) -> float:
+def _plannable(
+    limit: Limit, allowed: pd.DataFrame, weights: dict[str, float], learning: Learning, typical: float
+) -> float:
     """The most that everybody's planned actions may use, (currency or units)."""
     if not np.isfinite(limit.amount):
         return float(limit.amount)
-    largest = float(np.asarray(limit.use).max(initial=0.0))
-    each = np.array([weights[a] for a in allowed.columns])
-    explored = _explored_use(_mean_use(limit, allowed), each, _patterns(allowed), learning)
-    left = max(0.0, limit.amount - explored - SAFETY * np.sqrt(explored * largest))
+    each, patterns = np.array([weights[a] for a in allowed.columns]), _patterns(allowed)
+    explored, squares = (
+        _explored_use(_mean_use(limit, allowed, power), each, patterns, learning) for power in (1.0, 2.0)
+    )
+    left = max(0.0, limit.amount - explored - SAFETY * np.sqrt(squares))
     served = (1 - holdout_share(learning)) * (1 - learning.explore_share)
-    # the greatest M with served M + SAFETY sqrt(served (1 - served) largest M) <= left; unstretched it always holds
-    spread = SAFETY * np.sqrt(served * (1 - served) * largest)
+    # the greatest M with served M + SAFETY sqrt(served (1 - served) typical M) <= left; unstretched it always holds
+    spread = SAFETY * np.sqrt(served * (1 - served) * typical)
     root = (-spread + np.sqrt(spread**2 + 4 * served * left)) / (2 * served)
     return float(max(left, root**2))
 
 
-def _mean_use(limit: Limit, allowed: pd.DataFrame) -> np.ndarray:
-    """What each action uses (actions,), on average over those who may get it."""
+def _mean_use(limit: Limit, allowed: pd.DataFrame, power: float = 1.0) -> np.ndarray:
+    """What each action uses (actions,), to a power, on average over those who may get it."""
     if isinstance(limit.use, pd.DataFrame):
         use = limit.use[allowed.columns].to_numpy()
     else:
         use = limit.use[allowed.columns].to_numpy() if isinstance(limit.use, pd.Series) else np.asarray(limit.use)
+    use = use.astype(float) ** power
     if use.ndim == 1:
-        return use.astype(float)
+        return use
     can = allowed.to_numpy(dtype=float)
     return np.asarray((use * can).sum(axis=0) / np.maximum(can.sum(axis=0), 1.0))
 
