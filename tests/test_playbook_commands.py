@@ -305,7 +305,7 @@ def test_what_cannot_be_shown_is_one_sentence(propensity, program, small_file, a
 
 def test_who_approves_what_on_what_is_recorded_and_listed(propensity, ledger, file, elsewhere):
     version = playbook.load(file).version
-    what_if = {"playbook_version": version, "people": 12}
+    what_if = {"scenarios": [{"playbook_version": "another"}, {"playbook_version": version, "people": 12}]}
     (elsewhere / "what-if.json").write_text(json.dumps(what_if))
     approve = ["playbook", "approve", file, "--ledger", ledger]
     code, out, error = propensity(*approve, "--who", "Ann", "--what-if", "what-if.json", "--why", "it [/pays] :tada:")
@@ -333,8 +333,11 @@ def test_a_ledger_without_approvals_says_so(propensity, ledger):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ('{"playbook_version": "0123456789ab"}', "expected playbook_version 'VERSION', .* found '0123456789ab'"),
-        ("{}", "expected playbook_version 'VERSION', .* found None"),
+        (
+            '{"scenarios": [{"playbook_version": "0123456789ab"}]}',
+            "expected a scenario of playbook_version 'VERSION', .* found '0123456789ab'",
+        ),
+        ("{}", "expected a scenario of playbook_version 'VERSION', .* found none"),
         ('["VERSION"]', "what-if what-if.json: expected a JSON object, found "),
         ("playbook_version = 1", "what-if what-if.json: is not valid JSON"),
         ("", "what-if what-if.json: is not valid JSON"),

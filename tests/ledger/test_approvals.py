@@ -20,7 +20,11 @@ def book() -> Playbook:
 
 
 def test_an_approval_keeps_all_that_was_said_and_the_playbook_itself(ledger, book):
-    what_if = {"playbook_version": book.version, "cells": [{"people": 3, "value": 0.5}], "note": "größer, \u0000"}
+    what_if = {
+        "scenarios": [{"playbook_version": book.version}],
+        "cells": [{"people": 3, "value": 0.5}],
+        "note": "größer, \u0000",
+    }
     before = datetime.now(UTC)
     approve_playbook(ledger, book, who="Ann", what_if=what_if, why="the figures hold")
     (row,) = playbook_approvals(ledger)
@@ -62,8 +66,8 @@ def test_approving_again_adds_a_row_and_leaves_the_first(ledger, book):
 
 @pytest.mark.parametrize("version", ["0123456789ab", "", None, 5])
 def test_a_what_if_of_another_playbook_is_refused(ledger, book, version):
-    for what_if in ({"playbook_version": version}, {}):
-        with pytest.raises(InputError, match=f"expected playbook_version '{book.version}'.* found "):
+    for what_if in ({"scenarios": [{"playbook_version": version}]}, {}, {"scenarios": [3]}, {"scenarios": "all"}):
+        with pytest.raises(InputError, match=f"expected a scenario of playbook_version '{book.version}'.* found "):
             approve_playbook(ledger, book, who="Ann", what_if=what_if)
     assert playbook_approvals(ledger) == []
 

@@ -25,7 +25,8 @@ def approve_playbook(
         Recorded whole, with what it leaves at its default.
     who : str
     what_if : dict, optional
-        What the playbook is expected to do, as JSON-ready values; its ``playbook_version`` must be this playbook's.
+        What the playbook is expected to do, as `WhatIf.to_json` has it; one of its ``scenarios`` must be of this
+        playbook.
     why : str, optional
 
     Raises
@@ -35,10 +36,11 @@ def approve_playbook(
     """
     if not who.strip():
         raise InputError("who: expected the name of the person who approves, found a blank")
-    if what_if is not None and what_if.get("playbook_version") != playbook.version:
+    if what_if is not None and playbook.version not in (versions := _versions(what_if)):
         raise InputError(
-            f"what-if: expected playbook_version {playbook.version!r}, which is that of playbook {playbook.name}, "
-            f"found {what_if.get('playbook_version')!r}; make the what-if again with this playbook"
+            f"what-if: expected a scenario of playbook_version {playbook.version!r}, which is that of playbook "
+            f"{playbook.name}, found {', '.join(map(repr, versions)) or 'none'}; make it with propensity decide "
+            "--what-if --json FILE, this playbook being one of the scenarios"
         )
     row = {
         "at": datetime.now(UTC),
@@ -65,3 +67,10 @@ def is_playbook_approved(ledger: Ledger, version: str) -> bool:
     table = schema.playbook_approvals
     with ledger.engine.connect() as connection:
         return connection.scalar(sa.select(sa.exists().where(table.c.version == version))) is True
+
+
+def _versions(what_if: dict[str, Any]) -> list[Any]:
+    scenarios = what_if.get("scenarios")
+    if not isinstance(scenarios, list):
+        return []
+    return [scenario.get("playbook_version") for scenario in scenarios if isinstance(scenario, dict)]
