@@ -129,6 +129,16 @@ def test_contact_and_offer_rates_by_a_protected_column(model, people, at):
         assert row["offered"]["value"] == pytest.approx(decisions.loc[own, "offer"].isin(costly).mean())
 
 
+def test_a_message_is_made_for_each_action_and_value_tier_in_use(model, people, at):
+    found = outlooks(model, people, at, first(model))[0]
+    tier = Wave(model, people, at).segments["value_tier"].astype(str).replace("unknown", "mass")
+    sent = model.decide(people, at=at).assign(tier=tier).query("send")
+    kinds = sent[["action", "tier"]].drop_duplicates()
+    costs = {name: part.production_cost_currency for name, part in model.playbook.tiers.items()}
+    assert len(found.messages) == len(kinds)
+    assert found.production_cost == sum(kinds["tier"].map(costs))
+
+
 def test_nobody_contacted_has_rates_and_intervals():
     counts = pd.DataFrame({"people": [10], "may_be_contacted": [0], "contacted": [0], "offered": [0]}, index=["a"])
     (row,) = rates_by_value(counts)

@@ -129,6 +129,8 @@ class Outlook:
         People by assignment (policy, explore, holdout, suppressed, fallback).
     offers_cost : float
         Of offers, as far as they are expected to be redeemed, in currency.
+    messages : set
+        Actions and value tiers for which a message must be made: one each; of unknown value counts as mass.
     groups : dict of array
         For each of the model's measures, contacted people by group (see `GroupEffects.people`).
     moves : Counter
@@ -143,6 +145,7 @@ class Outlook:
     summary: WaveSummary
     assignments: Counter[str] = field(default_factory=Counter)
     offers_cost: float = 0.0
+    messages: set[tuple[str, str]] = field(default_factory=set)
     groups: dict[str, np.ndarray] = field(default_factory=dict)
     moves: Counter[tuple[str, str]] = field(default_factory=Counter)
     rates: dict[str, pd.DataFrame] = field(default_factory=dict)
@@ -151,6 +154,12 @@ class Outlook:
     def not_learnt(self) -> list[str]:
         """Actions of the playbook of which the model knows nothing, so that nobody gets them here."""
         return [a for a in self.scenario.playbook.actions if a not in self.model.actions]
+
+    @property
+    def production_cost(self) -> float:
+        """Of the messages that must be made, in currency, by the playbook's tiers."""
+        tiers = self.scenario.playbook.tiers
+        return sum(tiers[tier].production_cost_currency for _, tier in self.messages if tier in tiers)
 
     @property
     def expected(self) -> dict[str, Estimate]:
@@ -162,6 +171,9 @@ class Outlook:
         decisions = decide_batch(people, self.scenario.budget, self.scenario.weeks, self.terms, self.summary)
         action = decisions["action"].to_numpy(dtype=object)
         self.assignments.update(decisions["assignment"])
+        sent = action != CONTROL
+        tier = people.segments["value_tier"].astype(object).replace(UNKNOWN, "mass").to_numpy()
+        self.messages.update(zip(action[sent], tier[sent], strict=True))
         expected = people.predictions
         labels = list(expected.effect.columns)
         cost = dict(zip(labels, offer_costs(self.scenario.playbook, labels), strict=True))
@@ -220,6 +232,8 @@ class Outlook:
             "explored": self.assignments["explore"],
             "contacts_cost": cost,
             "offers_cost": self.offers_cost,
+            "messages": len(self.messages),
+            "production_cost": self.production_cost,
             "expected": {name: _as_json(found) for name, found in self.expected.items()},
             "net_value_predicted": predicted,
             "actions": {

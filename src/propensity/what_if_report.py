@@ -45,6 +45,9 @@ def _figures(scenarios: list[dict[str, Any]], currency: str) -> Iterator[tuple[s
     yield "held out, to measure", [f"{s['held_out']:,}" for s in scenarios]
     yield f"contacts cost, {currency}", [f"{s['contacts_cost']:,.0f}" for s in scenarios]
     yield f"offers cost as far as redeemed, {currency}", [f"{s['offers_cost']:,.0f}" for s in scenarios]
+    if any(s["production_cost"] for s in scenarios):
+        made = [f"{s['messages']:,}: {s['production_cost']:,.0f}" for s in scenarios]
+        yield f"messages to make, one an action and value tier: {currency}", made
     yield "extra people who come back (95 % sure)", [_sure(s["expected"]["reactivated"]) for s in scenarios]
     yield f"extra revenue, {currency} (95 % sure)", [_sure(s["expected"]["revenue"]) for s in scenarios]
     yield f"net value as predicted, {currency}", [f"{s['net_value_predicted']:,.0f}" for s in scenarios]
