@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from propensity.decide_file import WaveSummary
+    import pandas as pd
+    from rich.table import Table
 
+    from propensity.decide_file import WaveSummary
 
 TEXTS = ("customer_id", "decision_id", "event_id", "source", "campaign", "action")
 """Columns that are texts whatever they look like."""
@@ -48,7 +50,7 @@ def decide(
     from propensity.dataset import read_file
     from propensity.decide_file import WaveFile, decide_file
     from propensity.errors import InputError
-    from propensity.progress import Counter
+    from propensity.progress import CountBar
 
     if (contacts is None) != (outcomes is None):
         raise InputError("--contacts and --outcomes go together: rules on touches need both")
@@ -66,9 +68,9 @@ def decide(
         contacts=contract.check("contacts", read_file(contacts, TEXTS)).good if contacts else None,
         outcomes=contract.check("outcomes", read_file(outcomes, TEXTS)).good if outcomes else None,
     )
-    with Counter("Deciding") as counter:
+    with CountBar("Deciding") as bar:
         lists = Audiences(audiences, hashed_email) if audiences else None
-        summary = decide_file(loaded, wave, out, audiences=lists, show=counter.show)
+        summary = decide_file(loaded, wave, out, audiences=lists, show=bar.show)
     _report(summary, loaded.playbook.currency)
     typer.echo(f"Decided with {registered.name} version {registered.version}. Decisions: {out}")
     if audiences:
@@ -86,29 +88,61 @@ def _ids(file: Path | None) -> list[str]:
         raise InputError(f"--suppressed {file}: cannot be read ({error})") from error
 
 
-def _report(summary: WaveSummary, currency: str) -> None:
-    from propensity.pages.words import action_words, left_alone
-    from propensity.terminal import new_table, show
+WHY_SENT = {"policy": "chosen because it pays", "explore": "tried to learn, whether it pays or not"}
+"""Assignments of those who are contacted, as words."""
 
-    people = new_table(f"{summary.people:,} people", ["step"], ["people", "left"])
-    for step, stopped, left in summary.funnel().itertuples(index=False):
-        known = {"in the wave": "in the wave", "contacted": "contacted"}
-        people.add_row(known.get(step) or left_alone(step), f"{stopped:,}" if stopped else "", f"{left:,}")
-    show(people)
+
+def _report(summary: WaveSummary, currency: str) -> None:
+    from propensity.terminal import show
+
+    show(_people(summary))
     if len(summary.actions):
-        actions = new_table(
-            f"What they get, in {currency}", ["action"], ["people", "contacts cost", "expected revenue", "net value"]
-        )
-        for label, row in summary.actions.sort_values("people", ascending=False).iterrows():
-            figures = (f"{x:,.2f}" for x in row.iloc[1:])
-            actions.add_row(action_words(str(label)), f"{row['people']:,.0f}", *figures)
-        total = summary.actions.sum()
-        actions.add_row("all", f"{total['people']:,.0f}", *(f"{x:,.2f}" for x in total.iloc[1:]))
-        show(actions)
+        show(_actions(summary, currency))
     if summary.amounts:
-        limits = new_table("Limits", ["limit"], ["there is", "used", f"one more is worth, {currency}"])
-        for name, amount in summary.amounts.items():
-            limits.add_row(
-                action_words(name), f"{amount:,.0f}", f"{summary.used[name]:,.0f}", f"{summary.prices[name]:,.2f}"
-            )
-        show(limits)
+        show(_limits(summary, currency))
+
+
+def _people(summary: WaveSummary) -> Table:
+    from propensity.pages.words import left_alone
+    from propensity.terminal import new_table
+
+    table = new_table(f"{summary.people:,} people", ["step"], ["people", "left"])
+    for step, stopped, left in summary.funnel().itertuples(index=False):
+        table.add_row(left_alone(step), f"{stopped:,}" if stopped else "", f"{left:,}")
+    return table
+
+
+def _actions(summary: WaveSummary, currency: str) -> Table:
+    """What pays apart from what is tried, each with its sum."""
+    from propensity.pages.words import action_words
+    from propensity.terminal import new_table
+
+    table = new_table(
+        f"What they get, in {currency}", ["action"], ["people", "contacts cost", "expected revenue", "net value"]
+    )
+    for assignment, words in WHY_SENT.items():
+        if assignment not in summary.actions.index.get_level_values("assignment"):
+            continue
+        actions = summary.actions.loc[assignment].sort_values("people", ascending=False)
+        table.add_row(f"{words}:", *_figures(actions.sum()))
+        for label, row in actions.iterrows():
+            table.add_row(f"  {action_words(str(label))}", *_figures(row))
+        table.add_section()
+    table.add_row("all", *_figures(summary.actions.sum()))
+    return table
+
+
+def _figures(row: pd.Series) -> list[str]:
+    return [f"{row['people']:,.0f}", *(f"{x:,.2f}" for x in row.iloc[1:])]
+
+
+def _limits(summary: WaveSummary, currency: str) -> Table:
+    from propensity.pages.words import action_words
+    from propensity.terminal import new_table
+
+    table = new_table("Limits", ["limit"], ["there is", "used", f"one more is worth, {currency}"])
+    for name, amount in summary.amounts.items():
+        table.add_row(
+            action_words(name), f"{amount:,.0f}", f"{summary.used[name]:,.0f}", f"{summary.prices[name]:,.2f}"
+        )
+    return table
