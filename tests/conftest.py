@@ -45,6 +45,15 @@ def real_file(name: str) -> Path:
     return found
 
 
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, so that whatever a command writes is seen."""
+    directory = tmp_path / "here"
+    directory.mkdir()
+    monkeypatch.chdir(directory)
+    return directory
+
+
 @pytest.fixture(scope="session")
 def hillstrom_file() -> Path:
     return real_file("hillstrom.csv.gz")

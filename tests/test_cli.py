@@ -11,23 +11,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from changed_files import change
 
 from propensity import cli
 
+pytestmark = pytest.mark.usefixtures("elsewhere")
 HEADER = "recency,history,mens,womens,zip_code,newbie,channel,segment,visit,conversion,spend"
 ROWS = [
     f"{1 + i % 12},{30 + i}.5,{i % 2},{(i + 1) % 2},Urban,0,Web,{arm},{i % 3 == 0:d},0,0"
     for i, arm in enumerate(["No E-Mail", "Mens E-Mail", "Womens E-Mail"] * 4)
 ]
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """An empty working directory, so that whatever a command writes is seen."""
-    directory = tmp_path / "here"
-    directory.mkdir()
-    monkeypatch.chdir(directory)
-    return directory
 
 
 @pytest.fixture
@@ -36,12 +29,6 @@ def file(tmp_path) -> Path:
     place = tmp_path / "people.csv"
     place.write_text("\n".join([HEADER, *ROWS]) + "\n")
     return place
-
-
-def change(file: Path, old: str, new: str, count: int = 1) -> None:
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new, count))
 
 
 def test_help_lists_the_commands_in_half_a_second():

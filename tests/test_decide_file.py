@@ -68,6 +68,9 @@ def test_what_is_counted_is_what_is_written(model, source, people, tmp_path):
     found, summary = decided(model, source, people, tmp_path / "out.parquet")
     sent = found[found["send"]]
     assert summary.actions["people"].sum() == len(sent)
+    counted = sent.groupby(["assignment", "action"]).size()
+    assert summary.actions["people"].to_dict() == counted.to_dict()
+    assert set(counted.index.get_level_values("assignment")) == {"policy", "explore"}
     assert summary.actions["cost"].sum() == pytest.approx(sent["cost"].sum())
     assert summary.funnel()["left"].iloc[-1] == len(sent)
     assert sum(summary.stopped.values()) == len(found) - len(sent)

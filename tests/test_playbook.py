@@ -93,6 +93,10 @@ def test_factors_have_one_categorical_row_an_action():
     assert all(str(dtype) == "category" for dtype in factors.dtypes)
 
 
+def with_table(toml, message):
+    return ("[actions.sorry_email]", f"{toml}\n[actions.sorry_email]", message)
+
+
 WRONG = [
     ('offer = "discount"', 'offer = "discont"', r"actions\.sorry_letter\.offer: .*none, discount.*'discont'"),
     ('archetype = "sorry"\nchannel = "email"', 'archetype = "sory"\nchannel = "email"', r"archetype: .*sorry.*'sory'"),
@@ -147,33 +151,13 @@ WRONG = [
     ),
     ("needs_consent = true", 'quiet_hours = { start = "21:00", end = "soon" }', r"quiet_hours\.end: .*found 'soon'"),
     ('["region"]', '["region"]\nprotected = ["region"]', r"features\.protected: region is a feature too"),
-    (
-        "[actions.sorry_email]",
-        '[[never]]\nfirst = "sorry_email"\nthen = "offer:free"\n[actions.sorry_email]',
-        r"never\.0\.then: .*'offer:free'",
-    ),
-    (
-        "[actions.sorry_email]",
-        '[[sequence]]\nchannels = ["fax"]\n[actions.sorry_email]',
-        r"sequence\.0\.channels: .*'fax'",
-    ),
-    (
-        "[actions.sorry_email]",
-        '[[seasons]]\nname = "x"\nfirst_day = "02-30"\nlast_day = "03-01"\n[actions.sorry_email]',
-        r"first_day: .*'02-30'",
-    ),
-    (
-        "[actions.sorry_email]",
-        "[tiers.individual]\n[tiers.mass]\n[actions.sorry_email]",
-        r"tiers\.individual\.min_annual_value_currency: .* mass",
-    ),
-    ("[actions.sorry_email]", "[tiers.top]\n[actions.sorry_email]", r"tiers\.top.*individual.*found 'top'"),
-    ("[actions.sorry_email]", '[[changes]]\non = 2026-02-30\nwhat = "x"\n[actions.sorry_email]', r"not valid TOML"),
-    (
-        "[actions.sorry_email]",
-        '[[changes]]\non = "soon"\nwhat = "x"\n[actions.sorry_email]',
-        r"changes\.0\.on: .*found 'soon'",
-    ),
+    with_table('[[never]]\nfirst = "sorry_email"\nthen = "offer:free"', r"never\.0\.then: .*'offer:free'"),
+    with_table('[[sequence]]\nchannels = ["fax"]', r"sequence\.0\.channels: .*'fax'"),
+    with_table('[[seasons]]\nname = "x"\nfirst_day = "02-30"\nlast_day = "03-01"', r"first_day: .*'02-30'"),
+    with_table("[tiers.individual]\n[tiers.mass]", r"tiers\.individual\.min_annual_value_currency: .* mass"),
+    with_table("[tiers.top]", r"tiers\.top.*individual.*found 'top'"),
+    with_table('[[changes]]\non = 2026-02-30\nwhat = "x"', r"not valid TOML"),
+    with_table('[[changes]]\non = "soon"\nwhat = "x"', r"changes\.0\.on: .*found 'soon'"),
 ]
 
 

@@ -8,23 +8,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from changed_files import change
 
 from propensity import playbook
 from propensity.ledger import Ledger, playbook_approvals
 from propensity.playbook.cautions import cautions
 from propensity.policy import eligibility, rule_action
 
+pytestmark = pytest.mark.usefixtures("elsewhere")
 TOML = playbook.shipped()["hillstrom"].read_text(encoding="utf-8")
 LEDGER = "sqlite:///ledger.db"
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch) -> Path:
-    """An empty working directory, so that whatever a command writes is seen."""
-    directory = tmp_path / "here"
-    directory.mkdir()
-    monkeypatch.chdir(directory)
-    return directory
 
 
 @pytest.fixture
@@ -39,12 +32,6 @@ def file(tmp_path) -> Path:
 def ledger(elsewhere) -> str:
     Ledger(LEDGER).create().close()
     return LEDGER
-
-
-def change(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new))
 
 
 def approvals() -> list[dict]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from propensity import playbook
@@ -70,7 +71,7 @@ def read_file(path: Path, texts: Iterable[str] = ()) -> pd.DataFrame:
         raise InputError(
             f"data {path}: rows have more fields than the header; name every column, or quote the commas"
         ) from error
-    except (OSError, EOFError, zlib.error, ValueError, NotImplementedError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, pa.ArrowNotImplementedError) as error:
         detail = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"data {path}: cannot be read as {kind} ({detail}); write it again as {kind}") from error
     if frame.empty:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
     from propensity.decide_file import WaveFile, WaveSummary
     from propensity.model import DecisionModel
-
 
 TEXTS = ("customer_id", "decision_id", "event_id", "source", "campaign", "action")
 """Columns that are texts whatever they look like."""
@@ -60,7 +62,7 @@ def decide(
     from propensity.dataset import read_file
     from propensity.decide_file import WaveFile, decide_file
     from propensity.errors import InputError
-    from propensity.progress import Counter
+    from propensity.progress import CountBar
 
     if (contacts is None) != (outcomes is None):
         raise InputError("--contacts and --outcomes go together: rules on touches need both")
@@ -85,9 +87,9 @@ def decide(
     if what_if:
         _show_what_if(loaded, wave, scenario or [], json_file)
         return
-    with Counter("Deciding") as counter:
+    with CountBar("Deciding") as bar:
         lists = Audiences(audiences, hashed_email) if audiences else None
-        summary = decide_file(loaded, wave, out, audiences=lists, show=counter.show)
+        summary = decide_file(loaded, wave, out, audiences=lists, show=bar.show)
     _report(summary, loaded.playbook.currency)
     typer.echo(f"Decided with {registered.name} version {registered.version}. Decisions: {out}")
     if audiences:
@@ -98,14 +100,14 @@ def _show_what_if(model: DecisionModel, wave: WaveFile, texts: list[str], json_f
     import json
 
     from propensity.files import write_text
-    from propensity.progress import Counter
+    from propensity.progress import CountBar
     from propensity.what_if import FIRST, Scenario, read_settings, what_if_file
     from propensity.what_if_report import show_what_if
 
     first = Scenario(FIRST, model.playbook, wave.budget, wave.weeks)
     scenarios = [first, *(first.changed(read_settings(text)) for text in texts)]
-    with Counter("Trying out") as counter:
-        content = what_if_file(model, wave, scenarios, counter.show).to_json()
+    with CountBar("Trying out") as bar:
+        content = what_if_file(model, wave, scenarios, bar.show).to_json()
     show_what_if(content)
     if json_file is not None:
         write_text(json_file, json.dumps(content, indent=1))
@@ -123,29 +125,61 @@ def _ids(file: Path | None) -> list[str]:
         raise InputError(f"--suppressed {file}: cannot be read ({error})") from error
 
 
-def _report(summary: WaveSummary, currency: str) -> None:
-    from propensity.pages.words import action_words, left_alone
-    from propensity.terminal import new_table, show
+WHY_SENT = {"policy": "chosen because it pays", "explore": "tried to learn, whether it pays or not"}
+"""Assignments of those who are contacted, as words."""
 
-    people = new_table(f"{summary.people:,} people", ["step"], ["people", "left"])
-    for step, stopped, left in summary.funnel().itertuples(index=False):
-        known = {"in the wave": "in the wave", "contacted": "contacted"}
-        people.add_row(known.get(step) or left_alone(step), f"{stopped:,}" if stopped else "", f"{left:,}")
-    show(people)
+
+def _report(summary: WaveSummary, currency: str) -> None:
+    from propensity.terminal import show
+
+    show(_people(summary))
     if len(summary.actions):
-        actions = new_table(
-            f"What they get, in {currency}", ["action"], ["people", "contacts cost", "expected revenue", "net value"]
-        )
-        for label, row in summary.actions.sort_values("people", ascending=False).iterrows():
-            figures = (f"{x:,.2f}" for x in row.iloc[1:])
-            actions.add_row(action_words(str(label)), f"{row['people']:,.0f}", *figures)
-        total = summary.actions.sum()
-        actions.add_row("all", f"{total['people']:,.0f}", *(f"{x:,.2f}" for x in total.iloc[1:]))
-        show(actions)
+        show(_actions(summary, currency))
     if summary.amounts:
-        limits = new_table("Limits", ["limit"], ["there is", "used", f"one more is worth, {currency}"])
-        for name, amount in summary.amounts.items():
-            limits.add_row(
-                action_words(name), f"{amount:,.0f}", f"{summary.used[name]:,.0f}", f"{summary.prices[name]:,.2f}"
-            )
-        show(limits)
+        show(_limits(summary, currency))
+
+
+def _people(summary: WaveSummary) -> Table:
+    from propensity.pages.words import left_alone
+    from propensity.terminal import new_table
+
+    table = new_table(f"{summary.people:,} people", ["step"], ["people", "left"])
+    for step, stopped, left in summary.funnel().itertuples(index=False):
+        table.add_row(left_alone(step), f"{stopped:,}" if stopped else "", f"{left:,}")
+    return table
+
+
+def _actions(summary: WaveSummary, currency: str) -> Table:
+    """What pays apart from what is tried, each with its sum."""
+    from propensity.pages.words import action_words
+    from propensity.terminal import new_table
+
+    table = new_table(
+        f"What they get, in {currency}", ["action"], ["people", "contacts cost", "expected revenue", "net value"]
+    )
+    for assignment, words in WHY_SENT.items():
+        if assignment not in summary.actions.index.get_level_values("assignment"):
+            continue
+        actions = summary.actions.loc[(assignment, slice(None)), :].droplevel(0).sort_values("people", ascending=False)
+        table.add_row(f"{words}:", *_figures(actions.sum()))
+        for label, row in actions.iterrows():
+            table.add_row(f"  {action_words(str(label))}", *_figures(row))
+        table.add_section()
+    table.add_row("all", *_figures(summary.actions.sum()))
+    return table
+
+
+def _figures(row: pd.Series) -> list[str]:
+    return [f"{row['people']:,.0f}", *(f"{x:,.2f}" for x in row.iloc[1:])]
+
+
+def _limits(summary: WaveSummary, currency: str) -> Table:
+    from propensity.pages.words import action_words
+    from propensity.terminal import new_table
+
+    table = new_table("Limits", ["limit"], ["there is", "used", f"one more is worth, {currency}"])
+    for name, amount in summary.amounts.items():
+        table.add_row(
+            action_words(name), f"{amount:,.0f}", f"{summary.used[name]:,.0f}", f"{summary.prices[name]:,.2f}"
+        )
+    return table

@@ -78,8 +78,9 @@ class WaveSummary:
     Attributes
     ----------
     people : int
-    actions : DataFrame (actions, 4)
-        Indexed by action: ``people``, ``cost``, ``expected_revenue`` and ``net_value``, in currency.
+    actions : DataFrame (assignments x actions, 4)
+        Of those who are contacted, indexed by ``assignment`` (policy or explore) and ``action``: ``people``, ``cost``,
+        ``expected_revenue`` and ``net_value``, in currency.
     stopped : Counter
         People by the first reason code of those who are not contacted.
     prices, amounts, used : dict
@@ -98,7 +99,7 @@ class WaveSummary:
         self.people += len(decisions)
         silent = decisions.loc[~decisions["send"], "reason_codes"]
         self.stopped.update(codes[0] for codes in silent)
-        sent = decisions[decisions["send"]].groupby("action")
+        sent = decisions[decisions["send"]].groupby(["assignment", "action"])
         table = sent[["cost", "expected_revenue", "net_value"]].sum()
         table.insert(0, "people", sent.size())
         self.actions = self.actions.add(table, fill_value=0) if len(self.actions) else table

@@ -73,7 +73,7 @@ class Steps:
             print(text, flush=True)
 
 
-class Counter:
+class CountBar:
     """A bar of how many are done; a line at the end where there is no terminal."""
 
     def __init__(self, title: str) -> None:
@@ -82,7 +82,7 @@ class Counter:
         self._task: TaskID | None = None
         self._done = 0
 
-    def __enter__(self) -> Counter:
+    def __enter__(self) -> CountBar:
         self._start = time.monotonic()
         if sys.stdout.isatty():
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -216,8 +216,7 @@ class Outlook:
 
     def to_json(self, first: Outlook) -> dict[str, Any]:
         """Everything as JSON-ready values; ``first`` is the outlook that this one is compared with."""
-        cost = float(self.summary.actions["cost"].sum()) if len(self.summary.actions) else 0.0
-        predicted = float(self.summary.actions["net_value"].sum()) if len(self.summary.actions) else 0.0
+        actions = self.actions
         return {
             "name": self.scenario.name,
             "playbook": self.scenario.playbook.name,
@@ -230,15 +229,15 @@ class Outlook:
             "contacted": self.contacted,
             "held_out": self.assignments["holdout"],
             "explored": self.assignments["explore"],
-            "contacts_cost": cost,
+            "contacts_cost": float(actions["cost"].sum()),
             "offers_cost": self.offers_cost,
             "messages": len(self.messages),
             "production_cost": self.production_cost,
             "expected": {name: _as_json(found) for name, found in self.expected.items()},
-            "net_value_predicted": predicted,
+            "net_value_predicted": float(actions["net_value"].sum()),
             "actions": {
                 str(label): {"people": int(row["people"]), "contacts_cost": float(row["cost"])}
-                for label, row in self.summary.actions.iterrows()
+                for label, row in actions.iterrows()
             },
             "funnel": self.summary.funnel().to_dict(orient="records"),
             "limits": {
@@ -254,7 +253,14 @@ class Outlook:
     @property
     def contacted(self) -> int:
         """People who are contacted."""
-        return int(self.summary.actions["people"].sum()) if len(self.summary.actions) else 0
+        return int(self.actions["people"].sum())
+
+    @property
+    def actions(self) -> pd.DataFrame:
+        """People, cost, expected revenue and net value by action, whether it was chosen or drawn."""
+        if self.summary.actions.empty:
+            return pd.DataFrame(columns=["people", "cost", "expected_revenue", "net_value"], dtype=float)
+        return self.summary.actions.groupby(level="action").sum()
 
     @property
     def moved(self) -> dict[str, int]:

@@ -132,6 +132,7 @@ def evaluate(
     from propensity import registry
     from propensity.assessment import assess_people, held_out_people
     from propensity.progress import Steps
+    from propensity.terminal import show
     from propensity_training import tables
     from propensity_training.comparison import require_fit, require_known
     from propensity_training.unseen import fingerprint, unseen_people
@@ -162,8 +163,8 @@ def evaluate(
             importance=loaded.importance(),
         )
         page = render(report_made)
-    tables.show(tables.policies_table(assessment, dataset.playbook.currency, dataset.words.reactivated_plural))
-    tables.show(tables.quality_table(assessment))
+    show(tables.policies_table(assessment, dataset.playbook.currency, dataset.words.reactivated_plural))
+    show(tables.quality_table(assessment))
     if assessment.gate.granted != loaded.mode:
         granted = assessment.gate.granted.replace("_", " ")
         typer.echo(f"Its policy is {loaded.mode.replace('_', ' ')}; these people would grant {granted}.")
@@ -215,6 +216,7 @@ def promote(
     from propensity.errors import InputError
     from propensity.ledger import Ledger
     from propensity.progress import Steps
+    from propensity.terminal import show
     from propensity_training import promotion, tables
 
     if force and not why:
@@ -237,7 +239,7 @@ def promote(
                 model, which, dataset, margin_currency=non_inferiority_margin, now=now, steps=steps
             )
         for table in tables.verdict_tables(verdict):
-            tables.show(table)
+            show(table)
         granted = verdict.passed or force
         if granted:
             promotion.promote(opened, verdict, who=who, why=why or verdict.sentence, forced=not verdict.passed)
@@ -278,6 +280,7 @@ def models(
 ) -> None:
     """List registered models, their aliases and what they were worth."""
     from propensity import registry
+    from propensity.terminal import show
     from propensity_training import tables
 
     if history:
@@ -287,13 +290,13 @@ def models(
         made = opened.promotions()
         opened.close()
         if made:
-            tables.show(tables.history_table(made, opened.name))
+            show(tables.history_table(made, opened.name))
         else:
             typer.echo(f"The ledger {opened.name} holds no promotion yet.")
         return
     rows = registry.versions()
     if rows:
-        tables.show(tables.versions_table(rows, registry.tracking_uri()))
+        show(tables.versions_table(rows, registry.tracking_uri()))
     else:
         typer.echo(f"No model is registered at {registry.tracking_uri()}; make one with: propensity train")
 

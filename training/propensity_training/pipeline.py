@@ -87,11 +87,7 @@ def train(
     name = model_name or f"propensity-{dataset.playbook.name}"
     # a registry that does not answer is said before the learning, not after
     registry.champion_version(name)
-    with steps.step("Hold people out of training") as step:
-        frame = matured_frame(dataset, now)
-        window = dataset.playbook.program.attribution_window_days
-        sides = split(frame, window_days=window, share=held_out_share, seed=seed, kind=kind)
-        step.result = "; ".join([sides.why, *_left_out(dataset, frame, now)])
+    sides = _hold_out(dataset, now, held_out_share, seed, kind, steps)
     tuned = None if tuning is None else _tune(dataset, sides, tuning, seed, steps)
     with steps.step(f"Learn from {len(sides.training):,} decisions what contact causes") as step:
         model = DecisionModel(dataset.playbook, seed, tuned and tuned.learners).fit(sides.training)
@@ -115,15 +111,13 @@ def train(
         page = render(report)
         step.result = words.headline(report)
     with steps.step("Register the model in MLflow") as step:
-        told = {"seed": seed, "held_out_share": held_out_share} | (
-            {"as_of": now.isoformat()} if now is not None else {}
-        )
-        told |= tuned.parameters(list(model.reactivation.weights_)) if tuned else {}
         registered = registry.register(
             model,
             name,
             experiment=f"propensity-{dataset.name}",
-            parameters=_parameters(dataset, model, sides) | told | (source.to_parameters() if source else {}),
+            parameters=_parameters(dataset, model, sides)
+            | {"seed": seed, "held_out_share": held_out_share}
+            | _optional_parameters(model, now, tuned, source),
             metrics=_metrics(model, assessment) | report.metrics(),
             artifacts={"assessment.json": assessment.to_json(), "report.json": document(report)},
             texts={"report.html": page},
@@ -133,6 +127,17 @@ def train(
         )
         step.result = _aliases(registered, alias)
     return TrainingResult(registered, model, assessment, sides, report, page, tuned)
+
+
+def _hold_out(
+    dataset: Dataset, now: pd.Timestamp | None, share: float, seed: int, kind: SplitKind | None, steps: Steps
+) -> Split:
+    with steps.step("Hold people out of training") as step:
+        frame = matured_frame(dataset, now)
+        window = dataset.playbook.program.attribution_window_days
+        sides = split(frame, window_days=window, share=share, seed=seed, kind=kind)
+        step.result = "; ".join([sides.why, *_left_out(dataset, frame, now)])
+    return sides
 
 
 def _tune(dataset: Dataset, sides: Split, budget: Budget, seed: int, steps: Steps) -> Tuning:
@@ -181,6 +186,16 @@ def _parameters(dataset: Dataset, model: DecisionModel, sides: Split) -> dict[st
         "mode": model.mode,
         **{f"weight_{name}": weight for name, weight in model.reactivation.weights_.items()},
     }
+
+
+def _optional_parameters(
+    model: DecisionModel, now: pd.Timestamp | None, tuned: Tuning | None, source: Source | None
+) -> dict[str, Any]:
+    """What only some trainings have: a time, a search, a source that is found again."""
+    told: dict[str, Any] = {} if now is None else {"as_of": now.isoformat()}
+    if tuned is not None:
+        told |= tuned.parameters(list(model.reactivation.weights_))
+    return told | (source.to_parameters() if source else {})
 
 
 def _metrics(model: DecisionModel, assessment: Assessment) -> dict[str, float]:

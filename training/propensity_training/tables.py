@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from propensity.assessment import Assessment
 from propensity.evaluation import Estimate
+from propensity.terminal import new_table
 from propensity_training.promotion import Verdict
-
-_PLAIN_WIDTH = 180  # of files and pipes, where nobody's screen says how wide
-
-
-def show(table: Table) -> None:
-    """Print a table as wide as the screen, or wide enough for a file."""
-    Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False).print(table)
 
 
 def policies_table(assessment: Assessment, currency: str, words: str) -> Table:
     """Each policy against contacting nobody."""
-    table = _table(
+    table = new_table(
         f"Per 1,000 people against contacting nobody, with 95 % intervals ({assessment.n_people:,} decisions)",
         ["policy", "contacted", words, *(f"{what}, {currency}" for what in ("revenue", "net value", "expected value"))],
     )
@@ -36,7 +28,7 @@ def policies_table(assessment: Assessment, currency: str, words: str) -> Table:
 
 def quality_table(assessment: Assessment) -> Table:
     """How well predictions fit and rank."""
-    table = _table("Predictions, with 95 % intervals", ["measure", "value", "what it is"])
+    table = new_table("Predictions, with 95 % intervals", ["measure", "value", "what it is"])
     for name, what in (("propensity", "the chance to return without contact"), ("effect", "the effect of contact")):
         slope = assessment.slopes.get(name)
         value = interval(slope, 2) if slope else "predictions do not vary"
@@ -52,13 +44,13 @@ def quality_table(assessment: Assessment) -> Table:
 
 def verdict_tables(verdict: Verdict) -> list[Table]:
     """Two models on the same people, and the gate check by check."""
-    gate = _table("The gate", ["check", "result", "figures", "meaning"])
+    gate = new_table("The gate", ["check", "result", "figures", "meaning"])
     for check in verdict.checks:
         gate.add_row(check.name, "passed" if check.passed else "FAILED", check.figures, check.sentence)
     found, champion, dataset = verdict.comparison, verdict.champion, verdict.dataset
     if found is None or champion is None or dataset is None:
         return [gate]
-    table = _table(
+    table = new_table(
         f"Per 1,000 people against contacting nobody, with 95 % intervals ({found.n_decisions:,} decisions, on "
         f"{found.n_different:,} of which the two differ)",
         ["", f"challenger, {verdict.challenger.title}", f"champion, {champion.title}", "challenger minus champion"],
@@ -79,7 +71,7 @@ def verdict_tables(verdict: Verdict) -> list[Table]:
 def versions_table(rows: Iterable[dict[str, Any]], uri: str) -> Table:
     """Registered versions, as from `registry.versions`."""
     columns = ["model", "version", "alias", "trained", "policy", "net value per 1,000 people, held out", "data"]
-    table = _table(f"Models at {uri}", columns)
+    table = new_table(f"Models at {uri}", columns)
     for row in rows:
         told = row["parameters"]
         when = datetime.fromtimestamp(row["created"] / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -92,7 +84,7 @@ def versions_table(rows: Iterable[dict[str, Any]], uri: str) -> Table:
 
 def history_table(rows: Iterable[dict[str, Any]], ledger: str) -> Table:
     """Promotions and rollbacks, as from the ledger."""
-    table = _table(f"Promotions in {ledger}", ["at", "model", "from", "to", "what", "who", "why"])
+    table = new_table(f"Promotions in {ledger}", ["at", "model", "from", "to", "what", "who", "why"])
     for row in rows:
         when = row["at"].strftime("%Y-%m-%d %H:%M UTC")
         what = row["kind"] or "promotion"
@@ -110,10 +102,3 @@ def _worth(metrics: dict[str, float]) -> str:
     if value not in metrics:
         return ""
     return f"{metrics[value]:,.0f} ({metrics[value + '.low']:,.0f} to {metrics[value + '.high']:,.0f})"
-
-
-def _table(title: str, columns: Iterable[str]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column)
-    return table

@@ -11,7 +11,7 @@ import pandas as pd
 from propensity.errors import InputError
 from propensity.evaluation.checks import checked_table, checked_vectors, checked_weight
 from propensity.evaluation.estimate import Estimate, normal_estimate
-from propensity.evaluation.upgrades import Path, best_path, purchases
+from propensity.evaluation.upgrades import Bought, Path, best_path, purchases
 
 N_BUDGETS = 20
 """Budgets of a curve unless they are named: as many equal steps up to what the whole path costs."""
@@ -92,46 +92,13 @@ def cost_curve(
     """
     campaign = _checked(scores, effect_value, cost, control, weight)
     path = _path(campaign)
-    total = float(path.spend[-1])
-    if budgets is None:
-        budget = total * np.arange(1, N_BUDGETS + 1) / N_BUDGETS
-    else:
-        (budget,) = checked_vectors(budgets=budgets, minimum=1)
-        if budget[0] < 0 or (np.diff(budget) <= 0).any():
-            raise InputError("budgets: expected increasing numbers from 0 up")
-    n, window = len(campaign.weight), _window(path, campaign)
-    (full,) = purchases(path, n, np.array([total]))
-    rows: list[dict[str, object]] = []
-    for amount, bought in zip(budget.tolist(), purchases(path, n, budget), strict=True):
-        value = campaign.mean(bought.score)
-        moves = bought.score - path.marginal(amount, window) * bought.cost
-        random, random_moves = _at_random(full.score, full.cost, campaign, amount)
-        single_action, single, single_moves = _best_single(campaign, amount)
-        measured = campaign.estimate(value, moves, level)
-        over_random = campaign.estimate(value - random, moves - random_moves, level)
-        over_single = campaign.estimate(value - single, moves - single_moves, level)
-        rows.append(
-            {
-                "budget": amount,
-                "spend": campaign.mean(bought.cost),
-                "contacted": campaign.mean(bought.contacted),
-                "predicted": campaign.mean(bought.predicted),
-                "value": value,
-                "standard_error": measured.standard_error,
-                "low": measured.low,
-                "high": measured.high,
-                "random": random,
-                "over_random": over_random.value,
-                "over_random_low": over_random.low,
-                "over_random_high": over_random.high,
-                "single_action": single_action,
-                "single": single,
-                "over_single": over_single.value,
-                "over_single_low": over_single.low,
-                "over_single_high": over_single.high,
-            }
-        )
-    return pd.DataFrame(rows)
+    budget = _budgets(budgets, float(path.spend[-1]))
+    n = len(campaign.weight)
+    (full,) = purchases(path, n, path.spend[-1:])
+    bought = purchases(path, n, budget)
+    return pd.DataFrame(
+        [_at_budget(b, campaign, path, x, full, level) for b, x in zip(budget.tolist(), bought, strict=True)]
+    )
 
 
 def cost_qini_score(
@@ -214,6 +181,48 @@ def _path(campaign: _Campaign) -> Path:
     if not path.spend[-1] > 0:
         raise InputError("effect_value: expected somebody to whom an action that costs something is worth more than 0")
     return path
+
+
+def _budgets(budgets: object, total: float) -> np.ndarray:
+    """The budgets (k,) of a curve whose whole path costs ``total``."""
+    if budgets is None:
+        return total * np.arange(1, N_BUDGETS + 1) / N_BUDGETS
+    (budget,) = checked_vectors(budgets=budgets, minimum=1)
+    if budget[0] < 0 or (np.diff(budget) <= 0).any():
+        raise InputError("budgets: expected increasing numbers from 0 up")
+    return budget
+
+
+def _at_budget(
+    budget: float, campaign: _Campaign, path: Path, bought: Bought, full: Bought, level: float
+) -> dict[str, object]:
+    """One row of a curve: what was ``bought``, against the ``full`` path in random order and a single action."""
+    value = campaign.mean(bought.score)
+    moves = bought.score - path.marginal(budget, _window(path, campaign)) * bought.cost
+    random, random_moves = _at_random(full.score, full.cost, campaign, budget)
+    single_action, single, single_moves = _best_single(campaign, budget)
+    measured = campaign.estimate(value, moves, level)
+    over_random = campaign.estimate(value - random, moves - random_moves, level)
+    over_single = campaign.estimate(value - single, moves - single_moves, level)
+    return {
+        "budget": budget,
+        "spend": campaign.mean(bought.cost),
+        "contacted": campaign.mean(bought.contacted),
+        "predicted": campaign.mean(bought.predicted),
+        "value": value,
+        "standard_error": measured.standard_error,
+        "low": measured.low,
+        "high": measured.high,
+        "random": random,
+        "over_random": over_random.value,
+        "over_random_low": over_random.low,
+        "over_random_high": over_random.high,
+        "single_action": single_action,
+        "single": single,
+        "over_single": over_single.value,
+        "over_single_low": over_single.low,
+        "over_single_high": over_single.high,
+    }
 
 
 def _window(path: Path, campaign: _Campaign) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +82,17 @@ class Traits:
     region: Codes
 
 
+class _Account(NamedTuple):
+    """What a company has on record; arrays of n values, codes are positions in `TIERS`."""
+
+    business: Flags
+    tier: Codes
+    tenure_months: Floats
+    paid_currency: Floats
+    days_since_churn: Floats
+    logins: Floats
+
+
 def draw_customers(
     n_customers: int, playbook: Playbook, decided_at: datetime, rng: np.random.Generator
 ) -> tuple[pd.DataFrame, Traits]:
@@ -100,25 +112,31 @@ def draw_customers(
     customers : DataFrame (n_customers, columns of the contract and features)
     traits : Traits
     """
-    n = n_customers
+    account, traits = _draw_people(n_customers, rng)
+    as_of = pd.Timestamp(decided_at).tz_convert("UTC") - EXTRACT_AGE
+    customers = _table(account, traits, as_of.as_unit("us"), rng)
+    for channel in playbook.consent_channels:
+        share = CONSENT_SHARES.get(channel, OTHER_CONSENT_SHARE)
+        customers[CONSENT_PREFIX + channel] = pd.array(rng.random(n_customers) < share, dtype="boolean")
+    return customers, traits
+
+
+def _draw_people(n: int, rng: np.random.Generator) -> tuple[_Account, Traits]:
+    """What the company has on record of n people, and what it has not."""
     business = rng.random(n) < BUSINESS_SHARE
-    segment = np.where(business, "business", "consumer")
     reason = _draw_by_segment(REASON_SHARES, business, rng)
     tier = _draw_by_segment(TIER_SHARES, business, rng)
-    is_ = {name: reason == position for position, name in enumerate(REASONS)}
+    left_for = _by_reason(reason)
 
     trial_canceller = (rng.random(n) < 0.14) & (tier > 0)
     tenure_months = np.where(trial_canceller, rng.uniform(0.2, 1.0, n), 1 + rng.gamma(1.4, 13.0, n))
     spend = np.asarray(TIER_PRICE)[tier] * rng.lognormal(-0.08, 0.4, n)
     paid = np.where(trial_canceller | (tier == 0), 0.0, spend * np.minimum(tenure_months / 12, 1.0))
-    has_owner = spend > HIGH_VALUE_CURRENCY
-
-    as_of = pd.Timestamp(decided_at).tz_convert("UTC") - EXTRACT_AGE
     days = 5 + (MAX_AGE_DAYS - 5) * rng.beta(1.1, 1.6, n)
-    drifted = np.where(is_["disengaged"], 0.35, np.where(is_["no_longer_needed"], 0.6, 1.0))
+    activity = _activity(left_for)
     loyalty = rng.lognormal(-0.245, 0.7, n)
-    logins = rng.poisson(60 * drifted * np.minimum(tenure_months / 12, 1) * rng.gamma(1.6, 1 / 1.6, n) * loyalty**0.5)
-    discount_share = rng.beta(np.where(is_["price"], 3.0, 1.2), 3.0)
+    logins = rng.poisson(60 * activity * np.minimum(tenure_months / 12, 1) * rng.gamma(1.6, 1 / 1.6, n) * loyalty**0.5)
+    discount_share = rng.beta(np.where(left_for["price"], 3.0, 1.2), 3.0)
     mobile_share = rng.beta(np.where(business, 1.2, 2.4), 2.0)
     releases = rng.poisson(days / 100)
     traits = Traits(
@@ -131,49 +149,63 @@ def draw_customers(
         mobile_share=mobile_share,
         discount_share=discount_share,
         releases=releases.astype("float64"),
-        has_owner=has_owner,
+        has_owner=spend > HIGH_VALUE_CURRENCY,
         trial_canceller=trial_canceller,
         region=rng.integers(len(REGIONS), size=n),
     )
+    return _Account(business, tier, tenure_months, paid, days, logins.astype("float64")), traits
 
-    stated = np.where(rng.random(n) < POLITE_ANSWER_SHARE, REASONS.index("price"), reason)
-    to_rival = rng.random(n) < np.where(is_["competitive_switch"], 0.7, 0.08)
-    breadth = np.select([is_["fit_problem"], is_["disengaged"], is_["product_gap"]], [0.25, 0.32, 0.6], 0.5)
-    customers = pd.DataFrame(
+
+def _table(account: _Account, traits: Traits, as_of: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
+    """The customers table, without consents."""
+    business, days, n = account.business, account.days_since_churn, len(account.business)
+    left_for = _by_reason(traits.reason)
+    stated = np.where(rng.random(n) < POLITE_ANSWER_SHARE, REASONS.index("price"), traits.reason)
+    to_rival = rng.random(n) < np.where(left_for["competitive_switch"], 0.7, 0.08)
+    breadth = np.select([left_for[r] for r in ("fit_problem", "disengaged", "product_gap")], [0.25, 0.32, 0.6], 0.5)
+    return pd.DataFrame(
         {
             "customer_id": text_column([f"c{row:07d}" for row in range(1, n + 1)]),
-            "as_of": time_column(np.full(n, as_of.as_unit("us").asm8)),
-            "churned_at": time_column(as_of.as_unit("us").asm8 - (days * 86_400e6).astype("timedelta64[us]")),
+            "as_of": time_column(np.full(n, as_of.asm8)),
+            "churned_at": time_column(as_of.asm8 - (days * 86_400e6).astype("timedelta64[us]")),
             "reason": text_column(np.asarray(REASONS, dtype=object)[stated], known=rng.random(n) < STATED_REASON_SHARE),
-            "relationship": text_column(_relationship(is_["service_problem"], rng), known=rng.random(n) < 0.85),
+            "relationship": text_column(_relationship(left_for["service_problem"], rng), known=rng.random(n) < 0.85),
             "competitor": text_column(
                 np.asarray(RIVALS, dtype=object)[rng.integers(len(RIVALS), size=n)], known=to_rival
             ),
-            "annual_value": np.where(rng.random(n) < 0.03, np.nan, paid.round(2)),
+            "annual_value": np.where(rng.random(n) < 0.03, np.nan, account.paid_currency.round(2)),
             "account_access": _account_access(days, rng),
-            "owner": text_column(np.asarray(OWNERS, dtype=object)[rng.integers(len(OWNERS), size=n)], known=has_owner),
-            "segment": text_column(segment),
-            "plan_tier": text_column(np.asarray(TIERS, dtype=object)[tier]),
+            "owner": text_column(
+                np.asarray(OWNERS, dtype=object)[rng.integers(len(OWNERS), size=n)], known=traits.has_owner
+            ),
+            "segment": text_column(np.where(business, "business", "consumer")),
+            "plan_tier": text_column(np.asarray(TIERS, dtype=object)[account.tier]),
             "region": text_column(np.asarray(REGIONS, dtype=object)[traits.region]),
             "days_since_churn": days.round(1),
-            "tenure_months": tenure_months.round(1),
-            "orders_last_year": rng.poisson(0.4 + 3.5 * drifted * loyalty**0.5).astype("float64"),
-            "logins_last_year": logins.astype("float64"),
-            "support_tickets_last_year": _support_tickets(is_, rng),
+            "tenure_months": account.tenure_months.round(1),
+            "orders_last_year": rng.poisson(0.4 + 3.5 * _activity(left_for) * traits.loyalty**0.5).astype("float64"),
+            "logins_last_year": account.logins,
+            "support_tickets_last_year": _support_tickets(left_for, rng),
             "features_used_share": rng.beta(6 * breadth, 6 * (1 - breadth)).round(3),
-            "discount_share": discount_share.round(3),
-            "mobile_share": mobile_share.round(3),
-            "last_price_rise_share": rng.gamma(2.0, np.where(is_["price"], 0.07, 0.03)).round(3),
-            "seats_change_share": _seats_change(business, is_["internal_change"], rng),
+            "discount_share": traits.discount_share.round(3),
+            "mobile_share": traits.mobile_share.round(3),
+            "last_price_rise_share": rng.gamma(2.0, np.where(left_for["price"], 0.07, 0.03)).round(3),
+            "seats_change_share": _seats_change(business, left_for["internal_change"], rng),
             "releases_since_churn": traits.releases,
-            "trial_canceller": trial_canceller.astype("float64"),
-            "exported_data": (rng.random(n) < np.where(is_["competitive_switch"], 0.5, 0.06)).astype("float64"),
+            "trial_canceller": traits.trial_canceller.astype("float64"),
+            "exported_data": (rng.random(n) < np.where(left_for["competitive_switch"], 0.5, 0.06)).astype("float64"),
         }
     )
-    for channel in playbook.consent_channels:
-        share = CONSENT_SHARES.get(channel, OTHER_CONSENT_SHARE)
-        customers[CONSENT_PREFIX + channel] = pd.array(rng.random(n) < share, dtype="boolean")
-    return customers, traits
+
+
+def _by_reason(reason: Codes) -> dict[str, Flags]:
+    """Who (n,) left for each reason."""
+    return {name: reason == position for position, name in enumerate(REASONS)}
+
+
+def _activity(left_for: dict[str, Flags]) -> Floats:
+    """How much people still did before they left, against others: some drifted away."""
+    return np.where(left_for["disengaged"], 0.35, np.where(left_for["no_longer_needed"], 0.6, 1.0))
 
 
 def _draw_by_segment(shares: dict[str, tuple[float, ...]], business: Flags, rng: np.random.Generator) -> Codes:
@@ -195,8 +227,8 @@ def _account_access(days: Floats, rng: np.random.Generator) -> pd.Series:
     return access.mask(rng.random(len(days)) < 0.01)
 
 
-def _support_tickets(is_: dict[str, Flags], rng: np.random.Generator) -> Floats:
-    mean = np.select([is_["service_problem"], is_["product_gap"], is_["fit_problem"]], [3.0, 1.7, 1.4], 0.6)
+def _support_tickets(left_for: dict[str, Flags], rng: np.random.Generator) -> Floats:
+    mean = np.select([left_for[r] for r in ("service_problem", "product_gap", "fit_problem")], [3.0, 1.7, 1.4], 0.6)
     return rng.poisson(mean).astype("float64")
 
 
