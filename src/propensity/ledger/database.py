@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,7 +26,7 @@ class Database:
     def __init__(self, url: str) -> None:
         try:
             # the values of a failed statement are customers' data: they stay out of its error
-            self.engine = sa.create_engine(url, hide_parameters=True)
+            self.engine = sa.create_engine(url, hide_parameters=True, json_serializer=_as_json)
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError) as error:
             raise InputError(
                 f"ledger {_without_password(url)}: is not a database address; expected sqlite:///FILE or "
@@ -39,13 +40,16 @@ class Database:
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
 
     def create(self) -> Self:
-        """Make the tables and columns that are not there yet."""
+        """Make the tables, columns and indexes that are not there yet."""
         try:
             schema.metadata.create_all(self.engine)
             with self.engine.begin() as connection:
                 for column in self._lacking_columns():
                     kind = column.type.compile(self.engine.dialect)
                     connection.execute(sa.text(f"ALTER TABLE {column.table.name} ADD COLUMN {column.name} {kind}"))
+                for table in schema.metadata.sorted_tables:
+                    for index in table.indexes:
+                        index.create(connection, checkfirst=True)
         except sa.exc.DatabaseError as error:
             raise JobError(f"ledger {self.name}: cannot be opened ({_first_line(error)})") from error
         return self
@@ -99,10 +103,15 @@ class Database:
             self._insert(connection, table, rows)
 
     def _insert(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-        make = postgresql.insert if self.engine.dialect.name == "postgresql" else sqlite.insert
-        statement = make(table).on_conflict_do_nothing()
+        statement = self._insert_statement(table)
         for start in range(0, len(rows), _ROWS_PER_STATEMENT):
             connection.execute(statement, rows[start : start + _ROWS_PER_STATEMENT])
+
+    def _insert_statement(self, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+        """Inserts what is not there yet."""
+        if self.engine.dialect.name == "postgresql":
+            return postgresql.insert(table).on_conflict_do_nothing()
+        return sqlite.insert(table).on_conflict_do_nothing()
 
     def _erased(self, customer_ids: Iterable[str]) -> set[str]:
         hashes = {customer_hash(c): c for c in customer_ids}
@@ -130,7 +139,15 @@ class Database:
         return table
 
 
-def parts(values: list[str]) -> Iterable[list[str]]:
+class JsonText(str):
+    """JSON that is a text already; a column of JSON takes it as it is."""
+
+
+def _as_json(value: Any) -> str:
+    return value if isinstance(value, JsonText) else json.dumps(value)
+
+
+def parts(values: Sequence[str]) -> Iterable[Sequence[str]]:
     """As many ids at a time as a query may name."""
     for start in range(0, len(values), _IDS_PER_QUERY):
         yield values[start : start + _IDS_PER_QUERY]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from propensity.errors import InputError
 from propensity.files import written_aside
 from propensity.ledger import schema
 from propensity.ledger.database import Database, parts
+
+SHOW_THAT_IT_WAS_SENT = ("sent", "delivered", "opened", "clicked", "bounced")
+"""Types of events that show that the decision they name was carried out."""
 
 
 class Reading(Database):
@@ -65,12 +69,7 @@ class Reading(Database):
             .where(d.c.assignment != "suppressed", sa.or_(d.c.action == CONTROL, d.c.decision_id.in_(sent)))
             .order_by(d.c.decision_id)
         )
-        table = self._table(query, times=["decided_at"])
-        chances = table.pop("probabilities")
-        if len(table) and chances.notna().any():
-            wide = pd.DataFrame(chances.tolist(), index=table.index).add_prefix(PROBABILITY_PREFIX)
-            table = pd.concat([table, wide], axis=1)
-        return table
+        return _with_chances(self._table(query, times=["decided_at"]))
 
     def outcomes(self, campaign: str) -> pd.DataFrame:
         """Events of the campaign's customers, as a contract table."""
@@ -96,6 +95,88 @@ class Reading(Database):
             answers = [row for (row,) in connection.execute(query) if row is not None]
         return pd.DataFrame(answers)
 
+    def assignments(self, campaign: str) -> pd.DataFrame:
+        """What was drawn for whom in a campaign, one row a decision, also of the erased.
+
+        Returns
+        -------
+        DataFrame (n, columns)
+            ``decision_id``, ``customer_id``, ``decided_at``, ``wave_id`` (missing: decided alone), ``action``,
+            ``assignment``, ``would_have_sent`` (also of who is held out), ``probability`` of the action, ``cost``,
+            ``spend``, and where they were recorded the chances of all actions, one column ``probability_<action>``
+            each.
+        """
+        d = schema.decisions.c
+        # ledgers of older versions have it in the answer alone
+        would = sa.func.coalesce(d.would_have_sent, d.answer["would_have_sent"].as_string()).label("would_have_sent")
+        query = (
+            sa.select(d.decision_id, d.customer_id, d.decided_at, d.wave_id, d.action, d.assignment, would)
+            .add_columns(d.probability, d.cost, d.spend, d.probabilities)
+            .where(d.campaign == campaign)
+            .order_by(d.decision_id)
+        )
+        return _with_chances(self._table(query, times=["decided_at"]))
+
+    def history(self, customer_ids: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """What was decided to send to people, in any campaign, and what is known to have happened to them.
+
+        Returns
+        -------
+        contacts : DataFrame (m, 6)
+            ``decision_id``, ``customer_id``, ``decided_at``, ``campaign``, ``action`` and ``sent``, whether an event
+            shows that it was sent. Reports may be late or never come, so all that was decided to send counts here.
+        outcomes : DataFrame (k, columns)
+            A contract table.
+        """
+        d, e = schema.decisions.c, schema.events.c
+        chosen = (d.decision_id, d.customer_id, d.decided_at, d.campaign, d.action)
+        happened = (e.event_id, e.source, e.customer_id, e.decision_id, e.at, e.type, e.amount)
+        contacts: list[Any] = []
+        outcomes: list[Any] = []
+        with self.engine.connect() as connection:
+            for part in parts(customer_ids):
+                query = sa.select(*chosen).where(d.customer_id.in_(part), d.action != CONTROL)
+                contacts += connection.execute(query).all()
+                outcomes += connection.execute(sa.select(*happened).where(e.customer_id.in_(part))).all()
+        sent = _table_of(contacts, chosen, times=["decided_at"])
+        events = _table_of(outcomes, happened, times=["at"])
+        shown = events.loc[events["type"].isin(SHOW_THAT_IT_WAS_SENT), "decision_id"].dropna()
+        sent["sent"] = sent["decision_id"].isin(shown)
+        return sent, events
+
+    def waves(self, campaign: str | None = None) -> list[dict[str, Any]]:
+        """Waves that were recorded (of one campaign), oldest first; the columns are those of `schema.waves`."""
+        table = schema.waves
+        query = sa.select(table).order_by(table.c.decided_at, table.c.id)
+        return self._rows(query if campaign is None else query.where(table.c.campaign == campaign))
+
+    def latest_wave(self, campaign: str, playbook_version: str, at: datetime) -> dict[str, Any] | None:
+        """The last wave of a campaign by a playbook, decided no later than ``at``: its row, or None."""
+        c = schema.waves.c
+        query = sa.select(schema.waves).where(
+            c.campaign == campaign, c.playbook_version == playbook_version, c.decided_at <= at
+        )
+        rows = self._rows(query.order_by(c.decided_at.desc(), c.id.desc()).limit(1))
+        return rows[0] if rows else None
+
+    def used_alone(self, campaign: str, since: datetime, lately: datetime) -> pd.DataFrame:
+        """What decisions outside waves took since a time, and of them, lately.
+
+        Returns
+        -------
+        DataFrame (actions, 2)
+            By action: ``spend``, currency, of all since ``since``; ``contacts``, how many were decided since
+            ``lately``, which is no earlier.
+        """
+        d = schema.decisions.c
+        contacts = sa.func.sum(sa.case((d.decided_at >= lately, 1), else_=0))
+        query = (
+            sa.select(d.action, sa.func.coalesce(sa.func.sum(d.spend), 0.0).label("spend"), contacts.label("contacts"))
+            .where(d.campaign == campaign, d.wave_id.is_(None), d.decided_at >= since, d.action != CONTROL)
+            .group_by(d.action)
+        )
+        return pd.DataFrame(self._rows(query), columns=["action", "spend", "contacts"]).set_index("action")
+
     def assessment(self, campaign: str) -> dict[str, Any] | None:
         """The newest assessment of a model that learnt from this campaign: its row, or None."""
         table = schema.assessments
@@ -107,6 +188,10 @@ class Reading(Database):
         table = schema.promotions
         query = sa.select(table).order_by(table.c.id)
         return self._rows(query if model is None else query.where(table.c.model == model))
+
+    def erased(self, customer_ids: Sequence[str]) -> set[str]:
+        """Those of these customers who were erased."""
+        return self._erased(customer_ids)
 
     def suppressed(self, customer_ids: Sequence[str]) -> set[str]:
         """Those of these customers who opted out, complained or were erased."""
@@ -133,3 +218,19 @@ class Reading(Database):
                     if isinstance(column.type, sa.JSON):
                         frame[column.name] = [None if v is None else json.dumps(v) for v in frame[column.name]]
                 frame.to_parquet(aside / f"{name}.parquet")
+
+
+def _with_chances(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose column ``probabilities`` is replaced by one column an action."""
+    chances = table.pop("probabilities")
+    if not len(table) or not chances.notna().any():
+        return table
+    rows = [row or {} for row in chances]
+    return pd.concat([table, pd.DataFrame(rows, index=table.index).add_prefix(PROBABILITY_PREFIX)], axis=1)
+
+
+def _table_of(rows: list[Any], columns: Sequence[sa.Column[Any]], times: list[str]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=[c.name for c in columns])
+    for name in times:
+        table[name] = pd.to_datetime(table[name], utc=True).astype("datetime64[us, UTC]")
+    return table

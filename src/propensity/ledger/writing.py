@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from propensity.contract import CONTROL, PROBABILITY_PREFIX
 from propensity.ledger import schema
 from propensity.ledger.database import Database, parts
-from propensity.ledger.rows import clean, decision_answers, none_if_missing, times
+from propensity.ledger.rows import decision_answers, decision_rows, none_if_missing, snapshot_rows
 
 IMPORTED = "import"
 """Source of the ``sent`` events of contacts that happened before the ledger did."""
@@ -28,19 +28,7 @@ class Writing(Database):
 
     def add_customers(self, customers: pd.DataFrame) -> None:
         """Record snapshots of customers (a checked contract table)."""
-        own = ("customer_id", "as_of", "churned_at")
-        attributes = customers.drop(columns=list(own)).to_dict(orient="records")
-        rows = [
-            {"customer_id": key, "as_of": as_of, "churned_at": churned_at, "attributes": clean(row)}
-            for key, as_of, churned_at, row in zip(
-                customers["customer_id"],
-                times(customers["as_of"]),
-                times(customers["churned_at"]),
-                attributes,
-                strict=True,
-            )
-        ]
-        self._insert_new(schema.customers, self._without_erased(rows))
+        self._insert_new(schema.customers, self._without_erased(snapshot_rows(customers)))
 
     def add_contacts(self, contacts: pd.DataFrame) -> None:
         """Record contacts of the past (a checked contract table): decisions that were carried out or held out."""
@@ -78,16 +66,27 @@ class Writing(Database):
             self._insert(connection, schema.events, sent)
 
     def add_decisions(
-        self, decisions: pd.DataFrame, decided_at: pd.Timestamp, probabilities: pd.DataFrame
+        self,
+        decisions: pd.DataFrame,
+        decided_at: pd.Timestamp,
+        probabilities: pd.DataFrame,
+        *,
+        spend: Sequence[float] | None = None,
+        customers: pd.DataFrame | None = None,
     ) -> list[dict[str, Any]]:
         """Record decisions; what was decided before in the same window stays as it was.
 
         Parameters
         ----------
-        decisions : DataFrame (n, 26)
+        decisions : DataFrame (n, columns)
+            See `decision.DECISION_COLUMNS`.
         decided_at : Timestamp
         probabilities : DataFrame (n, actions with control)
             The chance of every action, which learning from these decisions needs.
+        spend : sequence of float (n,), optional
+            What each decision is expected to cost, with its offer, currency.
+        customers : DataFrame (n, ...), optional
+            What the decisions were made from: a snapshot of each person on whom a decision is recorded.
 
         Returns
         -------
@@ -96,21 +95,22 @@ class Writing(Database):
             back as they were given.
         """
         answers = decision_answers(decisions)
-        rows = [
-            {
-                **{k: a[k] for k in ("decision_id", "customer_id", "campaign", "action", "assignment")},
-                "decided_at": decided_at.to_pydatetime(),
-                "probability": a["probability"],
-                "cost": a["cost"],
-                "probabilities": chances,
-                "answer": a,
-            }
-            for a, chances in zip(answers, probabilities.to_dict(orient="records"), strict=True)
-        ]
-        rows = self._without_erased(rows)
-        self._insert_new(schema.decisions, rows)
-        stored = self._answers([row["decision_id"] for row in rows])
+        rows = self._without_erased(decision_rows(answers, decided_at, probabilities, spend))
+        with self.engine.begin() as connection:
+            new = self._insert_counted(connection, rows)
+            if customers is not None and new:
+                about = {row["customer_id"] for row in rows if row["decision_id"] in new}
+                snapshots = snapshot_rows(customers[customers["customer_id"].isin(about)])
+                self._insert(connection, schema.customers, snapshots)
+        stored = self.standing([row["decision_id"] for row in rows if row["decision_id"] not in new])
         return [stored.get(a["decision_id"], a) for a in answers]
+
+    def _insert_counted(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> set[str]:
+        """Insert decisions; the ids of those that were not there yet."""
+        if not rows:
+            return set()
+        statement = self._insert_statement(schema.decisions).returning(schema.decisions.c.decision_id)
+        return set(connection.scalars(statement, rows))
 
     def add_outcomes(self, outcomes: pd.DataFrame) -> None:
         """Record events (a checked contract table); an event that is there already, by source and id, is skipped."""
@@ -161,7 +161,8 @@ class Writing(Database):
             connection.execute(schema.promotions.insert(), [values])
             yield
 
-    def _answers(self, decision_ids: list[str]) -> dict[str, dict[str, Any]]:
+    def standing(self, decision_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The answers that were given, by decision, of those of these decisions that are in the ledger."""
         d = schema.decisions
         found: dict[str, dict[str, Any]] = {}
         with self.engine.connect() as connection:
