@@ -13,6 +13,7 @@ import pandas as pd
 from propensity.contract import CONTROL
 from propensity.decision import Chosen, decision_table
 from propensity.policy import (
+    BUDGET,
     Eligibility,
     Limit,
     Situation,
@@ -31,6 +32,7 @@ from propensity.policy import (
     plan_wave,
     spend,
     touch_history,
+    used_by,
     wave_limits,
     window_number,
     within_limits,
@@ -103,9 +105,11 @@ class Wave:
         if self.contacts is None or self.outcomes is None:
             return None
         playbook = self.model.playbook
-        return touch_history(self.customers, self.contacts, self.outcomes, playbook, self._now(), self.campaign)
+        return touch_history(self.customers, self.contacts, self.outcomes, playbook, self.now, self.campaign)
 
-    def _now(self) -> pd.Timestamp:
+    @property
+    def now(self) -> pd.Timestamp:
+        """The one time to decide at."""
         if not isinstance(self.at, pd.Timestamp):
             raise TypeError("at: expected one time to decide at, found one for each person")
         return self.at
@@ -138,10 +142,18 @@ class Wave:
         nudge = order / size if size > 0 else order
         return value * (1 + TIE_BREAK * nudge)
 
+    @cached_property
+    def spend(self) -> pd.DataFrame:
+        """What each action is expected to cost, (n, actions without control), currency; see `policy.spend`."""
+        return spend(self.predictions.reactivated, self.model.playbook, self.model.actions[1:])
+
+    def spent_on(self, action: np.ndarray) -> np.ndarray:
+        """What each person's action (n,) is expected to cost, (n,), currency."""
+        return used_by(Limit(BUDGET, np.inf, self.spend), self.spend.columns, action)
+
     def limits(self, weeks: float, budget: float | None = None) -> list[Limit]:
         """Budget and capacities for so many weeks; see `wave_limits`."""
-        spent = spend(self.predictions.reactivated, self.model.playbook, self.model.actions[1:])
-        return wave_limits(self.model.playbook, spent, weeks=weeks, budget=budget)
+        return wave_limits(self.model.playbook, self.spend, weeks=weeks, budget=budget)
 
     def plan(self, limits: Sequence[Limit]) -> WavePlan:
         """What each person would get within limits."""
@@ -172,7 +184,7 @@ class Wave:
             best, terms = plan.best, plan.terms
         else:
             best, terms = best_under_prices(self.value, self.eligible.allowed, limits, plan.prices), plan
-        at = self._now()
+        at = self.now
         window = window_number(at, model.playbook.program.decision_window_days)
         allowed = self.eligible.allowed
         drawn = decide(

@@ -100,9 +100,10 @@ class Database:
 
     def _insert_new(self, table: sa.Table, rows: list[dict[str, Any]]) -> None:
         with self.engine.begin() as connection:
-            self._insert(connection, table, rows)
+            self.insert(connection, table, rows)
 
-    def _insert(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    def insert(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        """Insert the rows that are not there yet."""
         statement = self._insert_statement(table)
         for start in range(0, len(rows), _ROWS_PER_STATEMENT):
             connection.execute(statement, rows[start : start + _ROWS_PER_STATEMENT])

@@ -30,7 +30,7 @@ class Erasing(Database):
         c, d, e = schema.customers.c, schema.decisions.c, schema.events.c
         with self.engine.begin() as connection:
             tombstone = {"customer_hash": customer_hash(customer_id), "erased_at": datetime.now(UTC)}
-            self._insert(connection, schema.tombstones, [tombstone])
+            self.insert(connection, schema.tombstones, [tombstone])
             blank = {"customer_id": pseudonym, "attributes": {}}
             snapshots = connection.execute(
                 sa.update(schema.customers).where(c.customer_id == customer_id).values(blank)

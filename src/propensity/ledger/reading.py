@@ -231,6 +231,8 @@ def _with_chances(table: pd.DataFrame) -> pd.DataFrame:
 
 def _table_of(rows: list[Any], columns: Sequence[sa.Column[Any]], times: list[str]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=[c.name for c in columns])
+    # also without rows, texts are texts
+    table = table.astype({c.name: "str" for c in columns if isinstance(c.type, sa.Text)})
     for name in times:
         table[name] = pd.to_datetime(table[name], utc=True).astype("datetime64[us, UTC]")
     return table

@@ -62,8 +62,8 @@ class Writing(Database):
             if row["action"] != CONTROL
         ]
         with self.engine.begin() as connection:
-            self._insert(connection, schema.decisions, rows)
-            self._insert(connection, schema.events, sent)
+            self.insert(connection, schema.decisions, rows)
+            self.insert(connection, schema.events, sent)
 
     def add_decisions(
         self,
@@ -101,7 +101,7 @@ class Writing(Database):
             if customers is not None and new:
                 about = {row["customer_id"] for row in rows if row["decision_id"] in new}
                 snapshots = snapshot_rows(customers[customers["customer_id"].isin(about)])
-                self._insert(connection, schema.customers, snapshots)
+                self.insert(connection, schema.customers, snapshots)
         stored = self.standing([row["decision_id"] for row in rows if row["decision_id"] not in new])
         return [stored.get(a["decision_id"], a) for a in answers]
 
