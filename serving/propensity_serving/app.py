@@ -17,7 +17,8 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from propensity.ledger import Ledger, decision_answers
+from propensity.decide_online import decide_online
+from propensity.ledger import Ledger
 from propensity.model import DecisionModel
 from propensity_serving.openapi import specification
 from propensity_serving.requests import (
@@ -110,18 +111,7 @@ def answer(state: ServingState, asked: DecisionRequest) -> dict[str, Any]:
     checked = check_customers(asked.rows, model.playbook, at)
     answers: list[dict[str, Any]] = []
     if len(checked.table):
-        suppressed = ledger.suppressed(checked.table["customer_id"].tolist())
-        decisions, probabilities = model.decide_with_probabilities(
-            checked.table, at=at, campaign=asked.campaign, suppressed=suppressed, dry_run=asked.dry_run
-        )
-        answers = decision_answers(decisions)
-        if not asked.dry_run:
-            standing = ledger.add_decisions(decisions, at, probabilities)
-            # who opted out since is not contacted on the strength of an earlier decision
-            answers = [
-                now if now["customer_id"] in suppressed else stands
-                for now, stands in zip(answers, standing, strict=True)
-            ]
+        answers = decide_online(model, ledger, checked.table, at=at, campaign=asked.campaign, dry_run=asked.dry_run)
     return {
         "model_version": model.version,
         "decisions": [_item(i, row, checked, answers) for i, row in enumerate(asked.rows)],

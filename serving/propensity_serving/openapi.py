@@ -91,8 +91,9 @@ def specification(model: DecisionModel | None) -> dict[str, Any]:
                     "summary": "Decide for one customer or many, and record the decisions",
                     "description": (
                         "A repeat for the same customer, campaign and decision window returns the decision that "
-                        "stands, unless the customer has opted out since. One customer with a fault never fails the "
-                        "others."
+                        "stands, unless the customer has opted out, complained or come back since. What the ledger "
+                        "knows of touches counts, and so do the prices and limits of the campaign's last wave. One "
+                        "customer with a fault never fails the others."
                     ),
                     "requestBody": {
                         "required": True,

@@ -13,6 +13,7 @@ import pandas as pd
 from propensity.contract import CONTROL
 from propensity.decision import Chosen, decision_table
 from propensity.policy import (
+    BUDGET,
     Eligibility,
     Limit,
     Situation,
@@ -31,6 +32,7 @@ from propensity.policy import (
     plan_wave,
     spend,
     touch_history,
+    used_by,
     wave_limits,
     window_number,
     within_limits,
@@ -149,10 +151,18 @@ class Wave:
         nudge = order / size if size > 0 else order
         return value * (1 + TIE_BREAK * nudge)
 
+    @cached_property
+    def spend(self) -> pd.DataFrame:
+        """What each action is expected to cost, (n, actions without control), currency; see `policy.spend`."""
+        return spend(self.predictions.reactivated, self.model.playbook, self.model.actions[1:])
+
+    def spent_on(self, action: np.ndarray) -> np.ndarray:
+        """What each person's action (n,) is expected to cost, (n,), currency."""
+        return used_by(Limit(BUDGET, np.inf, self.spend), self.spend.columns, action)
+
     def limits(self, weeks: float, budget: float | None = None) -> list[Limit]:
         """Budget and capacities for so many weeks; see `wave_limits`."""
-        spent = spend(self.predictions.reactivated, self.model.playbook, self.model.actions[1:])
-        return wave_limits(self.model.playbook, spent, weeks=weeks, budget=budget)
+        return wave_limits(self.model.playbook, self.spend, weeks=weeks, budget=budget)
 
     def plan(self, limits: Sequence[Limit]) -> WavePlan:
         """What each person would get within limits."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
@@ -16,28 +16,67 @@ def written_aside(target: str | Path) -> Iterator[Path]:
 
     On an exception nothing is left behind and an existing target stays as it was.
     """
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    workplace = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    aside = workplace / target.name
-    try:
+    with written_together([target]) as (aside,):
         yield aside
-        if target.is_dir() and not target.is_symlink():
-            _replace_directory(target, aside, workplace / f"{target.name}.old")
-        else:
-            os.replace(aside, target)
-    finally:
-        shutil.rmtree(workplace, ignore_errors=True)
 
 
-def _replace_directory(target: Path, aside: Path, old: Path) -> None:
-    # a directory with files in it cannot be replaced in one step
-    target.rename(old)
+@contextmanager
+def written_together(targets: Sequence[str | Path], commit: Callable[[], None] = lambda: None) -> Iterator[list[Path]]:
+    """Paths to write several files (or to make directories) at; they take the targets' names when the block succeeds.
+
+    ``commit`` is called last, when all are in their places. If anything fails, ``commit`` too, nothing is left behind
+    and existing targets stay as they were.
+    """
+    places = [Path(target) for target in targets]
+    workplaces: list[Path] = []
+    undone = ExitStack()
     try:
+        for place in places:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            workplaces.append(Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent)))
+        asides = [work / place.name for work, place in zip(workplaces, places, strict=True)]
+        yield asides
+        with undone:
+            for place, aside, work in zip(places, asides, workplaces, strict=True):
+                _put(aside, place, work / f"{place.name}.old", undone)
+            commit()
+            undone.pop_all()
+    finally:
+        for work in workplaces:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _put(aside: Path, target: Path, old: Path, undone: ExitStack) -> None:
+    """Give what was written its target's name; ``undone`` learns how to take that back."""
+    if target.is_dir() and not target.is_symlink():
+        # a directory with files in it cannot be replaced in one step
+        target.rename(old)
+        undone.callback(old.rename, target)
         os.replace(aside, target)
-    except OSError:
-        old.rename(target)
-        raise
+        undone.callback(_remove, target)
+        return
+    if os.path.lexists(target):
+        _keep(target, old)
+        os.replace(aside, target)
+        undone.callback(os.replace, old, target)
+        return
+    os.replace(aside, target)
+    undone.callback(_remove, target)
+
+
+def _keep(file: Path, old: Path) -> None:
+    """Another name for a file, so that it is still there when its own is taken."""
+    try:
+        os.link(file, old, follow_symlinks=False)
+    except OSError:  # not every file system has such names
+        shutil.copy2(file, old, follow_symlinks=False)
+
+
+def _remove(target: Path) -> None:
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    else:
+        target.unlink()
 
 
 def write_text(target: str | Path, text: str) -> None:

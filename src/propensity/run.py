@@ -26,8 +26,7 @@ from propensity.errors import InputError, JobError
 from propensity.features import required_columns
 from propensity.files import point_link, written_aside
 from propensity.frame import is_held_out_of_training
-from propensity.ledger import Ledger, approve_playbook
-from propensity.ledger.store import decision_answers
+from propensity.ledger import Ledger, approve_playbook, decision_answers
 from propensity.progress import Steps
 
 BATCH = 1_000

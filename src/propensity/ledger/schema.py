@@ -65,6 +65,28 @@ decisions = sa.Table(
     sa.Column("cost", sa.Float, nullable=False),
     sa.Column("probabilities", sa.JSON, comment="of every action, where they differ between people"),
     sa.Column("answer", sa.JSON, comment="the decision as it was given, all keys"),
+    sa.Column("would_have_sent", sa.Text, comment="what the person would get if nobody were held out or tried"),
+    sa.Column("spend", sa.Float, comment="expected: contact, and offer where it is redeemed, currency"),
+    sa.Column("wave_id", sa.Integer, comment="the wave that it was decided in; missing: decided alone"),
+    sa.Index("decisions_of_a_wave", "campaign", "wave_id", "decided_at"),
+)
+waves = sa.Table(
+    "waves",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("campaign", sa.Text, nullable=False, index=True),
+    sa.Column("decided_at", UtcTime, nullable=False),
+    sa.Column("recorded_at", UtcTime, nullable=False),
+    sa.Column("model_version", sa.Text, nullable=False),
+    sa.Column("playbook_version", sa.Text, nullable=False),
+    sa.Column("people", sa.Integer, nullable=False, comment="all who were in the file"),
+    sa.Column("standing", sa.Integer, nullable=False, comment="those of them who had a decision already, which stands"),
+    sa.Column("budget", sa.Float, comment="that was asked for, currency; missing: the playbook's"),
+    sa.Column("weeks", sa.Float, nullable=False, comment="of capacity"),
+    sa.Column("limits", sa.JSON, nullable=False, comment="by name: amount, used (also by who stands), price"),
+    sa.Column("terms", sa.JSON, nullable=False, comment="for single decisions: prices and explore_weights"),
+    sa.Column("funnel", sa.JSON, nullable=False, comment="rows of step, stopped, left"),
+    sa.Column("file_sha256", sa.Text, nullable=False, comment="of the file of customers"),
 )
 events = sa.Table(
     "events",

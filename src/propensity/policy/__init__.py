@@ -10,9 +10,10 @@ from propensity.policy.history import TouchHistory, touch_history
 from propensity.policy.rules import rule_action
 from propensity.policy.schedule import next_touch, not_before
 from propensity.policy.valuation import contact_costs, net_value, offer_costs, profit
-from propensity.policy.wave import Terms, WavePlan, plan_wave, spend, used_by, wave_limits, within_limits
+from propensity.policy.wave import BUDGET, Terms, WavePlan, plan_wave, spend, used_by, wave_limits, within_limits
 
 __all__ = [
+    "BUDGET",
     "Allocation",
     "Eligibility",
     "Limit",

@@ -31,7 +31,7 @@ class TouchHistory:
     days_since_touch : float
         Infinite where there was none; so below.
     ignored : counts
-        Touches in a row that brought no response, up to now.
+        Touches in a row that brought no response, up to now; only those that are known to have been sent.
     opted_out, complained, came_back : bool
         Since they left.
     campaign_touches : counts
@@ -73,6 +73,7 @@ def touch_history(
         Checked customers, each once.
     contacts, outcomes : DataFrame
         Checked tables; rows of other people, and of ``at`` or later, do not count. A held-out person was not touched.
+        A flag ``sent`` of a contact says whether it is known to have been sent; without the column all are.
     playbook : Playbook
         Touches with an action that it does not have count as touches on no channel.
     at : Timestamp
@@ -113,11 +114,14 @@ def touch_history(
     bounced_at = {
         c: _latest(n, about[kind == "bounced"][bounce == c], happened[kind == "bounced"][bounce == c]) for c in channels
     }
+    # whoever never answered has the earliest of all times here
+    unanswered = when.astype(np.int64) > answered.astype(np.int64)[who]
+    if "sent" in touched:
+        unanswered &= touched["sent"].to_numpy(dtype=bool)
     return TouchHistory(
         touches=np.bincount(who[recent], minlength=n),
         days_since_touch=_age(now, _latest(n, who, when)),
-        # whoever never answered has the earliest of all times here
-        ignored=np.bincount(who[when.astype(np.int64) > answered.astype(np.int64)[who]], minlength=n),
+        ignored=np.bincount(who[unanswered], minlength=n),
         opted_out=happened_to("unsubscribed"),
         complained=happened_to("complained"),
         came_back=happened_to(*RETURNS),
@@ -132,6 +136,8 @@ def touch_history(
 
 def _channel_of_events(events: pd.DataFrame, touched: pd.DataFrame) -> np.ndarray:
     """Channel of the touch that each event (m,) is about: the decision that it names, else the latest before it."""
+    if events.empty:
+        return np.empty(0, dtype=object)
     left = events[["customer_id"]].assign(at=_times(events["at"]), row=np.arange(len(events)))
     right = touched[["customer_id", "channel"]].assign(at=_times(touched["decided_at"]))
     latest = pd.merge_asof(left.sort_values("at"), right.sort_values("at", kind="stable"), on="at", by="customer_id")

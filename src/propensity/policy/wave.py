@@ -44,6 +44,11 @@ class Terms:
         """As JSON-ready values."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, values: dict[str, dict[str, float]]) -> Terms:
+        """The terms that `to_json` described."""
+        return cls(prices=dict(values["prices"]), explore_weights=dict(values["explore_weights"]))
+
 
 @dataclass(frozen=True, eq=False)
 class WavePlan:

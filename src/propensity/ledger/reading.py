@@ -1,0 +1,238 @@
+"""Reading the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from propensity.contract import CONTROL, PROBABILITY_PREFIX
+from propensity.errors import InputError
+from propensity.files import written_aside
+from propensity.ledger import schema
+from propensity.ledger.database import Database, parts
+
+SHOW_THAT_IT_WAS_SENT = ("sent", "delivered", "opened", "clicked", "bounced")
+"""Types of events that show that the decision they name was carried out."""
+
+
+class Reading(Database):
+    """What the ledger holds."""
+
+    def campaign(self, campaign: str) -> dict[str, Any]:
+        """One campaign.
+
+        Raises
+        ------
+        InputError
+            It is not in the ledger.
+        """
+        rows = self._rows(sa.select(schema.campaigns).where(schema.campaigns.c.campaign == campaign))
+        if not rows:
+            known = ", ".join(c["campaign"] for c in self.campaigns()) or "none"
+            raise InputError(f"campaign {campaign}: is not in the ledger (known: {known})")
+        return rows[0]
+
+    def campaigns(self) -> list[dict[str, Any]]:
+        """All campaigns, oldest first."""
+        return self._rows(sa.select(schema.campaigns).order_by(schema.campaigns.c.started_at))
+
+    def following(self, campaign: str) -> list[dict[str, Any]]:
+        """The campaigns that act on the results of this one, newest first."""
+        table = schema.campaigns
+        return self._rows(sa.select(table).where(table.c.follows == campaign).order_by(table.c.started_at.desc()))
+
+    def contacts(self, campaign: str) -> pd.DataFrame:
+        """The campaign's decisions that were carried out (a ``sent`` event) or held out, as a contract table.
+
+        People who may not be contacted at all are neither.
+        """
+        d, e = schema.decisions, schema.events
+        sent = sa.select(e.c.decision_id).where(e.c.type == "sent", e.c.decision_id.is_not(None))
+        query = (
+            sa.select(
+                d.c.decision_id,
+                d.c.customer_id,
+                d.c.decided_at,
+                d.c.campaign,
+                d.c.action,
+                d.c.probability,
+                d.c.cost,
+                d.c.probabilities,
+            )
+            .where(d.c.campaign == campaign)
+            .where(d.c.assignment != "suppressed", sa.or_(d.c.action == CONTROL, d.c.decision_id.in_(sent)))
+            .order_by(d.c.decision_id)
+        )
+        return _with_chances(self._table(query, times=["decided_at"]))
+
+    def outcomes(self, campaign: str) -> pd.DataFrame:
+        """Events of the campaign's customers, as a contract table."""
+        d, e = schema.decisions, schema.events
+        people = sa.select(d.c.customer_id).where(d.c.campaign == campaign)
+        query = sa.select(e).where(e.c.customer_id.in_(people)).order_by(e.c.source, e.c.event_id)
+        return self._table(query, times=["at"])
+
+    def customers(self, campaign: str) -> pd.DataFrame:
+        """Snapshots of the campaign's customers, as a contract table."""
+        d, c = schema.decisions, schema.customers
+        people = sa.select(d.c.customer_id).where(d.c.campaign == campaign)
+        query = sa.select(c).where(c.c.customer_id.in_(people)).order_by(c.c.customer_id, c.c.as_of)
+        table = self._table(query, times=["as_of", "churned_at"])
+        attributes = pd.DataFrame(table.pop("attributes").tolist(), index=table.index)
+        return pd.concat([table, attributes], axis=1)
+
+    def decisions(self, campaign: str) -> pd.DataFrame:
+        """The answers that were given in a campaign, one row a decision, in the decision's own columns."""
+        d = schema.decisions
+        query = sa.select(d.c.answer).where(d.c.campaign == campaign).order_by(d.c.decision_id)
+        with self.engine.connect() as connection:
+            answers = [row for (row,) in connection.execute(query) if row is not None]
+        return pd.DataFrame(answers)
+
+    def assignments(self, campaign: str) -> pd.DataFrame:
+        """What was drawn for whom in a campaign, one row a decision, also of the erased.
+
+        Returns
+        -------
+        DataFrame (n, columns)
+            ``decision_id``, ``customer_id``, ``decided_at``, ``wave_id`` (missing: decided alone), ``action``,
+            ``assignment``, ``would_have_sent`` (also of who is held out), ``probability`` of the action, ``cost``,
+            ``spend``, and where they were recorded the chances of all actions, one column ``probability_<action>``
+            each.
+        """
+        d = schema.decisions.c
+        # ledgers of older versions have it in the answer alone
+        would = sa.func.coalesce(d.would_have_sent, d.answer["would_have_sent"].as_string()).label("would_have_sent")
+        query = (
+            sa.select(d.decision_id, d.customer_id, d.decided_at, d.wave_id, d.action, d.assignment, would)
+            .add_columns(d.probability, d.cost, d.spend, d.probabilities)
+            .where(d.campaign == campaign)
+            .order_by(d.decision_id)
+        )
+        return _with_chances(self._table(query, times=["decided_at"]))
+
+    def history(self, customer_ids: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """What was decided to send to people, in any campaign, and what is known to have happened to them.
+
+        Returns
+        -------
+        contacts : DataFrame (m, 6)
+            ``decision_id``, ``customer_id``, ``decided_at``, ``campaign``, ``action`` and ``sent``, whether an event
+            shows that it was sent. Reports may be late or never come, so all that was decided to send counts here.
+        outcomes : DataFrame (k, columns)
+            A contract table.
+        """
+        d, e = schema.decisions.c, schema.events.c
+        chosen = (d.decision_id, d.customer_id, d.decided_at, d.campaign, d.action)
+        happened = (e.event_id, e.source, e.customer_id, e.decision_id, e.at, e.type, e.amount)
+        contacts: list[Any] = []
+        outcomes: list[Any] = []
+        with self.engine.connect() as connection:
+            for part in parts(customer_ids):
+                query = sa.select(*chosen).where(d.customer_id.in_(part), d.action != CONTROL)
+                contacts += connection.execute(query).all()
+                outcomes += connection.execute(sa.select(*happened).where(e.customer_id.in_(part))).all()
+        sent = _table_of(contacts, chosen, times=["decided_at"])
+        events = _table_of(outcomes, happened, times=["at"])
+        shown = events.loc[events["type"].isin(SHOW_THAT_IT_WAS_SENT), "decision_id"].dropna()
+        sent["sent"] = sent["decision_id"].isin(shown)
+        return sent, events
+
+    def waves(self, campaign: str | None = None) -> list[dict[str, Any]]:
+        """Waves that were recorded (of one campaign), oldest first; the columns are those of `schema.waves`."""
+        table = schema.waves
+        query = sa.select(table).order_by(table.c.decided_at, table.c.id)
+        return self._rows(query if campaign is None else query.where(table.c.campaign == campaign))
+
+    def latest_wave(self, campaign: str, playbook_version: str, at: datetime) -> dict[str, Any] | None:
+        """The last wave of a campaign by a playbook, decided no later than ``at``: its row, or None."""
+        c = schema.waves.c
+        query = sa.select(schema.waves).where(
+            c.campaign == campaign, c.playbook_version == playbook_version, c.decided_at <= at
+        )
+        rows = self._rows(query.order_by(c.decided_at.desc(), c.id.desc()).limit(1))
+        return rows[0] if rows else None
+
+    def used_alone(self, campaign: str, since: datetime, lately: datetime) -> pd.DataFrame:
+        """What decisions outside waves took since a time, and of them, lately.
+
+        Returns
+        -------
+        DataFrame (actions, 2)
+            By action: ``spend``, currency, of all since ``since``; ``contacts``, how many were decided since
+            ``lately``, which is no earlier.
+        """
+        d = schema.decisions.c
+        contacts = sa.func.sum(sa.case((d.decided_at >= lately, 1), else_=0))
+        query = (
+            sa.select(d.action, sa.func.coalesce(sa.func.sum(d.spend), 0.0).label("spend"), contacts.label("contacts"))
+            .where(d.campaign == campaign, d.wave_id.is_(None), d.decided_at >= since, d.action != CONTROL)
+            .group_by(d.action)
+        )
+        return pd.DataFrame(self._rows(query), columns=["action", "spend", "contacts"]).set_index("action")
+
+    def assessment(self, campaign: str) -> dict[str, Any] | None:
+        """The newest assessment of a model that learnt from this campaign: its row, or None."""
+        table = schema.assessments
+        rows = self._rows(sa.select(table).where(table.c.campaign == campaign).order_by(table.c.id.desc()).limit(1))
+        return rows[0] if rows else None
+
+    def promotions(self, model: str | None = None) -> list[dict[str, Any]]:
+        """Promotions and rollbacks (of one model), oldest first."""
+        table = schema.promotions
+        query = sa.select(table).order_by(table.c.id)
+        return self._rows(query if model is None else query.where(table.c.model == model))
+
+    def erased(self, customer_ids: Sequence[str]) -> set[str]:
+        """Those of these customers who were erased."""
+        return self._erased(customer_ids)
+
+    def suppressed(self, customer_ids: Sequence[str]) -> set[str]:
+        """Those of these customers who opted out, complained or were erased."""
+        found = self._erased(customer_ids)
+        e = schema.events
+        with self.engine.connect() as connection:
+            for part in parts(list(customer_ids)):
+                query = (
+                    sa.select(e.c.customer_id)
+                    .where(e.c.customer_id.in_(part), e.c.type.in_(schema.OPT_OUTS))
+                    .distinct()
+                )
+                found |= set(connection.scalars(query))
+        return found
+
+    def export(self, directory: str | Path) -> None:
+        """Write every table as a Parquet file into a directory, whole or not at all."""
+        with written_aside(directory) as aside:
+            aside.mkdir()
+            for name, table in schema.metadata.tables.items():
+                rows = self._rows(sa.select(table))
+                frame = pd.DataFrame(rows, columns=[c.name for c in table.columns])
+                for column in table.columns:
+                    if isinstance(column.type, sa.JSON):
+                        frame[column.name] = [None if v is None else json.dumps(v) for v in frame[column.name]]
+                frame.to_parquet(aside / f"{name}.parquet")
+
+
+def _with_chances(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose column ``probabilities`` is replaced by one column an action."""
+    chances = table.pop("probabilities")
+    if not len(table) or not chances.notna().any():
+        return table
+    rows = [row or {} for row in chances]
+    return pd.concat([table, pd.DataFrame(rows, index=table.index).add_prefix(PROBABILITY_PREFIX)], axis=1)
+
+
+def _table_of(rows: list[Any], columns: Sequence[sa.Column[Any]], times: list[str]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=[c.name for c in columns])
+    # also without rows, texts are texts
+    table = table.astype({c.name: "str" for c in columns if isinstance(c.type, sa.Text)})
+    for name in times:
+        table[name] = pd.to_datetime(table[name], utc=True).astype("datetime64[us, UTC]")
+    return table
