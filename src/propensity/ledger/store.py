@@ -17,7 +17,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from propensity.contract import CONTROL, PROBABILITY_PREFIX
+from propensity.contract import CONTROL, PRIVATE, PROBABILITY_PREFIX
 from propensity.errors import InputError, JobError
 from propensity.files import written_aside
 from propensity.ledger import schema
@@ -122,9 +122,10 @@ class Ledger:
         self._insert_new(schema.campaigns, [{"campaign": campaign, **values}])
 
     def add_customers(self, customers: pd.DataFrame) -> None:
-        """Record snapshots of customers (a checked contract table)."""
+        """Record snapshots of customers (a checked contract table), without what is private (`contract.PRIVATE`)."""
         own = ("customer_id", "as_of", "churned_at")
-        attributes = customers.drop(columns=list(own)).to_dict(orient="records")
+        private = [name for name in PRIVATE if name in customers]
+        attributes = customers.drop(columns=[*own, *private]).to_dict(orient="records")
         rows = [
             {"customer_id": key, "as_of": as_of, "churned_at": churned_at, "attributes": _clean(row)}
             for key, as_of, churned_at, row in zip(
