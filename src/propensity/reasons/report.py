@@ -133,6 +133,16 @@ class ReasonReport:
             f"{figures}."
         )
 
+    @property
+    def consequence(self) -> str:
+        """What decisions make of it, for people."""
+        if self.shown:
+            return (
+                "Decisions use it for people who stated no reason: where the likeliest reason is likely enough for the "
+                "playbook, and likelier than it is among all who stated one."
+            )
+        return "So decisions do not use it: people who stated no reason are taken for what the playbook says of them."
+
     def to_state(self) -> State:
         """As JSON-ready values, without the chances of single people."""
         return {k: v for k, v in asdict(self).items() if k != "chances"}
