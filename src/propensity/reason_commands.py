@@ -161,7 +161,8 @@ def _show(found: ReasonReport) -> None:
         typer.echo(f"Too few people stated {rare}: not learnt.")
     typer.echo()
     typer.echo(found.sentence)
-    typer.echo(found.consequence)
+    rule = " A reason counts if its chance is the least that is asked for or more, and above its share among all."
+    typer.echo(found.consequence + (rule if found.shown else ""))
 
 
 def _against_shares(found: ReasonReport) -> Table:

@@ -82,9 +82,6 @@ class ReasonReport:
         how many did state it.
     sureness : tuple of Sureness
         By least chance.
-    chances : DataFrame (people, reasons)
-        The chances that all this was computed from; the index of the evaluated rows of ``X``. Not saved, so that it
-        is empty in a report that `from_state` read.
 
     References
     ----------
@@ -103,7 +100,6 @@ class ReasonReport:
     gain: Estimate
     calibration: tuple[dict[str, Any], ...] = field(repr=False)
     sureness: tuple[Sureness, ...]
-    chances: pd.DataFrame = field(repr=False)
 
     @property
     def n(self) -> int:
@@ -137,15 +133,12 @@ class ReasonReport:
     def consequence(self) -> str:
         """What decisions make of it, for people."""
         if self.shown:
-            return (
-                "Decisions use it for people who stated no reason: where the likeliest reason is likely enough for the "
-                "playbook, and likelier than it is among all who stated one."
-            )
-        return "So decisions do not use it: people who stated no reason are taken for what the playbook says of them."
+            return "Decisions use it for people who stated no reason."
+        return "So decisions do not use it."
 
     def to_state(self) -> State:
-        """As JSON-ready values, without the chances of single people."""
-        return {k: v for k, v in asdict(self).items() if k != "chances"}
+        """As JSON-ready values."""
+        return asdict(self)
 
     @classmethod
     def from_state(cls, state: State) -> Self:
@@ -161,7 +154,6 @@ class ReasonReport:
             auc_by_reason={reason: Estimate(*area) for reason, area in state["auc_by_reason"].items()},
             calibration=tuple(state["calibration"]),
             sureness=tuple(Sureness(*row) for row in state["sureness"]),
-            chances=pd.DataFrame(),
         )
 
 
@@ -207,6 +199,55 @@ def reason_report(
     InputError
         Faulty reasons, fewer than two that can be evaluated, or a model that ruled out what was stated.
     """
+    found = out_of_fold(model_factory, X, reason, random_state, n_folds)
+    chance, share, code, fold = found.chance, found.share, found.code, found.fold
+    loss, share_loss = (-np.log(_of_stated(table, code)) for table in (chance, share))
+    areas = [_area(chance[:, j], code == j, fold) for j in range(len(found.reasons))]
+    auc = float(np.mean([area for area, _ in areas])), np.mean([influence for _, influence in areas], axis=0)
+    gain = share_loss - loss
+    given = checked_reasons(pd.Series(reason)).value_counts()
+    return ReasonReport(
+        told_from=told_from,
+        counts={name: int(n) for name, n in zip(found.reasons, np.bincount(code), strict=True)},
+        left_out={str(name): int(n) for name, n in given.items() if name not in found.reasons},
+        auc=_widened(*auc, level),
+        auc_by_reason={name: _widened(*area, level) for name, area in zip(found.reasons, areas, strict=True)},
+        log_loss=mean_estimate(loss, level),
+        share_log_loss=mean_estimate(share_loss, level),
+        gain=_widened(float(gain.mean()), gain - gain.mean(), level),
+        calibration=tuple(_calibration(chance, code, found.reasons)),
+        sureness=tuple(_sureness(chance, share, code, minimum) for minimum in minimums),
+    )
+
+
+class OutOfFold(NamedTuple):
+    """Chances of people's reasons by models that had not seen them.
+
+    Attributes
+    ----------
+    reasons : list of str
+    rows, code, fold : int array (people,)
+        Rows of ``X`` that were evaluated, the position of what was stated among ``reasons``, and the fold.
+    chance, share : array (people, reasons)
+        By the model, and the shares of those whom it learnt from.
+    """
+
+    reasons: list[str]
+    rows: Codes
+    code: Codes
+    fold: Codes
+    chance: Matrix
+    share: Matrix
+
+
+def out_of_fold(
+    model_factory: Callable[[], ReasonClassifier[People]],
+    X: People,
+    reason: pd.Series,
+    random_state: int = 0,
+    n_folds: int = N_FOLDS,
+) -> OutOfFold:
+    """What `reason_report` is computed from; arguments and errors are the same."""
     if n_folds < 2:
         raise InputError(f"n_folds: expected at least 2, found {n_folds}")
     rows, code, reasons = people_with_reason(reason, len(X), least_people(n_folds))
@@ -218,24 +259,7 @@ def reason_report(
         model = model_factory().fit(known.iloc[seen], stated.iloc[seen])
         chance[unseen] = model.probabilities(known.iloc[unseen])[reasons].to_numpy()
         share[unseen] = np.bincount(code[seen], minlength=len(reasons)) / len(seen)
-    loss, share_loss = (-np.log(_of_stated(table, code)) for table in (chance, share))
-    areas = [_area(chance[:, j], code == j, fold) for j in range(len(reasons))]
-    auc = float(np.mean([area for area, _ in areas])), np.mean([influence for _, influence in areas], axis=0)
-    gain = share_loss - loss
-    given = checked_reasons(pd.Series(reason)).value_counts()
-    return ReasonReport(
-        told_from=told_from,
-        counts={name: int(n) for name, n in zip(reasons, np.bincount(code), strict=True)},
-        left_out={str(name): int(n) for name, n in given.items() if name not in reasons},
-        auc=_widened(*auc, level),
-        auc_by_reason={name: _widened(*area, level) for name, area in zip(reasons, areas, strict=True)},
-        log_loss=mean_estimate(loss, level),
-        share_log_loss=mean_estimate(share_loss, level),
-        gain=_widened(float(gain.mean()), gain - gain.mean(), level),
-        calibration=tuple(_calibration(chance, code, reasons)),
-        sureness=tuple(_sureness(chance, share, code, minimum) for minimum in minimums),
-        chances=pd.DataFrame(chance, columns=reasons, index=known.index),
-    )
+    return OutOfFold(reasons, rows, code, fold, chance, share)
 
 
 def _calibration(chance: Matrix, code: Codes, reasons: list[str]) -> list[dict[str, Any]]:
