@@ -30,7 +30,7 @@ from propensity.reasons import (
     reason_report,
 )
 from propensity.reasons.calibration import ShareCalibration
-from propensity.reasons.report import _area
+from propensity.reasons.report import _area, out_of_fold
 from propensity.reasons.text import terms
 
 FOUR = ["price", "product_gap", "competitive_switch", "internal_change"]
@@ -608,7 +608,8 @@ def test_a_gain_is_the_difference_of_the_losses_and_its_error_is_paired(people):
     assert report.gain.value == pytest.approx(report.share_log_loss.value - report.log_loss.value)
     assert report.gain.standard_error < np.hypot(report.log_loss.standard_error, report.share_log_loss.standard_error)
     assert report.counts == reason.value_counts().to_dict()
-    assert report.log_loss.value == pytest.approx(log_loss(report.chances, reason))
+    chances = pd.DataFrame(out_of_fold(Known, X, reason).chance, columns=FOUR)
+    assert report.log_loss.value == pytest.approx(log_loss(chances, reason))
     assert report.auc.value == pytest.approx(np.mean([area.value for area in report.auc_by_reason.values()]))
 
 
@@ -621,7 +622,9 @@ def test_people_without_a_reason_and_rare_reasons_are_left_out_of_the_report(peo
     with pytest.warns(RareReasonWarning, match=r"fewer than 25 people gave it: fit_problem \(24\)"):
         report = reason_report(Known, X, reason)
     assert report.auc.n == 600 - 74
-    assert report.chances.index.tolist() == list(range(74, 600))
+    common = reason.where(reason != "fit_problem")
+    assert out_of_fold(Known, X, common).rows.tolist() == list(range(74, 600))
+    assert report.left_out == {"fit_problem": 24}
     kept = reason_report(Known, X[74:].reset_index(drop=True), reason[74:].reset_index(drop=True))
     assert report.log_loss == kept.log_loss
 

@@ -74,11 +74,22 @@ REASONS = (
 )
 RELATIONSHIPS = ("amicable", "neutral", "after_service_failure")
 
+PRIVATE = ("exit_answer",)
+"""Columns of the customers table that may hold personal data in people's own words. They are no feature, meet no
+condition, and are in no decision, no message and no ledger."""
+
 CUSTOMERS = (
     Column("customer_id", "text", "the company's own key of the person or account"),
     Column("as_of", "time", "when the row was true; no feature may be younger", unit="UTC"),
     Column("churned_at", "time", "when the relationship ended or the last activity was", unit="UTC"),
     Column("reason", "text", "stated reason for churn", required=False, nullable=True, choices=REASONS),
+    Column(
+        "exit_answer",
+        "text",
+        "what they wrote when they left, in their own words; only the reason for churn is read from it",
+        required=False,
+        nullable=True,
+    ),
     Column("relationship", "text", "how they parted", required=False, nullable=True, choices=RELATIONSHIPS),
     Column("competitor", "text", "the competitor they went to, if known", required=False, nullable=True),
     Column(

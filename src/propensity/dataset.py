@@ -31,6 +31,7 @@ class Dataset:
     """Checked contract tables with the playbook that they belong to.
 
     ``quarantined`` holds the rows that were set aside, with the column ``fault``; ``violations`` counts them.
+    ``n_excluded`` counts rows that were left out because the table of reasons says so (the deceased).
     """
 
     name: str
@@ -44,6 +45,7 @@ class Dataset:
     outcomes: pd.DataFrame
     quarantined: pd.DataFrame
     violations: tuple[Violation, ...]
+    n_excluded: int = 0
 
 
 def read_file(path: Path, texts: Iterable[str] = ()) -> pd.DataFrame:

@@ -110,9 +110,10 @@ def description(dataset: Dataset) -> str:
     """What a data set holds, in one line."""
     contacted = int((dataset.contacts["action"] != contract.CONTROL).sum())
     held_out = len(dataset.contacts) - contacted
+    excluded = f"; {dataset.n_excluded:,} excluded by the table of reasons" if dataset.n_excluded else ""
     return (
         f"{len(dataset.customers):,} customers; {contacted:,} were contacted, {held_out:,} were not; "
-        f"{len(dataset.outcomes):,} outcomes; playbook {dataset.playbook.name} ({dataset.playbook.version})"
+        f"{len(dataset.outcomes):,} outcomes; playbook {dataset.playbook.name} ({dataset.playbook.version}){excluded}"
     )
 
 
@@ -221,7 +222,9 @@ def read_tables(directory: Path, playbook_path: str | Path, quarantine: bool = F
         playbook=book,
         quarantined=pd.concat([b for b in bad if len(b)]) if any(map(len, bad)) else pd.DataFrame(),
         violations=(*violations, *lost),
-        **tables,
+        customers=tables["customers"],
+        contacts=tables["contacts"],
+        outcomes=tables["outcomes"],
     )
 
 

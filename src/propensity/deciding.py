@@ -37,7 +37,6 @@ from propensity.policy import (
     window_number,
     within_limits,
 )
-from propensity.reasons import assigned_reasons
 
 if TYPE_CHECKING:
     from propensity.model import DecisionModel, Predictions
@@ -101,11 +100,13 @@ class Wave:
         """Reason for churn (n, 3): ``reason``, ``probability``, ``source`` (see `assigned_reasons`)."""
         people, rules = self.customers, self.model.playbook.reasons
         stated = people.get("reason", pd.Series(None, index=people.index, dtype="str"))
-        predicted = None
-        if self.model.reason_model is not None and stated.isna().any():
-            silent = people[stated.isna()]
-            predicted = self.model.reason_model.probabilities(self.model.reason_features(silent, self.at))
-        return assigned_reasons(stated, None, predicted, rules.min_probability, rules.unknown_as)
+        return self.model.reason_models.assign(
+            stated,
+            people.get("exit_answer"),
+            lambda silent: self.model.reason_features(people.loc[silent], self.at),
+            rules.min_probability,
+            rules.unknown_as,
+        )
 
     @cached_property
     def history(self) -> TouchHistory | None:

@@ -19,10 +19,15 @@ class _Part(BaseModel):
 
 
 class Source(_Part):
-    """Where a value comes from: a ``column`` (with ``labels`` to rename), a ``constant``, or a rule."""
+    """Where a value comes from: a ``column`` (with ``labels`` to rename), a ``constant``, or a rule.
+
+    ``reasons`` is for the reason for churn alone: a table (a TOML file, or one that comes with the product, by its
+    name) of what the company's own labels mean; see `reasons.ReasonMapping`.
+    """
 
     column: str | None = None
     labels: dict[str, str] = {}
+    reasons: str | None = None
     constant: Any = None
     row_number: str | None = None
     months_before: str | None = None
@@ -30,8 +35,10 @@ class Source(_Part):
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
-        if len(self.model_fields_set - {"labels"}) != 1:
+        if len(self.model_fields_set - {"labels", "reasons"}) != 1:
             raise ValueError("expected one of column, constant, row_number, months_before, days_before")
+        if self.reasons is not None and (self.column is None or self.labels):
+            raise ValueError("reasons: expected beside a column and without labels, whose place the table takes")
         return self
 
     @property
@@ -105,6 +112,9 @@ class Mapping(_Part):
         missing = [name for name in ("customer_id", "churned_at") if name not in self.customers]
         if missing:
             raise ValueError(f"customers: {', '.join(missing)} is missing; say which column it comes from")
+        wrong = [name for name, source in self.person.items() if source.reasons is not None and name != "reason"]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)}: reasons are for the column reason alone; use labels")
         return self
 
     @property

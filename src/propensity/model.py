@@ -30,15 +30,13 @@ from propensity.persistence import load_state, save_state
 from propensity.playbook import FACTORS, Playbook
 from propensity.policy import Eligibility, best_action, net_value, profit
 from propensity.reactivation import ReactivationPropensity
-from propensity.reasons import ReasonModel
+from propensity.reasons import ReasonModels
 from propensity.segments import SegmentBuilder
 
 FORMAT = 3
 """Of saved models; those of another cannot be read."""
 
 MODES: tuple[PolicyMode, ...] = ("nobody", "one_action", "per_person")
-MIN_PEOPLE_OF_A_REASON = 100
-"""Fewer than that, of all but one reason, are not learnt from."""
 NOTHING_TO_EXPLAIN = "Training found no differences between people in what contact does: there is nothing to explain."
 
 
@@ -164,6 +162,8 @@ class DecisionModel:
     evidence_ : TrainingEvidence
     measured_ : dict of GroupEffects
         Measured effects on ``reactivated`` and on ``revenue`` of groups of people with similar predictions.
+    reason_models : ReasonModels
+        Tell the reason for churn of those who stated none.
     explainer : EffectExplainer or None
         What the effects on coming back rest on; None where they are the same for everybody.
     mode : {"per_person", "one_action", "nobody"}
@@ -201,7 +201,7 @@ class DecisionModel:
         self.propensity = ReactivationPropensity.fit(predicted[untouched, 0], reactivated[untouched])
         self.explainer = self._explain_effects(X)
         self.segments = SegmentBuilder.fit(frame, frame["decided_at"], self.playbook)
-        self.reason_model = self._fit_reasons(frame)
+        self.reason_models = self._fit_reasons(frame)
         encoded = self.reactivation.encoder_.transform(X)
         self._fit_money(X, frame, propensity)
         self._weigh_evidence(frame, propensity, predicted)
@@ -213,15 +213,18 @@ class DecisionModel:
         """What the reason for churn is told from, (n, d): all features but the reason itself."""
         return self.features.transform(customers, at).drop(columns="reason", errors="ignore")
 
-    def _fit_reasons(self, frame: pd.DataFrame) -> ReasonModel | None:
-        """A model of the reasons for those who gave none; None where all or none did."""
-        if "reason" not in frame or not 0 < frame["reason"].isna().sum() < len(frame):
-            return None
-        if frame["reason"].value_counts().ge(MIN_PEOPLE_OF_A_REASON).sum() < 2:
-            return None
+    def _fit_reasons(self, frame: pd.DataFrame) -> ReasonModels:
+        """Models of the reasons for those who stated none; empty where too few did."""
+        if "reason" not in frame:
+            return ReasonModels()
         people = frame.drop_duplicates("customer_id")
-        X = self.reason_features(people, people["decided_at"])
-        return ReasonModel(derive_seed(self.random_state, "reasons")).fit(X, people["reason"])
+        return ReasonModels.fit(
+            self.reason_features(people, people["decided_at"]),
+            people["reason"],
+            people.get("exit_answer"),
+            derive_seed(self.random_state, "reasons"),
+            self.playbook.reasons.min_probability,
+        )
 
     def _explain_effects(self, X: pd.DataFrame) -> EffectExplainer | None:
         """What the effects on coming back rest on; None where they are the same for everybody."""
@@ -510,7 +513,7 @@ class DecisionModel:
                 "explainer": self.explainer.to_state() if self.explainer else None,
                 "propensity": asdict(self.propensity),
                 "segments": self.segments.to_state(),
-                "reasons": self.reason_model.to_state() if self.reason_model else None,
+                "reasons": self.reason_models.to_state(),
                 "amount": self.amount.to_state(),
                 "revenue": self.revenue.to_state() if self.revenue else None,
                 "unsubscribe_effect": self.unsubscribe_effect.tolist(),
@@ -544,7 +547,7 @@ class DecisionModel:
         model.explainer = EffectExplainer().load_state(state["explainer"]) if state.get("explainer") else None
         model.propensity = ReactivationPropensity(**state["propensity"])
         model.segments = SegmentBuilder.from_state(state["segments"])
-        model.reason_model = ReasonModel().load_state(state["reasons"]) if state["reasons"] else None
+        model.reason_models = ReasonModels.from_state(state["reasons"])
         model.amount = AmountModel().load_state(state["amount"])
         model.revenue = UpliftStack().load_state(state["revenue"]) if state["revenue"] else None
         model.unsubscribe_effect = np.asarray(state["unsubscribe_effect"])

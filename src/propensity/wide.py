@@ -17,6 +17,7 @@ from propensity.features import required_columns
 from propensity.frame import all_actions
 from propensity.mapping import Mapping, OutcomeColumns, Source
 from propensity.policy import contact_costs
+from propensity.reasons import ReasonMapping
 
 LONGEST_DAYS = 36_525
 """A century: no time in a file is longer ago or further ahead."""
@@ -27,6 +28,8 @@ def read_wide(
 ) -> Dataset:
     """A wide file through a mapping. A row with a fault in any table is set aside in all of them.
 
+    So are people whom the table of reasons excludes; nothing is learnt of them, and they are not among the customers.
+
     Raises
     ------
     InputError, ContractError, PlaybookError
@@ -36,6 +39,7 @@ def read_wide(
     wide = read_file(path, _text_columns(mapping, book))
     _require_file_columns(wide, mapping)
     people = _customers(wide, mapping)
+    excluded = _read_reasons(people, mapping, quarantine)
     customer_id = contract.as_text(people["customer_id"])
     checks = {
         "customers": contract.check("customers", people, extra=required_columns(book), quarantine=True),
@@ -56,7 +60,8 @@ def read_wide(
     if faults and not quarantine:
         raise ContractError(faults, fix=contract.MEND)
     quarantined = contract.bad_rows(wide, faults)
-    kept = {name: table.drop(index=quarantined.index, errors="ignore") for name, table in good.items()}
+    left_out = quarantined.index.union(excluded)
+    kept = {name: table.drop(index=left_out, errors="ignore") for name, table in good.items()}
     if kept["contacts"].empty:
         raise ContractError(faults, fix="No good row is left")
     contract.check_arms(kept["contacts"])
@@ -69,9 +74,10 @@ def read_wide(
         playbook=book,
         customers=kept["customers"].reset_index(drop=True),
         contacts=kept["contacts"].reset_index(drop=True),
-        outcomes=_check_outcomes(events[~events.index.isin(quarantined.index)]),
+        outcomes=_check_outcomes(events[~events.index.isin(left_out)]),
         quarantined=quarantined,
         violations=tuple(faults),
+        n_excluded=len(excluded),
     )
 
 
@@ -174,6 +180,22 @@ def _customers(wide: pd.DataFrame, mapping: Mapping) -> pd.DataFrame:
     columns = {target: _value(wide, source, decided_at) for target, source in mapping.person.items()}
     columns.setdefault("as_of", pd.Series(decided_at, index=wide.index))
     return pd.DataFrame(columns)
+
+
+def _read_reasons(people: pd.DataFrame, mapping: Mapping, quarantine: bool) -> pd.Index:
+    """Put our reasons in the place of the company's labels; the rows that the table excludes.
+
+    With ``quarantine`` labels that the table lacks stay as they are, so that the contract sets their rows aside.
+    """
+    source = mapping.person.get("reason")
+    if source is None or source.reasons is None:
+        return people.index[:0]
+    table = ReasonMapping.load(source.reasons)
+    labels = contract.as_text(people["reason"])
+    known = labels.isin(list(table.labels)) if quarantine else pd.Series(True, index=labels.index)
+    mapped = table.apply(labels[known])
+    people["reason"] = mapped.reason.reindex(people.index).where(known, labels)
+    return mapped.excluded.index[mapped.excluded]
 
 
 def _contacts(wide: pd.DataFrame, mapping: Mapping, book: playbook.Playbook, customer_id: pd.Series) -> pd.DataFrame:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from propensity.contract import PRIVATE
+
 
 def decision_answers(decisions: pd.DataFrame) -> list[dict[str, Any]]:
     """Decisions as JSON-ready objects: ISO times in UTC, missing values as None."""
@@ -41,8 +43,9 @@ def decision_rows(
 
 
 def snapshot_rows(customers: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of `schema.customers` for a checked contract table."""
-    attributes = customers.drop(columns=["customer_id", "as_of", "churned_at"]).to_dict(orient="records")
+    """Rows of `schema.customers` for a checked contract table, without what is private (`contract.PRIVATE`)."""
+    apart = {"customer_id", "as_of", "churned_at", *PRIVATE}
+    attributes = customers[[name for name in customers if name not in apart]].to_dict(orient="records")
     return [
         {"customer_id": key, "as_of": as_of, "churned_at": churned_at, "attributes": clean(row)}
         for key, as_of, churned_at, row in zip(

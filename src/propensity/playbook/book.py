@@ -11,7 +11,7 @@ from typing import Self
 import pandas as pd
 from pydantic import Field, model_validator
 
-from propensity.contract import CONTROL, REASONS, RELATIONSHIPS
+from propensity.contract import CONTROL, PRIVATE, REASONS, RELATIONSHIPS
 from propensity.playbook.parts import (
     TIERS,
     Action,
@@ -86,6 +86,7 @@ class Playbook(Part):
         yield from self._mistakes_of_names()
         yield from self._mistakes_of_answers()
         yield from self._mistakes_of_tiers()
+        yield from self._mistakes_of_privacy()
         both = set(self.features.numeric) & set(self.features.categorical)
         if both:
             yield f"features: {', '.join(sorted(both))} is listed as numeric and as categorical"
@@ -181,6 +182,20 @@ class Playbook(Part):
         for (higher, more), (lower, less) in pairwise(least):
             if more <= less:
                 yield f"tiers.{higher}.min_annual_value_currency: must be more than that of {lower}"
+
+    def _mistakes_of_privacy(self) -> Iterator[str]:
+        """Where something is to be read from what people wrote in their own words."""
+        conditions = {f"actions.{label}.only": action.only for label, action in self.actions.items()}
+        conditions |= {f"changes.{i}.where": change.where for i, change in enumerate(self.changes)}
+        used: dict[str, Collection[str]] = {
+            **{f"features.{kind}": getattr(self.features, kind) for kind in ("numeric", "categorical", "protected")},
+            "segments": list(self.segments.model_dump().values()),
+            **conditions,
+        }
+        for where, columns in used.items():
+            for name in PRIVATE:
+                if name in columns:
+                    yield f"{where}: {name} may hold personal data and tells only the reason for churn; remove it"
 
     def actions_named(self, name: str) -> list[str]:
         """Labels that a name of `Never` stands for: one action, or all of an archetype, a channel or an offer."""

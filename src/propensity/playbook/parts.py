@@ -208,7 +208,8 @@ class Step(Part):
 class Reasons(Part):
     """How the reason for churn is told where a person gave none.
 
-    A predicted reason counts from ``min_probability``; less sure ones are taken for ``unknown_as``.
+    A reason that an exit answer or the features tell counts if its chance is at least ``min_probability`` and above
+    its share among the people who stated one; otherwise people are taken for ``unknown_as``.
     """
 
     min_probability: float = Field(default=0.5, ge=0, le=1)

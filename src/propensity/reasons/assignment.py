@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -14,6 +16,8 @@ FALLBACK = "disengaged"
 """What the rule playbook takes people to be who gave no reason (`policy.rule_action`)."""
 SOURCES = ("stated", "text", "predicted", "fallback")
 SUM_TOLERANCE = 1e-6
+SHARE_TOLERANCE = 1e-9
+"""A chance that is the share, but for rounding, does not exceed it."""
 
 
 def assigned_reasons(
@@ -22,11 +26,14 @@ def assigned_reasons(
     model_probabilities: pd.DataFrame | None,
     minimum: float,
     fallback: str = FALLBACK,
+    shares: Mapping[str, Mapping[str, float]] | None = None,
 ) -> pd.DataFrame:
     """The reason that each person is treated by.
 
     What a person stated comes first, then what their exit answer says, then what their features say, each only where
-    the best chance is at least ``minimum``; else it is ``fallback``.
+    the likeliest reason has a chance of at least ``minimum``, and of more than its share; else it is ``fallback``.
+    Without the second condition a reason that more than ``minimum`` of all people left for would be everybody's, also
+    of those of whom nothing is known.
 
     Parameters
     ----------
@@ -36,10 +43,12 @@ def assigned_reasons(
         Chances indexed by person; people may be absent, or have missing values in the whole row. Leave out of
         ``text_probabilities`` those who wrote nothing (`ReasonTextModel.understood`): their chances are but shares.
     minimum : float
-        Chance, from 0 to 1, that an inferred reason needs. At or below the largest share, a model that tells nobody
-        apart gives everybody the commonest reason.
+        Chance, from 0 to 1, that an inferred reason needs.
     fallback : str
         A reason of the taxonomy that is safe to be wrong with.
+    shares : dict, optional
+        By source ("text", "predicted"), how large a share of the people that its model learnt from left for each
+        reason. A reason or source that is not named has none.
 
     Returns
     -------
@@ -74,8 +83,11 @@ def assigned_reasons(
         # below any minimum where nothing is known of a person
         known = chances.fillna(-1.0).to_numpy()
         best = known.max(axis=1)
-        sure = open_to & (best >= minimum)
-        reason[sure] = chances.columns.to_numpy(dtype=object)[known.argmax(axis=1)[sure]]
+        likeliest = known.argmax(axis=1)
+        of_all = (shares or {}).get(name, {})
+        usual = np.array([of_all.get(str(reason), -1.0) for reason in chances.columns])[likeliest]
+        sure = open_to & (best >= minimum) & (best > usual + SHARE_TOLERANCE)
+        reason[sure] = chances.columns.to_numpy(dtype=object)[likeliest[sure]]
         probability[sure] = best[sure]
         source[sure] = name
     return pd.DataFrame({"reason": reason, "probability": probability, "source": source}, index=stated.index)

@@ -21,7 +21,8 @@ from propensity.reasons.calibration import Codes, ShareCalibration
 from propensity.threads import in_parallel
 
 MIN_PEOPLE = 20
-"""Fewer than this gave a reason: it is left out, because four folds of five would hold too few to learn it from."""
+"""A fit leaves out reasons that fewer people gave. What is also judged out of fold needs some more, so that the fits
+inside the folds have as many (`report.least_people`)."""
 N_FOLDS = 5
 
 People = TypeVar("People", pd.DataFrame, pd.Series)
@@ -117,6 +118,11 @@ class ReasonClassifier(ABC, Generic[People]):
             tilt = _tilt(self.scorer_.log_scores(X), np.log(self.shares_))
             chances = self.calibration_.probabilities(tilt, self.shares_)
         return pd.DataFrame(chances, columns=self.reasons_, index=X.index)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """`shares_` by reason."""
+        return dict(zip(self.reasons_, map(float, self.shares_), strict=True))
 
     @abstractmethod
     def _checked(self, X: People) -> People: ...

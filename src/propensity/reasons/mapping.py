@@ -17,6 +17,7 @@ UNKNOWN = "unknown"
 """What a label is mapped to that gives no reason ("don't know")."""
 EXCLUDED = "excluded"
 """What a label is mapped to whose people are neither learnt from nor contacted ("deceased")."""
+CHOICES = (*REASONS, UNKNOWN, EXCLUDED)
 
 
 class MappedReasons(NamedTuple):
@@ -34,6 +35,32 @@ class MappedReasons(NamedTuple):
     excluded: pd.Series
 
 
+class LeaversFile(BaseModel):
+    """The file whose labels a table explains, and what of it a model of the reasons may learn from.
+
+    Attributes
+    ----------
+    name : str or None
+        Of the file, looked for where data sets are.
+    column : str or None
+        What people stated, in the company's labels.
+    answers : str or None
+        What they wrote in their own words.
+    only : dict
+        Columns and the values of which one must hold: who left, in a file that holds others too.
+    not_features : tuple of str
+        What was not known before they left, or is no feature.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str | None = None
+    column: str | None = None
+    answers: str | None = None
+    only: dict[str, tuple[str, ...]] = {}
+    not_features: tuple[str, ...] = ()
+
+
 class ReasonMapping(BaseModel):
     """Which of our reasons each of a company's labels stands for.
 
@@ -42,19 +69,21 @@ class ReasonMapping(BaseModel):
     name : str
     labels : dict
         Stated label -> reason of `contract.REASONS`, `UNKNOWN` or `EXCLUDED`.
+    file : LeaversFile
+        Of `propensity reasons report` alone.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
+    file: LeaversFile = LeaversFile()
     labels: dict[str, str] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _check_reasons(self) -> Self:
-        known = (*REASONS, UNKNOWN, EXCLUDED)
-        wrong = [f"{label!r} is {reason!r}" for label, reason in self.labels.items() if reason not in known]
+        wrong = [f"{label!r} is {reason!r}" for label, reason in self.labels.items() if reason not in CHOICES]
         if wrong:
-            raise ValueError(f"labels: expected one of {', '.join(known)} for each, found {'; '.join(wrong)}")
+            raise ValueError(f"labels: expected one of {', '.join(CHOICES)} for each, found {'; '.join(wrong)}")
         return self
 
     @classmethod
@@ -96,7 +125,7 @@ class ReasonMapping(BaseModel):
             raise InputError(
                 f"reasons {self.name}: expected every stated label in the table, lacks "
                 + "; ".join(self._unmapped(label, n) for label, n in unmapped.items())
-                + f". Give each a reason, {UNKNOWN!r} or {EXCLUDED!r}"
+                + f". Give each one of {', '.join(CHOICES)}"
             )
         meaning = labels.map(self.labels)
         return MappedReasons(meaning.where(meaning.isin(REASONS)).astype("str"), meaning == EXCLUDED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -25,6 +26,10 @@ MAX_TERMS = 20_000
 MAX_ITERATIONS = 1_000
 
 
+class NothingInCommonError(InputError):
+    """No word, and no part of one, is in enough answers to learn from."""
+
+
 def terms(answer: str) -> list[str]:
     """Words, pairs of neighbouring words, and runs of characters inside words, of one answer.
 
@@ -44,6 +49,13 @@ def terms(answer: str) -> list[str]:
     return found
 
 
+def terms_of_all(answers: pd.Series) -> pd.Series:
+    """The terms of each answer (n,): a Series of lists. Equal terms are one object, of which texts have many."""
+    same: dict[str, str] = {}
+    lists = [[same.setdefault(term, term) for term in terms(answer)] for answer in answers]
+    return pd.Series(lists, index=answers.index, dtype=object)
+
+
 @dataclass(frozen=True)
 class TextScorer:
     """TF-IDF of terms and a logistic regression with one log-score a reason.
@@ -61,22 +73,24 @@ class TextScorer:
 
     @classmethod
     def fit(cls, answers: pd.Series, code: Codes) -> TextScorer:
-        """Fit on answers (n,) and positions of reasons (n,).
+        """Fit on the terms of answers (n,) and positions of reasons (n,).
 
         Raises
         ------
-        InputError
+        NothingInCommonError
             No term is in `MIN_ANSWERS` answers.
         """
-        in_answers = pd.Series([term for answer in answers for term in set(terms(answer))]).value_counts()
-        common = in_answers[in_answers >= MIN_ANSWERS]
-        if common.empty:
-            raise InputError(
+        in_answers: Counter[str] = Counter()
+        for found in answers:
+            in_answers.update(set(found))
+        common = {term: n for term, n in in_answers.items() if n >= MIN_ANSWERS}
+        if not common:
+            raise NothingInCommonError(
                 f"text: expected words or parts of words that {MIN_ANSWERS} answers share, "
                 f"found none in {len(answers):,} answers"
             )
         # ties by the term itself, so that the order of the answers does not matter
-        kept = sorted(common.index, key=lambda term: (-common[term], term))[:MAX_TERMS]
+        kept = sorted(common, key=lambda term: (-common[term], term))[:MAX_TERMS]
         tfidf = _vectorizer(sorted(kept)).fit(answers)
         regression = LogisticRegression(max_iter=MAX_ITERATIONS).fit(tfidf.transform(answers), code)
         coefficients, intercepts = regression.coef_, regression.intercept_
@@ -86,7 +100,7 @@ class TextScorer:
         return cls(tfidf, coefficients, intercepts)
 
     def log_scores(self, answers: pd.Series) -> Matrix:
-        """Log-chances (n, reasons) up to a constant a row; NaN where an answer holds no known term."""
+        """Log-chances (n, reasons) up to a constant a row, from terms; NaN where an answer holds no known one."""
         weights = self.tfidf.transform(answers)
         scores = np.asarray(weights @ self.coefficients.T + self.intercepts)
         scores[weights.getnnz(axis=1) == 0] = np.nan
@@ -110,7 +124,11 @@ class TextScorer:
 
 
 def _vectorizer(vocabulary: list[str]) -> TfidfVectorizer:
-    return TfidfVectorizer(analyzer=terms, vocabulary=vocabulary, sublinear_tf=True)
+    return TfidfVectorizer(analyzer=_as_found, vocabulary=vocabulary, sublinear_tf=True)
+
+
+def _as_found(found: list[str]) -> list[str]:
+    return found
 
 
 class ReasonTextModel(ReasonClassifier[pd.Series]):
@@ -131,7 +149,7 @@ class ReasonTextModel(ReasonClassifier[pd.Series]):
     def _checked(self, X: pd.Series) -> pd.Series:
         if not isinstance(X, pd.Series):
             raise InputError(f"text: expected a pandas Series of texts, found {type(X).__name__}")
-        return X.astype(object).where(X.notna(), "").astype(str)
+        return terms_of_all(X.astype(object).where(X.notna(), "").astype(str))
 
     def _fit_scorer(self, X: pd.Series, code: Codes, n_reasons: int) -> TextScorer:
         return TextScorer.fit(X, code)

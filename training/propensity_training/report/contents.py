@@ -12,6 +12,7 @@ from propensity.assessment import Assessment, plain
 from propensity.evaluation import Estimate
 from propensity.inference import SampleRatio
 from propensity.model import PolicyMode
+from propensity.reasons import ReasonReport
 
 FOUND_BELOW = 0.05
 """A segment differs where its p-value, adjusted for all that were tested (Holm), is below this."""
@@ -202,6 +203,28 @@ class Segments:
 
 
 @dataclass(frozen=True)
+class Reasons:
+    """How the reason for churn is told of people who stated none.
+
+    Attributes
+    ----------
+    reports : tuple of ReasonReport
+        By exit answers, by features. Of training people who stated a reason, each scored by a model that had not seen
+        them.
+    sources : dict
+        Held-out decisions by where their reason comes from: ``stated``, ``text``, ``predicted``, ``fallback``.
+    min_probability : float
+    unknown_as : str
+        The playbook's.
+    """
+
+    reports: tuple[ReasonReport, ...]
+    sources: dict[str, int]
+    min_probability: float
+    unknown_as: str
+
+
+@dataclass(frozen=True)
 class Part:
     """Held-out people who would get an action, or an archetype, channel or offer, and their share of all."""
 
@@ -267,6 +290,8 @@ class ModelReport:
         Held-out decisions for an action that the model does not know; no other figure counts them.
     importance : tuple of FeatureShare
         The largest first; empty where effects do not differ between people, or were not explained.
+    reasons : Reasons, optional
+        None where too few training people stated a reason to learn from.
     """
 
     title: str
@@ -291,6 +316,7 @@ class ModelReport:
     segments: Segments | None
     plan: Plan
     importance: tuple[FeatureShare, ...]
+    reasons: Reasons | None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON-ready values; what is not a finite number becomes None."""
@@ -306,6 +332,10 @@ class ModelReport:
             "heterogeneity_p": self.learnt.heterogeneity_p,
             "contacted_share": self.plan.contacted / (self.plan.contacted + self.plan.left_alone),
         }
+        for found in self.reasons.reports if self.reasons is not None else ():
+            name = "reason_by_" + found.told_from.replace(" ", "_")
+            figures |= {f"{name}.auc": found.auc.value, f"{name}.gain": found.gain.value}
+            figures |= {f"{name}.gain.low": found.gain.low, f"{name}.gain.high": found.gain.high}
         if self.segments is not None:
             figures |= {
                 "segments_tested": float(self.segments.n_tested),

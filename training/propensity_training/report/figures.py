@@ -11,12 +11,13 @@ from scipy import stats
 from propensity.assessment import PEOPLE, Assessment, HeldOutPeople
 from propensity.contract import CONTROL
 from propensity.dataset import Dataset
-from propensity.deciding import POLICY_CODES
+from propensity.deciding import POLICY_CODES, Wave
 from propensity.evaluation import mean_estimate
 from propensity.inference import sample_ratio_test
 from propensity.model import DecisionModel
 from propensity.policy import best_action
 from propensity.policy.decide import holdout_share
+from propensity.reasons.assignment import SOURCES
 from propensity_training.report import curves
 from propensity_training.report.contents import (
     Arm,
@@ -28,6 +29,7 @@ from propensity_training.report.contents import (
     Overlap,
     Part,
     Plan,
+    Reasons,
     Side,
 )
 from propensity_training.report.segments import segments
@@ -93,6 +95,7 @@ def model_report(
         segments=segments(model, people),
         plan=_plan(model, people, chosen),
         importance=_importance(importance),
+        reasons=_reasons(model, people),
     )
 
 
@@ -216,6 +219,19 @@ def _plan(model: DecisionModel, people: HeldOutPeople, chosen: np.ndarray) -> Pl
         left_alone_because={str(reason): count for reason, count in Counter(because).most_common()},
         holdout_share=holdout_share(model.playbook.learning),
         explore_share=(1 - holdout_share(model.playbook.learning)) * model.playbook.learning.explore_share,
+    )
+
+
+def _reasons(model: DecisionModel, people: HeldOutPeople) -> Reasons | None:
+    reports, rules = model.reason_models.reports, model.playbook.reasons
+    if not reports:
+        return None
+    found = Wave(model, people.frame, people.frame["decided_at"]).reasons["source"].value_counts()
+    return Reasons(
+        reports=reports,
+        sources={source: int(found.get(source, 0)) for source in SOURCES},
+        min_probability=rules.min_probability,
+        unknown_as=rules.unknown_as,
     )
 
 

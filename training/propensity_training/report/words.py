@@ -201,6 +201,30 @@ def segments(report: ModelReport) -> str:
     return f"{looked}. Once that many are allowed for (Holm), {differ} from everybody else beyond chance."
 
 
+def reasons(report: ModelReport) -> str:
+    """Where the reasons come from by which held-out people would be treated."""
+    found = report.reasons
+    if found is None:
+        return "Too few people stated why they left to learn from: whoever stated nothing counts as unknown."
+    n = sum(found.sources.values())
+    ways = {
+        "stated": "the reason was stated",
+        "text": "it was read from what people wrote",
+        "predicted": "it was told from features",
+        "fallback": f"it is unknown, and people are taken for {action_words(found.unknown_as)}",
+    }
+    told = [f"in {percent(found.sources[source] / n)} {way}" for source, way in ways.items() if found.sources[source]]
+    return (
+        f"Of {n:,} held-out decisions {_listed(told)}. A reason that was not stated counts if its chance is at least "
+        f"{percent(found.min_probability, 0)} (the playbook's min_probability) and above its share among all who "
+        "stated one."
+    )
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
 def cost(report: ModelReport) -> str:
     """What the cost curve says at its end, where all that the model would buy is bought."""
     if not report.curves.cost:
