@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ from propensity.errors import InputError
 from propensity.features import required_columns
 from propensity.files import written_aside
 from propensity.model import DecisionModel
-from propensity.policy import Limit, Terms, funnel, uniform_draws, used_by
+from propensity.policy import Terms, funnel, uniform_draws, used_by
+from propensity.threads import ahead
 
 BATCH = 20_000
 """People that are decided on together."""
@@ -89,8 +91,15 @@ class WaveSummary:
     amounts: dict[str, float] = field(default_factory=dict)
     used: dict[str, float] = field(default_factory=dict)
 
-    def add(self, decisions: pd.DataFrame) -> None:
+    def left(self) -> dict[str, float]:
+        """What is left of each limit."""
+        return {name: max(0.0, amount - self.used[name]) for name, amount in self.amounts.items()}
+
+    def add(self, decided: _Decided) -> None:
         """Count a batch."""
+        decisions = decided.decisions
+        for name, used in decided.used.items():
+            self.used[name] += used
         self.people += len(decisions)
         silent = decisions.loc[~decisions["send"], "reason_codes"]
         self.stopped.update(codes[0] for codes in silent)
@@ -142,29 +151,49 @@ def decide_file(
         amounts={x.name: float(x.amount) for x in limits},
         used={x.name: 0.0 for x in limits},
     )
+    decide_batch = partial(_within, wave=wave, terms=plan.terms)
     with ExitStack() as stack:
         writer = stack.enter_context(_Writer(stack.enter_context(written_aside(out))))
         lists = stack.enter_context(audiences.written(model.playbook)) if audiences else None
-        for people in _customers(model, wave.source, wave.at):
-            decisions = _decided(_wave(model, people, wave), wave, plan.terms, summary)
-            writer.write(decisions)
+        people = (_wave(model, batch, wave) for batch in _customers(model, wave.source, wave.at))
+        # what those before leave over is known for certain only when they are decided
+        for guess in ahead(decide_batch, ((batch, summary.left()) for batch in people)):
+            left = summary.left()
+            decided = guess if guess.holds(left) else decide_batch((guess.people, left))
+            writer.write(decided.decisions)
             if lists is not None:
-                lists.add(decisions, people)
-            summary.add(decisions)
+                lists.add(decided.decisions, decided.people.customers)
+            summary.add(decided)
             show(summary.people, n)
     return summary
 
 
-def _decided(people: Wave, wave: WaveFile, terms: Terms, summary: WaveSummary) -> pd.DataFrame:
-    """Decisions of a batch within what others have left over."""
-    limits = [
-        Limit(x.name, max(0.0, x.amount - summary.used[x.name]), x.use) for x in people.limits(wave.weeks, wave.budget)
-    ]
+@dataclass(frozen=True, eq=False)
+class _Decided:
+    """Decisions of a batch within what is (or was thought to be) left of the limits, and what they use of them."""
+
+    people: Wave
+    decisions: pd.DataFrame
+    left: dict[str, float]
+    used: dict[str, float]
+
+    def holds(self, left: dict[str, float]) -> bool:
+        """Whether the decisions are the same now that it is known what others have left."""
+        # an action of which nothing is left does not come into question, so that what is chosen instead may differ
+        return left == self.left or (
+            all(self.used[name] <= left[name] and (left[name] > 0) == (self.left[name] > 0) for name in left)
+            and not (self.decisions["assignment"] == "fallback").any()
+        )
+
+
+def _within(batch: tuple[Wave, dict[str, float]], wave: WaveFile, terms: Terms) -> _Decided:
+    """Decisions of people within what is left of each limit."""
+    people, left = batch
+    limits = [replace(limit, amount=left[limit.name]) for limit in people.limits(wave.weeks, wave.budget)]
     decisions, _ = people.decide(limits, terms)
     action = decisions["action"].to_numpy(dtype=object)
-    for limit in limits:
-        summary.used[limit.name] += float(used_by(limit, people.value.columns, action).sum())
-    return decisions
+    used = {x.name: float(used_by(x, people.value.columns, action).sum()) for x in limits}
+    return _Decided(people, decisions, left, used)
 
 
 def _wave(model: DecisionModel, people: pd.DataFrame, wave: WaveFile) -> Wave:
