@@ -7,11 +7,14 @@ import numpy as np
 
 from propensity.learners._typing import Matrix, State, Vector
 from propensity.learners.base import UpliftLearner
-from propensity.learners.boosting import RANDOM_SPLITS, TreeSettings, fit_booster, predict_booster
+from propensity.learners.boosting import (
+    RANDOM_SPLITS,
+    TreeSettings,
+    fit_booster,
+    predict_booster,
+    predict_under_arms,
+)
 from propensity.learners.sample import Sample, derive_seed
-
-ROWS_AT_ONCE = 4096
-"""People times arms that one call predicts: for few people calls cost more than trees."""
 
 
 class SLearner(UpliftLearner):
@@ -61,17 +64,8 @@ class SLearner(UpliftLearner):
         return np.column_stack([X, arm > 0, arm, factors])
 
     def _outcome(self, X: Matrix) -> Matrix:
-        n, n_arms = len(X), len(self.actions_)
-        arms = self._with_action(np.zeros((n_arms, 0)), np.arange(n_arms))
-        if n * n_arms <= ROWS_AT_ONCE:
-            features = np.hstack([np.repeat(X, n_arms, axis=0), np.tile(arms, (n, 1))])
-            return predict_booster(self.booster_, features).reshape(n, n_arms)
-        outcome = np.empty((n, n_arms))
-        features = np.hstack([X, np.empty((n, arms.shape[1]))])
-        for arm in range(n_arms):
-            features[:, X.shape[1] :] = arms[arm]
-            outcome[:, arm] = predict_booster(self.booster_, features)
-        return outcome
+        arms = self._with_action(np.zeros((len(self.actions_), 0)), np.arange(len(self.actions_)))
+        return predict_under_arms(self.booster_, X, arms)
 
     def _outcome_without_contact(self, X: Matrix) -> Vector:
         return predict_booster(self.booster_, self._with_action(X, np.zeros(len(X), dtype=np.intp)))
