@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ from propensity.errors import InputError
 from propensity.features import required_columns
 from propensity.files import written_aside
 from propensity.model import DecisionModel
-from propensity.policy import Limit, Terms, funnel, uniform_draws, used_by
+from propensity.policy import Terms, funnel, uniform_draws, used_by
+from propensity.threads import ahead
 
 BATCH = 20_000
 """People that are decided on together."""
@@ -94,8 +96,15 @@ class WaveSummary:
     amounts: dict[str, float] = field(default_factory=dict)
     used: dict[str, float] = field(default_factory=dict)
 
-    def add(self, decisions: pd.DataFrame) -> None:
+    def left(self) -> dict[str, float]:
+        """What is left of each limit."""
+        return {name: max(0.0, amount - self.used[name]) for name, amount in self.amounts.items()}
+
+    def add(self, decided: Decided) -> None:
         """Count a batch."""
+        decisions = decided.decisions
+        for name, used in decided.used.items():
+            self.used[name] += used
         self.people += len(decisions)
         silent = decisions.loc[~decisions["send"], "reason_codes"]
         self.stopped.update(codes[0] for codes in silent)
@@ -142,11 +151,16 @@ def decide_file(
     with ExitStack() as stack:
         writer = stack.enter_context(_Writer(stack.enter_context(written_aside(out))))
         lists = stack.enter_context(audiences.written(model.playbook)) if audiences else None
-        for people in customers_of(model, wave.source, wave.at):
-            decisions = decide_batch(wave.of(model, people), wave.budget, wave.weeks, terms, summary)
-            writer.write(decisions)
+        decide_batch = partial(decide_within, budget=wave.budget, weeks=wave.weeks, terms=terms)
+        people = (wave.of(model, batch) for batch in customers_of(model, wave.source, wave.at))
+        # what those before leave over is known for certain only when they are decided
+        for guess in ahead(decide_batch, ((batch, summary.left()) for batch in people)):
+            left = summary.left()
+            decided = guess if guess.holds(left) else decide_batch((guess.people, left))
+            writer.write(decided.decisions)
             if lists is not None:
-                lists.add(decisions, people)
+                lists.add(decided.decisions, decided.people.customers)
+            summary.add(decided)
             show(summary.people, n)
     return summary
 
@@ -174,15 +188,32 @@ def planned(some: Wave, budget: float | None, weeks: float, share: float) -> tup
     return plan.terms, summary
 
 
-def decide_batch(people: Wave, budget: float | None, weeks: float, terms: Terms, summary: WaveSummary) -> pd.DataFrame:
-    """Decide for a part of a wave within what others have left over, and count it."""
-    limits = [Limit(x.name, max(0.0, x.amount - summary.used[x.name]), x.use) for x in people.limits(weeks, budget)]
+@dataclass(frozen=True, eq=False)
+class Decided:
+    """Decisions of a batch within what is (or was thought to be) left of the limits, and what they use of them."""
+
+    people: Wave
+    decisions: pd.DataFrame
+    left: dict[str, float]
+    used: dict[str, float]
+
+    def holds(self, left: dict[str, float]) -> bool:
+        """Whether the decisions are the same now that it is known what others have left."""
+        # an action of which nothing is left does not come into question, so that what is chosen instead may differ
+        return left == self.left or (
+            all(self.used[name] <= left[name] and (left[name] > 0) == (self.left[name] > 0) for name in left)
+            and not (self.decisions["assignment"] == "fallback").any()
+        )
+
+
+def decide_within(batch: tuple[Wave, dict[str, float]], budget: float | None, weeks: float, terms: Terms) -> Decided:
+    """Decisions of a batch: its people, and what is left of each limit of a wave of that budget and so many weeks."""
+    people, left = batch
+    limits = [replace(limit, amount=left[limit.name]) for limit in people.limits(weeks, budget)]
     decisions, _ = people.decide(limits, terms)
     action = decisions["action"].to_numpy(dtype=object)
-    for limit in limits:
-        summary.used[limit.name] += float(used_by(limit, people.value.columns, action).sum())
-    summary.add(decisions)
-    return decisions
+    used = {x.name: float(used_by(x, people.value.columns, action).sum()) for x in limits}
+    return Decided(people, decisions, left, used)
 
 
 def look_through(model: DecisionModel, wave: WaveFile) -> tuple[int, pd.DataFrame]:

@@ -369,7 +369,8 @@ class DecisionModel:
 
     def _predict(self, encoded: np.ndarray, index: pd.Index) -> Predictions:
         effect = self.reactivation._effect(encoded)
-        at_control = self.propensity.without_contact(self.reactivation.outcome_learner_._outcome(encoded)[:, 0])
+        outcome = self.reactivation.outcome_learner_._outcome_without_contact(encoded)
+        at_control = self.propensity.without_contact(outcome)
         reactivated = np.column_stack([at_control, at_control[:, None] + effect])
         revenue = self.amount.predict(encoded) * reactivated if self.revenue is None else self.revenue._outcome(encoded)
         unsubscribed = np.tile(np.r_[0.0, self.unsubscribe_effect], (len(encoded), 1))

@@ -7,8 +7,9 @@ asks here.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -53,6 +54,35 @@ def in_parallel(function: Callable[[Item], Result], items: Iterable[Item], n_row
         return [function(item) for item in items]
     with ThreadPoolExecutor(side_by_side) as pool:
         return list(pool.map(function, items))
+
+
+def ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """``function`` of each item, in their order, worked out before it is asked for: a thread an item.
+
+    No more items are taken from ``items`` than there are threads to work on them, and one that waits, so that what
+    they hold in memory does not grow with their number. With one thread each is worked out when it is asked for.
+
+    Parameters
+    ----------
+    function : callable
+        Its heavy work releases the interpreter's lock.
+    items : iterable
+    """
+    if available_threads() == 1:
+        yield from map(function, items)
+        return
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(available_threads()) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > available_threads():
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 @cache

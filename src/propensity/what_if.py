@@ -18,7 +18,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from propensity import playbook as playbooks
 from propensity.contract import CONTROL, as_text
-from propensity.decide_file import WaveFile, WaveSummary, customers_of, decide_batch, look_through, planned
+from propensity.decide_file import WaveFile, WaveSummary, customers_of, decide_within, look_through, planned
 from propensity.deciding import Wave
 from propensity.errors import InputError
 from propensity.evaluation import Estimate
@@ -168,7 +168,10 @@ class Outlook:
 
     def add(self, people: Wave, before: np.ndarray | None) -> np.ndarray:
         """Decide for a batch and count it; ``before`` (n,): actions in the first scenario. Returns the actions (n,)."""
-        decisions = decide_batch(people, self.scenario.budget, self.scenario.weeks, self.terms, self.summary)
+        scenario = self.scenario
+        decided = decide_within((people, self.summary.left()), scenario.budget, scenario.weeks, self.terms)
+        self.summary.add(decided)
+        decisions = decided.decisions
         action = decisions["action"].to_numpy(dtype=object)
         self.assignments.update(decisions["assignment"])
         sent = action != CONTROL

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from propensity.learners._typing import Matrix, Propensity, State
+from propensity.learners._typing import Matrix, Propensity, State, Vector
 from propensity.learners.sample import FrameEncoder, Sample, as_frame, check_sample, factor_codes
 
 
@@ -131,6 +131,10 @@ class UpliftLearner(BaseEstimator):
 
     @abstractmethod
     def _outcome(self, X: Matrix) -> Matrix: ...
+
+    def _outcome_without_contact(self, X: Matrix) -> Vector:
+        """Expected outcome (n,) under control."""
+        return self._outcome(X)[:, 0]
 
     @abstractmethod
     def _fitted_state(self) -> State: ...

@@ -10,9 +10,14 @@ from dataclasses import asdict, dataclass, replace
 
 import lightgbm as lgb
 import numpy as np
+from scipy.special import expit
 
 from propensity.learners._typing import Matrix, Vector
+from propensity.learners.dense_trees import dense_table, under_each
 from propensity.threads import threads_for
+
+ROWS_AT_ONCE = 4_096
+"""People times arms in one call of LightGBM: for few people calls cost more than trees."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,39 @@ def predict_booster(booster: lgb.Booster, X: Matrix) -> Vector:
     return np.asarray(booster.predict(np.ascontiguousarray(X), num_threads=threads_for(len(X))), dtype=np.float64)
 
 
+def predict_raw(booster: lgb.Booster, X: Matrix) -> Matrix:
+    """Raw scores (n, classes) for a float64 matrix (n, d)."""
+    table = dense_table(booster, X)
+    if table is not None:
+        return table.raw_scores(X)
+    scores = booster.predict(np.ascontiguousarray(X), num_threads=threads_for(len(X)), raw_score=True)
+    return np.asarray(scores, dtype=np.float64).reshape(len(X), booster.num_model_per_iteration())
+
+
+def predict_under_arms(booster: lgb.Booster, X: Matrix, arms: Matrix) -> Matrix:
+    """Predictions (n, n arms) of a booster of `fit_booster` whose last columns are those of an arm.
+
+    Parameters
+    ----------
+    booster : Booster
+    X : array (n, d)
+        Its first columns.
+    arms : array (n arms, further columns)
+        Always the same for a booster.
+    """
+    table = dense_table(booster, X, arms)
+    if table is not None:
+        scores = table.raw_scores(X)
+        return expit(scores) if table.chances else scores
+    if len(X) * len(arms) <= ROWS_AT_ONCE:
+        return predict_booster(booster, under_each(X, arms)).reshape(len(X), len(arms))
+    predicted, features = np.empty((len(X), len(arms))), np.hstack([X, np.empty((len(X), arms.shape[1]))])
+    for position, arm in enumerate(arms):
+        features[:, X.shape[1] :] = arm
+        predicted[:, position] = predict_booster(booster, features)
+    return predicted
+
+
 COMPONENT_SETTINGS = TreeSettings(
     n_trees=100, num_leaves=6, learning_rate=0.03, min_data_in_leaf=200, lambda_l2=50.0, extra_trees=True
 )
@@ -140,5 +178,4 @@ def fit_components(
 
 def predict_components(booster: lgb.Booster, X: Matrix, n_parts: int) -> Matrix:
     """g_c(x) of `fit_components`, (n, parts)."""
-    raw = booster.predict(np.ascontiguousarray(X), num_threads=threads_for(len(X)), raw_score=True)
-    return np.asarray(raw, dtype=np.float64).reshape(len(X), n_parts)
+    return predict_raw(booster, X).reshape(len(X), n_parts)

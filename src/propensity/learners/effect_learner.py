@@ -28,7 +28,7 @@ class EffectLearner(UpliftLearner):
         self.outcome_learner_ = model.fit_sample(sample, self.factors_)
 
     def _outcome(self, X: Matrix) -> Matrix:
-        at_control = self.outcome_learner_._outcome(X)[:, :1]
+        at_control = self.outcome_learner_._outcome_without_contact(X)[:, None]
         return np.hstack([at_control, at_control + self._effect(X)])
 
     def to_state(self) -> State:

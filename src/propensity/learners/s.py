@@ -5,9 +5,15 @@ from __future__ import annotations
 import lightgbm as lgb
 import numpy as np
 
-from propensity.learners._typing import Matrix, State
+from propensity.learners._typing import Matrix, State, Vector
 from propensity.learners.base import UpliftLearner
-from propensity.learners.boosting import RANDOM_SPLITS, TreeSettings, fit_booster, predict_booster
+from propensity.learners.boosting import (
+    RANDOM_SPLITS,
+    TreeSettings,
+    fit_booster,
+    predict_booster,
+    predict_under_arms,
+)
 from propensity.learners.sample import Sample, derive_seed
 
 
@@ -58,12 +64,11 @@ class SLearner(UpliftLearner):
         return np.column_stack([X, arm > 0, arm, factors])
 
     def _outcome(self, X: Matrix) -> Matrix:
-        outcome = np.empty((len(X), len(self.actions_)))
-        features = self._with_action(X, np.zeros(len(X), dtype=np.intp))
-        for arm in range(len(self.actions_)):
-            features[:, X.shape[1] :] = self._with_action(np.zeros((1, 0)), np.array([arm]))
-            outcome[:, arm] = predict_booster(self.booster_, features)
-        return outcome
+        arms = self._with_action(np.zeros((len(self.actions_), 0)), np.arange(len(self.actions_)))
+        return predict_under_arms(self.booster_, X, arms)
+
+    def _outcome_without_contact(self, X: Matrix) -> Vector:
+        return predict_booster(self.booster_, self._with_action(X, np.zeros(len(X), dtype=np.intp)))
 
     def _effect(self, X: Matrix) -> Matrix:
         outcome = self._outcome(X)

@@ -226,7 +226,7 @@ class UpliftStack(UpliftLearner):
         return effect
 
     def _outcome(self, X: Matrix) -> Matrix:
-        at_control = self.outcome_learner_._outcome(X)[:, :1]
+        at_control = self.outcome_learner_._outcome_without_contact(X)[:, None]
         return np.hstack([at_control, at_control + self._effect(X)])
 
     def effect_interval(self, X: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import lightgbm as lgb
-import numpy as np
 import pandas as pd
 
 from propensity.learners._typing import Matrix, State
-from propensity.learners.boosting import TreeSettings, tree_parameters
+from propensity.learners.boosting import TreeSettings, predict_raw, tree_parameters
 from propensity.learners.sample import FrameEncoder, as_frame, derive_seed
 from propensity.reasons.calibration import Codes
 from propensity.reasons.classifier import ReasonClassifier
-from propensity.threads import threads_for
 
 REASON_SETTINGS = TreeSettings(n_trees=100, num_leaves=4, learning_rate=0.05, min_data_in_leaf=40, lambda_l2=20.0)
 """Features say little about why people left, and each reason was given by few: trees of three splits."""
@@ -42,9 +40,7 @@ class TreeScorer:
 
     def log_scores(self, X: pd.DataFrame) -> Matrix:
         """Log-chances (n, reasons) up to a constant a row."""
-        encoded = np.ascontiguousarray(self.encoder.transform(X))
-        raw = self.booster.predict(encoded, num_threads=threads_for(len(X)), raw_score=True)
-        return np.asarray(raw, dtype=np.float64).reshape(len(X), self.booster.num_model_per_iteration())
+        return predict_raw(self.booster, self.encoder.transform(X))
 
     def to_state(self) -> State:
         """As JSON-ready values and a Booster."""
