@@ -6,10 +6,9 @@ The file is read twice. First everybody is counted and some are drawn, whose val
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +19,16 @@ import pyarrow.parquet as pq
 
 from propensity import contract
 from propensity.audiences import Audiences
-from propensity.deciding import Wave
 from propensity.decision import DECISION_COLUMNS
-from propensity.errors import InputError
+from propensity.errors import InputError, JobError
 from propensity.features import required_columns
-from propensity.files import written_aside
+from propensity.files import written_together
+from propensity.known import snapshots
+from propensity.ledger import StagedWave
 from propensity.model import DecisionModel
-from propensity.policy import Limit, Terms, funnel, uniform_draws, used_by
+from propensity.policy import Limit, Terms, uniform_draws, used_by
+from propensity.wave_file import WaveFile, WaveSummary
+from propensity.wave_ledger import people_of, record_wave, standing_decisions, use_of
 
 BATCH = 20_000
 """People that are decided on together."""
@@ -35,73 +37,7 @@ SAMPLE = 100_000
 READERS = (".parquet", ".csv", ".arrow", ".feather")
 WRITERS = (".parquet", ".csv")
 
-
-@dataclass(frozen=True)
-class WaveFile:
-    """What to decide about, and within what.
-
-    Attributes
-    ----------
-    source : Path
-        Customers: Parquet, CSV or Arrow.
-    at : Timestamp
-        When the decisions are taken.
-    campaign : str
-    weeks : float
-        For which capacities a week are meant.
-    budget : float or None
-        Currency; None: the playbook's.
-    suppressed : collection of str
-        Ids that must not be contacted.
-    contacts, outcomes : DataFrame or None
-        Checked tables of what was sent and what people did.
-    """
-
-    source: Path
-    at: pd.Timestamp
-    campaign: str = "default"
-    weeks: float = 1.0
-    budget: float | None = None
-    suppressed: Collection[str] = ()
-    contacts: pd.DataFrame | None = None
-    outcomes: pd.DataFrame | None = None
-
-
-@dataclass
-class WaveSummary:
-    """What was decided, counted while people passed by.
-
-    Attributes
-    ----------
-    people : int
-    actions : DataFrame (actions, 4)
-        Indexed by action: ``people``, ``cost``, ``expected_revenue`` and ``net_value``, in currency.
-    stopped : Counter
-        People by the first reason code of those who are not contacted.
-    prices, amounts, used : dict
-        By limit.
-    """
-
-    people: int = 0
-    actions: pd.DataFrame = field(default_factory=pd.DataFrame)
-    stopped: Counter[str] = field(default_factory=Counter)
-    prices: dict[str, float] = field(default_factory=dict)
-    amounts: dict[str, float] = field(default_factory=dict)
-    used: dict[str, float] = field(default_factory=dict)
-
-    def add(self, decisions: pd.DataFrame) -> None:
-        """Count a batch."""
-        self.people += len(decisions)
-        silent = decisions.loc[~decisions["send"], "reason_codes"]
-        self.stopped.update(codes[0] for codes in silent)
-        sent = decisions[decisions["send"]].groupby("action")
-        table = sent[["cost", "expected_revenue", "net_value"]].sum()
-        table.insert(0, "people", sent.size())
-        self.actions = self.actions.add(table, fill_value=0) if len(self.actions) else table
-
-    def funnel(self) -> pd.DataFrame:
-        """See `policy.funnel`."""
-        return funnel(self.stopped, self.people)
+__all__ = ["WaveFile", "WaveSummary", "decide_file"]
 
 
 def decide_file(
@@ -128,58 +64,118 @@ def decide_file(
     Raises
     ------
     InputError, ContractError
-        The file cannot be read, names somebody twice, or breaks the contract; nothing is written then.
+        The file cannot be read, names somebody twice, or breaks the contract; nothing is written or recorded then.
+    JobError
+        The ledger cannot record the wave; nothing is written then.
+
+    Notes
+    -----
+    With a ledger the files take their places and the wave is recorded together: neither is there without the other.
     """
     if out.suffix not in WRITERS:
         raise InputError(f"--out {out}: expected a file that ends in {' or '.join(WRITERS)}")
-    n, some = _look_through(model, wave)
-    sample = _wave(model, some, wave)
-    limits = sample.limits(wave.weeks, wave.budget)
-    scale = len(some) / n
-    plan = sample.plan([replace(x, amount=x.amount * scale) for x in limits])
-    summary = WaveSummary(
-        prices=plan.terms.prices,
-        amounts={x.name: float(x.amount) for x in limits},
-        used={x.name: 0.0 for x in limits},
-    )
-    with ExitStack() as stack:
-        writer = stack.enter_context(_Writer(stack.enter_context(written_aside(out))))
-        lists = stack.enter_context(audiences.written(model.playbook)) if audiences else None
+    crowd = _look_through(model, wave)
+    terms, summary = _plan(model, wave, crowd)
+    targets = [out, *([audiences.directory] if audiences else [])]
+    staged: StagedWave | None = None
+
+    def commit() -> None:
+        if staged is not None and wave.ledger is not None:
+            if summary.standing != crowd.standing:
+                raise JobError(
+                    f"ledger {wave.ledger.name}: {abs(summary.standing - crowd.standing):,} people were decided on "
+                    "meanwhile; nothing is recorded, run it again"
+                )
+            record_wave(model, wave, staged, terms, summary)
+
+    with written_together(targets, commit) as asides, ExitStack() as stack:
+        if wave.ledger is not None:
+            staged = stack.enter_context(StagedWave(wave.ledger, asides[0].with_name("staged.parquet"), wave.at))
+        writer = stack.enter_context(_Writer(asides[0]))
+        lists = audiences.lists(asides[1], model.playbook) if audiences else None
         for people in _customers(model, wave.source, wave.at):
-            decisions = _decided(_wave(model, people, wave), wave, plan.terms, summary)
+            decisions = _decided(model, people, wave, terms, summary, staged)
             writer.write(decisions)
             if lists is not None:
                 lists.add(decisions, people)
             summary.add(decisions)
-            show(summary.people, n)
+            show(summary.people, crowd.people)
     return summary
 
 
-def _decided(people: Wave, wave: WaveFile, terms: Terms, summary: WaveSummary) -> pd.DataFrame:
-    """Decisions of a batch within what others have left over."""
+@dataclass
+class _Crowd:
+    """Who is in a file: all people, those who have a decision already and what theirs use, and some of the others."""
+
+    people: int
+    standing: int
+    used: dict[str, float]
+    sample: pd.DataFrame
+
+
+def _plan(model: DecisionModel, wave: WaveFile, crowd: _Crowd) -> tuple[Terms, WaveSummary]:
+    """Terms for those who are decided on, within what standing decisions have left over."""
+    earlier = None
+    if wave.ledger is not None and crowd.standing:
+        last = wave.ledger.latest_wave(wave.campaign, model.playbook.version, wave.at.to_pydatetime())
+        earlier = None if last is None else Terms.from_json(last["terms"])
+    sample = people_of(model, crowd.sample, wave)
+    limits = sample.limits(wave.weeks, wave.budget)
+    used = {x.name: crowd.used.get(x.name, 0.0) for x in limits}
+    fresh = crowd.people - crowd.standing
+    if fresh:
+        scale = len(crowd.sample) / fresh
+        terms = sample.plan([replace(x, amount=max(0.0, x.amount - used[x.name]) * scale) for x in limits]).terms
+    else:
+        terms = Terms(dict.fromkeys(used, 0.0), dict.fromkeys(map(str, sample.value.columns), 1.0))
+    if earlier is not None:
+        terms = terms.no_better_than(earlier)
+    return terms, WaveSummary(prices=terms.prices, amounts={x.name: float(x.amount) for x in limits}, used=used)
+
+
+def _decided(
+    model: DecisionModel,
+    people: pd.DataFrame,
+    wave: WaveFile,
+    terms: Terms,
+    summary: WaveSummary,
+    staged: StagedWave | None,
+) -> pd.DataFrame:
+    """Decisions of a batch within what others have left over, and those that stand."""
+    standing = standing_decisions(model, people, wave)
+    summary.standing += len(standing)
+    fresh = people[~people.index.isin(standing.index)]
+    if fresh.empty:
+        return standing
+    batch = people_of(model, fresh, wave)
     limits = [
-        Limit(x.name, max(0.0, x.amount - summary.used[x.name]), x.use) for x in people.limits(wave.weeks, wave.budget)
+        Limit(x.name, max(0.0, x.amount - summary.used[x.name]), x.use) for x in batch.limits(wave.weeks, wave.budget)
     ]
-    decisions, _ = people.decide(limits, terms)
+    decisions, probabilities = batch.decide(limits, terms)
     action = decisions["action"].to_numpy(dtype=object)
     for limit in limits:
-        summary.used[limit.name] += float(used_by(limit, people.value.columns, action).sum())
-    return decisions
+        summary.used[limit.name] += float(used_by(limit, batch.value.columns, action).sum())
+    if staged is not None:
+        staged.add(decisions, probabilities, batch.spent_on(action).tolist(), snapshots(fresh, model.playbook))
+    return decisions if standing.empty else pd.concat([decisions, standing]).loc[people.index]
 
 
-def _wave(model: DecisionModel, people: pd.DataFrame, wave: WaveFile) -> Wave:
-    return Wave(model, people, wave.at, wave.campaign, wave.suppressed, wave.contacts, wave.outcomes)
-
-
-def _look_through(model: DecisionModel, wave: WaveFile) -> tuple[int, pd.DataFrame]:
-    """How many people there are, and `SAMPLE` of them; everybody is checked, and may be there only once."""
+def _look_through(model: DecisionModel, wave: WaveFile) -> _Crowd:
+    """Check everybody, who may be there only once, and draw `SAMPLE` of those who have no decision yet."""
     draws: list[np.ndarray] = []
     kept: list[pd.DataFrame] = []
+    used: dict[str, float] = {}
+    n_standing = 0
     threshold = 1.0
     for people in _customers(model, wave.source, wave.at):
         drawn = uniform_draws(people["customer_id"], "plan")
         draws.append(drawn)
-        kept.append(people[drawn < threshold].assign(_draw=drawn[drawn < threshold]))
+        standing = standing_decisions(model, people, wave)
+        n_standing += len(standing)
+        for name, amount in use_of(model, people, standing, wave).items():
+            used[name] = used.get(name, 0.0) + amount
+        may_be_drawn = (drawn < threshold) & ~people.index.isin(standing.index)
+        kept.append(people[may_be_drawn].assign(_draw=drawn[may_be_drawn]))
         if sum(map(len, kept)) > 2 * SAMPLE:
             together = pd.concat(kept, ignore_index=True)
             threshold = float(np.partition(together["_draw"].to_numpy(), SAMPLE)[SAMPLE])
@@ -194,7 +190,7 @@ def _look_through(model: DecisionModel, wave: WaveFile) -> tuple[int, pd.DataFra
     some = pd.concat(kept, ignore_index=True)
     if len(some) > SAMPLE:
         some = some.nsmallest(SAMPLE, "_draw").sort_index()
-    return len(everybody), some.drop(columns="_draw").reset_index(drop=True)
+    return _Crowd(len(everybody), n_standing, used, some.drop(columns="_draw").reset_index(drop=True))
 
 
 def _customers(model: DecisionModel, source: Path, at: pd.Timestamp) -> Iterator[pd.DataFrame]:
