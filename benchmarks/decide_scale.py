@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from propensity import playbook
-from propensity.decide_file import WaveFile, decide_file
+from propensity.decide_file import decide_file
 from propensity.frame import training_frame
 from propensity.learners.base import UpliftLearner
 from propensity.learners.factored import FactoredBoostedLearner, FactoredLinearLearner
@@ -38,6 +38,7 @@ from propensity.simulation import simulate
 from propensity.simulation.customers import draw_customers
 from propensity.simulation.program import DECIDED_AT
 from propensity.threads import available_threads
+from propensity.wave_file import WaveFile
 
 CHUNK = 50_000
 BARE_ROWS = 100_000

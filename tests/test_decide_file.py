@@ -10,13 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from propensity import decide_file as module
+from propensity import wave_people as module
 from propensity.audiences import Audiences, hashed_email
 from propensity.contract import CONTROL, ContractError
-from propensity.decide_file import WaveFile, decide_file
+from propensity.decide_file import decide_file
 from propensity.deciding import Wave
 from propensity.decision import DECISION_COLUMNS
 from propensity.errors import InputError
+from propensity.wave_file import WaveFile
 
 AT = pd.Timestamp("2026-06-01T12:00Z")
 

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from propensity import decide_file as decide_file_module
-from propensity import playbook
+from propensity import playbook, wave_people
 from propensity.contract import CONTROL
-from propensity.decide_file import WaveFile, decide_file
+from propensity.decide_file import decide_file
 from propensity.deciding import Wave
 from propensity.errors import InputError
+from propensity.wave_file import WaveFile
 from propensity.what_if import Scenario, compare, rates_by_value, read_settings, what_if_file
 
 
@@ -60,7 +60,7 @@ def test_the_first_scenario_is_what_would_be_decided(model, people, at, source, 
 def test_batches_do_not_matter_and_nothing_is_written(model, people, at, source, tmp_path, monkeypatch):
     scenarios = [first(model, budget=40.0), first(model).changed({"budget": 10})]
     whole = what_if_file(model, WaveFile(source, at), scenarios).to_json()
-    monkeypatch.setattr(decide_file_module, "BATCH", 333)
+    monkeypatch.setattr(wave_people, "BATCH", 333)
     parts = what_if_file(model, WaveFile(source, at), scenarios).to_json()
     assert list(tmp_path.iterdir()) == [source]
     json.dumps(parts, allow_nan=False)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from propensity.errors import InputError
-from propensity.files import written_aside
 from propensity.playbook import Playbook
 
 COLUMNS = ("customer_id", "decision_id", "action", "archetype", "not_before", "expires_at")
@@ -34,12 +31,10 @@ class Audiences:
     directory: Path
     email_column: str | None = None
 
-    @contextmanager
-    def written(self, playbook: Playbook) -> Iterator[AudienceLists]:
-        """Lists that are there as a whole when the block ends well."""
-        with written_aside(self.directory) as aside:
-            aside.mkdir()
-            yield AudienceLists(aside, playbook, self.email_column)
+    def lists(self, aside: Path, playbook: Playbook) -> AudienceLists:
+        """Lists in a new directory, which takes the place of `directory` when all else has succeeded."""
+        aside.mkdir()
+        return AudienceLists(aside, playbook, self.email_column)
 
 
 class AudienceLists:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from propensity.decide_file import WaveFile, WaveSummary
     from propensity.model import DecisionModel
+    from propensity.wave_file import WaveFile, WaveSummary
 
 TEXTS = ("customer_id", "decision_id", "event_id", "source", "campaign", "action")
 """Columns that are texts whatever they look like."""
@@ -38,6 +38,9 @@ def decide(
     contacts: Annotated[Path | None, typer.Option(help="what was sent before, so that rules on touches apply")] = None,
     outcomes: Annotated[Path | None, typer.Option(help="what people did since; goes with --contacts")] = None,
     suppressed: Annotated[Path | None, typer.Option(help="text file: an id a line that must not be contacted")] = None,
+    ledger: Annotated[
+        str | None, typer.Option(help="record the wave in this ledger, and go by what it knows of these people")
+    ] = None,
     audiences: Annotated[Path | None, typer.Option(help="also write one list a channel and offer here")] = None,
     hashed_email: Annotated[
         str | None, typer.Option(help="column of addresses, of which lists carry the SHA-256")
@@ -54,15 +57,23 @@ def decide(
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="with --what-if: also write it to this file")] = None,
 ) -> None:
-    """Decide for everybody in a file, within budget and capacities; or ask what such a wave would do."""
+    """Decide for everybody in a file, within budget and capacities; or ask what such a wave would do.
+
+    With a ledger the whole wave is recorded or nothing of it; who has a decision of the campaign and decision window
+    already keeps it.
+    """
+    from contextlib import closing, nullcontext
+
     import pandas as pd
 
     from propensity import contract, registry
     from propensity.audiences import Audiences
     from propensity.dataset import read_file
-    from propensity.decide_file import WaveFile, decide_file
+    from propensity.decide_file import decide_file
     from propensity.errors import InputError
+    from propensity.ledger import Ledger
     from propensity.progress import CountBar
+    from propensity.wave_file import WaveFile
 
     if (contacts is None) != (outcomes is None):
         raise InputError("--contacts and --outcomes go together: rules on touches need both")
@@ -73,6 +84,7 @@ def decide(
     if hashed_email is not None and audiences is None:
         raise InputError("--hashed-email: is for lists; name a directory with --audiences")
     loaded, registered = registry.load(model, alias)
+    opened = Ledger(ledger).open() if ledger else None
     now = pd.Timestamp.now("UTC") if at is None else pd.Timestamp(at)
     wave = WaveFile(
         source=file,
@@ -83,15 +95,20 @@ def decide(
         suppressed=_ids(suppressed),
         contacts=contract.check("contacts", read_file(contacts, TEXTS)).good if contacts else None,
         outcomes=contract.check("outcomes", read_file(outcomes, TEXTS)).good if outcomes else None,
+        ledger=opened,
     )
     if what_if:
-        _show_what_if(loaded, wave, scenario or [], json_file)
+        with closing(opened) if opened else nullcontext():
+            _show_what_if(loaded, wave, scenario or [], json_file)
         return
-    with CountBar("Deciding") as bar:
+    with closing(opened) if opened else nullcontext(), CountBar("Deciding") as bar:
         lists = Audiences(audiences, hashed_email) if audiences else None
         summary = decide_file(loaded, wave, out, audiences=lists, show=bar.show)
     _report(summary, loaded.playbook.currency)
     typer.echo(f"Decided with {registered.name} version {registered.version}. Decisions: {out}")
+    if opened:
+        kept = f"; {summary.standing:,} people had a decision already, which stands" if summary.standing else ""
+        typer.echo(f"Ledger: {opened.name}{kept}.")
     if audiences:
         typer.echo(f"Lists: {audiences}")
 

@@ -6,116 +6,32 @@ The file is read twice. First everybody is counted and some are drawn, whose val
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from propensity import contract
 from propensity.audiences import Audiences
 from propensity.deciding import Wave
 from propensity.decision import DECISION_COLUMNS
-from propensity.errors import InputError
-from propensity.features import required_columns
-from propensity.files import written_aside
+from propensity.errors import InputError, JobError
+from propensity.files import written_together
+from propensity.known import snapshots
+from propensity.ledger import StagedWave
 from propensity.model import DecisionModel
-from propensity.policy import Terms, funnel, uniform_draws, used_by
+from propensity.policy import Terms, used_by
 from propensity.threads import ahead
+from propensity.wave_file import WaveFile, WaveSummary
+from propensity.wave_ledger import people_of, record_wave, standing_decisions
+from propensity.wave_people import Crowd, customers_of, look_through
 
-BATCH = 20_000
-"""People that are decided on together."""
-SAMPLE = 100_000
-"""People who set the prices, drawn at random; all where there are no more."""
-READERS = (".parquet", ".csv", ".arrow", ".feather")
 WRITERS = (".parquet", ".csv")
-
-
-@dataclass(frozen=True)
-class WaveFile:
-    """What to decide about, and within what.
-
-    Attributes
-    ----------
-    source : Path
-        Customers: Parquet, CSV or Arrow.
-    at : Timestamp
-        When the decisions are taken.
-    campaign : str
-    weeks : float
-        For which capacities a week are meant.
-    budget : float or None
-        Currency; None: the playbook's.
-    suppressed : collection of str
-        Ids that must not be contacted.
-    contacts, outcomes : DataFrame or None
-        Checked tables of what was sent and what people did.
-    """
-
-    source: Path
-    at: pd.Timestamp
-    campaign: str = "default"
-    weeks: float = 1.0
-    budget: float | None = None
-    suppressed: Collection[str] = ()
-    contacts: pd.DataFrame | None = None
-    outcomes: pd.DataFrame | None = None
-
-    def of(self, model: DecisionModel, people: pd.DataFrame) -> Wave:
-        """Some of its people, to be decided on."""
-        return Wave(model, people, self.at, self.campaign, self.suppressed, self.contacts, self.outcomes)
-
-
-@dataclass
-class WaveSummary:
-    """What was decided, counted while people passed by.
-
-    Attributes
-    ----------
-    people : int
-    actions : DataFrame (assignments x actions, 4)
-        Of those who are contacted, indexed by ``assignment`` (policy or explore) and ``action``: ``people``, ``cost``,
-        ``expected_revenue`` and ``net_value``, in currency.
-    stopped : Counter
-        People by the first reason code of those who are not contacted.
-    prices, amounts, used : dict
-        By limit.
-    """
-
-    people: int = 0
-    actions: pd.DataFrame = field(default_factory=pd.DataFrame)
-    stopped: Counter[str] = field(default_factory=Counter)
-    prices: dict[str, float] = field(default_factory=dict)
-    amounts: dict[str, float] = field(default_factory=dict)
-    used: dict[str, float] = field(default_factory=dict)
-
-    def left(self) -> dict[str, float]:
-        """What is left of each limit."""
-        return {name: max(0.0, amount - self.used[name]) for name, amount in self.amounts.items()}
-
-    def add(self, decided: Decided) -> None:
-        """Count a batch."""
-        decisions = decided.decisions
-        for name, used in decided.used.items():
-            self.used[name] += used
-        self.people += len(decisions)
-        silent = decisions.loc[~decisions["send"], "reason_codes"]
-        self.stopped.update(codes[0] for codes in silent)
-        sent = decisions[decisions["send"]].groupby(["assignment", "action"])
-        table = sent[["cost", "expected_revenue", "net_value"]].sum()
-        table.insert(0, "people", sent.size())
-        self.actions = self.actions.add(table, fill_value=0) if len(self.actions) else table
-
-    def funnel(self) -> pd.DataFrame:
-        """See `policy.funnel`."""
-        return funnel(self.stopped, self.people)
 
 
 def decide_file(
@@ -142,58 +58,58 @@ def decide_file(
     Raises
     ------
     InputError, ContractError
-        The file cannot be read, names somebody twice, or breaks the contract; nothing is written then.
+        The file cannot be read, names somebody twice, or breaks the contract; nothing is written or recorded then.
+    JobError
+        The ledger cannot record the wave; nothing is written then.
+
+    Notes
+    -----
+    With a ledger the files take their places and the wave is recorded together: neither is there without the other.
     """
     if out.suffix not in WRITERS:
         raise InputError(f"--out {out}: expected a file that ends in {' or '.join(WRITERS)}")
-    n, some = look_through(model, wave)
-    terms, summary = planned(wave.of(model, some), wave.budget, wave.weeks, len(some) / n)
-    with ExitStack() as stack:
-        writer = stack.enter_context(_Writer(stack.enter_context(written_aside(out))))
-        lists = stack.enter_context(audiences.written(model.playbook)) if audiences else None
-        decide_batch = partial(decide_within, budget=wave.budget, weeks=wave.weeks, terms=terms)
-        people = (wave.of(model, batch) for batch in customers_of(model, wave.source, wave.at))
+    crowd = look_through(model, wave)
+    terms, summary = _plan(model, wave, crowd)
+    targets = [out, *([audiences.directory] if audiences else [])]
+    staged: StagedWave | None = None
+
+    def commit() -> None:
+        if staged is not None and wave.ledger is not None:
+            if summary.standing != crowd.standing:
+                raise JobError(
+                    f"ledger {wave.ledger.name}: {abs(summary.standing - crowd.standing):,} people were decided on "
+                    "meanwhile; nothing is recorded, run it again"
+                )
+            record_wave(model, wave, staged, terms, summary)
+
+    with written_together(targets, commit) as asides, ExitStack() as stack:
+        if wave.ledger is not None:
+            staged = stack.enter_context(StagedWave(wave.ledger, asides[0].with_name("staged.parquet"), wave.at))
+        writer = stack.enter_context(_Writer(asides[0]))
+        lists = audiences.lists(asides[1], model.playbook) if audiences else None
+        decide_batch = partial(_decide_batch, model=model, wave=wave, terms=terms)
+        batches = customers_of(model, wave.source, wave.at)
         # what those before leave over is known for certain only when they are decided
-        for guess in ahead(decide_batch, ((batch, summary.left()) for batch in people)):
-            left = summary.left()
-            decided = guess if guess.holds(left) else decide_batch((guess.people, left))
-            writer.write(decided.decisions)
+        for guess in ahead(decide_batch, ((batch, summary.left()) for batch in batches)):
+            batch = guess.within(summary.left(), wave, terms)
+            writer.write(batch.decisions)
             if lists is not None:
-                lists.add(decided.decisions, decided.people.customers)
-            summary.add(decided)
-            show(summary.people, n)
+                lists.add(batch.decisions, batch.customers)
+            if staged is not None and batch.fresh is not None:
+                _stage(staged, batch.fresh)
+            summary.standing += len(batch.standing)
+            summary.add(batch.decisions, batch.fresh.used if batch.fresh else {})
+            show(summary.people, crowd.people)
     return summary
-
-
-def planned(some: Wave, budget: float | None, weeks: float, share: float) -> tuple[Terms, WaveSummary]:
-    """The terms of a wave, from those who set its prices, and an empty count with its limits.
-
-    Parameters
-    ----------
-    some : Wave
-    budget : float or None
-        Currency; None: the playbook's.
-    weeks : float
-        For which capacities a week are meant.
-    share : float
-        Of the wave's people that ``some`` are.
-    """
-    limits = some.limits(weeks, budget)
-    plan = some.plan([replace(x, amount=x.amount * share) for x in limits])
-    summary = WaveSummary(
-        prices=plan.terms.prices,
-        amounts={x.name: float(x.amount) for x in limits},
-        used={x.name: 0.0 for x in limits},
-    )
-    return plan.terms, summary
 
 
 @dataclass(frozen=True, eq=False)
 class Decided:
-    """Decisions of a batch within what is (or was thought to be) left of the limits, and what they use of them."""
+    """Decisions of people within what is (or was thought to be) left of the limits, and what they use of them."""
 
     people: Wave
     decisions: pd.DataFrame
+    probabilities: pd.DataFrame
     left: dict[str, float]
     used: dict[str, float]
 
@@ -206,78 +122,104 @@ class Decided:
         )
 
 
-def decide_within(batch: tuple[Wave, dict[str, float]], budget: float | None, weeks: float, terms: Terms) -> Decided:
-    """Decisions of a batch: its people, and what is left of each limit of a wave of that budget and so many weeks."""
-    people, left = batch
+def decide_within(people: Wave, left: dict[str, float], budget: float | None, weeks: float, terms: Terms) -> Decided:
+    """Decide within what is left of each limit of a wave of that budget and so many weeks."""
     limits = [replace(limit, amount=left[limit.name]) for limit in people.limits(weeks, budget)]
-    decisions, _ = people.decide(limits, terms)
+    decisions, probabilities = people.decide(limits, terms)
     action = decisions["action"].to_numpy(dtype=object)
     used = {x.name: float(used_by(x, people.value.columns, action).sum()) for x in limits}
-    return Decided(people, decisions, left, used)
+    return Decided(people, decisions, probabilities, left, used)
 
 
-def look_through(model: DecisionModel, wave: WaveFile) -> tuple[int, pd.DataFrame]:
-    """How many people there are, and `SAMPLE` of them; everybody is checked, and may be there only once."""
-    draws: list[np.ndarray] = []
-    kept: list[pd.DataFrame] = []
-    threshold = 1.0
-    for people in customers_of(model, wave.source, wave.at):
-        drawn = uniform_draws(people["customer_id"], "plan")
-        draws.append(drawn)
-        kept.append(people[drawn < threshold].assign(_draw=drawn[drawn < threshold]))
-        if sum(map(len, kept)) > 2 * SAMPLE:
-            together = pd.concat(kept, ignore_index=True)
-            threshold = float(np.partition(together["_draw"].to_numpy(), SAMPLE)[SAMPLE])
-            kept = [together[together["_draw"] < threshold]]
-    if not draws:
-        raise InputError(f"{wave.source}: expected at least one customer, found none")
-    # draws are 53 bits of a hash: of a million people two share one in one file of twenty thousand
-    everybody = np.sort(np.concatenate(draws))
-    n_twice = int((np.diff(everybody) == 0).sum())
-    if n_twice:
-        raise InputError(f"{wave.source}: expected each customer once, found {n_twice:,} rows too many")
-    some = pd.concat(kept, ignore_index=True)
-    if len(some) > SAMPLE:
-        some = some.nsmallest(SAMPLE, "_draw").sort_index()
-    return len(everybody), some.drop(columns="_draw").reset_index(drop=True)
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Some customers: the decisions of those who have one already, and of the others, if there are any."""
+
+    customers: pd.DataFrame
+    standing: pd.DataFrame
+    fresh: Decided | None
+
+    @property
+    def decisions(self) -> pd.DataFrame:
+        """Of all, in the order of the customers."""
+        if self.fresh is None:
+            return self.standing
+        if self.standing.empty:
+            return self.fresh.decisions
+        return pd.concat([self.fresh.decisions, self.standing]).loc[self.customers.index]
+
+    def within(self, left: dict[str, float], wave: WaveFile, terms: Terms) -> _Batch:
+        """The same customers' decisions within what is left of each limit."""
+        if self.fresh is None or self.fresh.holds(left):
+            return self
+        return replace(self, fresh=decide_within(self.fresh.people, left, wave.budget, wave.weeks, terms))
 
 
-def customers_of(model: DecisionModel, source: Path, at: pd.Timestamp) -> Iterator[pd.DataFrame]:
-    """Checked customers, a batch at a time."""
-    extra = required_columns(model.playbook)
-    for start, batch in enumerate(_batches(source)):
-        people = contract.check("customers", batch, extra=extra).good
-        for column in ("as_of", "churned_at"):
-            late = people[column] > at
-            if late.any():
-                raise InputError(
-                    f"{source}: {column}: expected times up to {at:%Y-%m-%d %H:%M} (UTC), when it is decided, found "
-                    f"{people.loc[late, column].iloc[0]:%Y-%m-%d %H:%M} in {int(late.sum()):,} of rows "
-                    f"{start * BATCH + 1:,} to {start * BATCH + len(people):,}"
-                )
-        yield people
+def _decide_batch(
+    batch: tuple[pd.DataFrame, dict[str, float]], model: DecisionModel, wave: WaveFile, terms: Terms
+) -> _Batch:
+    customers, left = batch
+    standing = standing_decisions(model, customers, wave)
+    fresh = customers[~customers.index.isin(standing.index)]
+    if fresh.empty:
+        return _Batch(customers, standing, None)
+    decided = decide_within(people_of(model, fresh, wave), left, wave.budget, wave.weeks, terms)
+    return _Batch(customers, standing, decided)
 
 
-def _batches(source: Path) -> Iterator[pd.DataFrame]:
-    """A file's rows, `BATCH` at a time."""
-    if source.suffix not in READERS:
-        raise InputError(f"{source}: expected a file that ends in {', '.join(READERS)}")
-    try:
-        if source.suffix == ".parquet":
-            with pq.ParquetFile(source) as file:
-                for batch in file.iter_batches(BATCH):
-                    yield batch.to_pandas()
-        elif source.suffix == ".csv":
-            with pd.read_csv(source, dtype="str", chunksize=BATCH) as chunks:
-                yield from chunks
-        else:
-            with pa.memory_map(str(source)) as mapped, pa.ipc.open_file(mapped) as file:
-                for i in range(file.num_record_batches):
-                    table = pa.Table.from_batches([file.get_batch(i)])
-                    for first in range(0, table.num_rows, BATCH):
-                        yield table.slice(first, BATCH).to_pandas()
-    except (OSError, pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{source}: cannot be read ({str(error).splitlines()[0]})") from error
+def _stage(staged: StagedWave, decided: Decided) -> None:
+    people, decisions = decided.people, decided.decisions
+    spent = people.spent_on(decisions["action"].to_numpy(dtype=object)).tolist()
+    staged.add(decisions, decided.probabilities, spent, snapshots(people.customers, people.model.playbook))
+
+
+def _plan(model: DecisionModel, wave: WaveFile, crowd: Crowd) -> tuple[Terms, WaveSummary]:
+    """Terms for those who are decided on, within what standing decisions have left over."""
+    sample, fresh = people_of(model, crowd.sample, wave), crowd.people - crowd.standing
+    if fresh:
+        terms, summary = planned(sample, wave.budget, wave.weeks, len(crowd.sample) / fresh, crowd.used)
+    else:
+        free = dict.fromkeys((x.name for x in sample.limits(wave.weeks, wave.budget)), 0.0)
+        terms = Terms(free, dict.fromkeys(map(str, sample.value.columns), 1.0))
+        summary = _summary(sample, wave.budget, wave.weeks, terms, crowd.used)
+    if wave.ledger is not None and crowd.standing:
+        last = wave.ledger.latest_wave(wave.campaign, model.playbook.version, wave.at.to_pydatetime())
+        if last is not None:
+            terms = terms.no_better_than(Terms.from_json(last["terms"]))
+            summary.prices = terms.prices
+    return terms, summary
+
+
+def planned(
+    some: Wave, budget: float | None, weeks: float, share: float, used: Mapping[str, float] | None = None
+) -> tuple[Terms, WaveSummary]:
+    """The terms of a wave, from those who set its prices, and an empty count with its limits.
+
+    Parameters
+    ----------
+    some : Wave
+    budget : float or None
+        Currency; None: the playbook's.
+    weeks : float
+        For which capacities a week are meant.
+    share : float
+        Of the people who are decided on that ``some`` are.
+    used : mapping, optional
+        What others have used of each limit already.
+    """
+    used = used or {}
+    limits = [replace(x, amount=max(0.0, x.amount - used.get(x.name, 0.0)) * share) for x in some.limits(weeks, budget)]
+    terms = some.plan(limits).terms
+    return terms, _summary(some, budget, weeks, terms, used)
+
+
+def _summary(some: Wave, budget: float | None, weeks: float, terms: Terms, used: Mapping[str, float]) -> WaveSummary:
+    amounts = {x.name: float(x.amount) for x in some.limits(weeks, budget)}
+    return WaveSummary(
+        prices=terms.prices,
+        amounts=amounts,
+        used={name: used.get(name, 0.0) for name in amounts},
+    )
 
 
 class _Writer:

@@ -49,6 +49,8 @@ DECISION_COLUMNS = (
     "next_action",
     "next_not_before",
 )
+DECISION_TIMES = ("not_before", "expires_at", "feature_as_of", "next_not_before")
+"""Those of them that are times."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,13 +18,16 @@ from statsmodels.stats.proportion import proportion_confint
 
 from propensity import playbook as playbooks
 from propensity.contract import CONTROL, as_text
-from propensity.decide_file import WaveFile, WaveSummary, customers_of, decide_within, look_through, planned
+from propensity.decide_file import decide_within, planned
 from propensity.deciding import Wave
 from propensity.errors import InputError
 from propensity.evaluation import Estimate
 from propensity.model import DecisionModel
 from propensity.playbook import Playbook
 from propensity.policy import Terms, offer_costs
+from propensity.wave_file import WaveFile, WaveSummary
+from propensity.wave_ledger import people_of
+from propensity.wave_people import customers_of, look_through
 
 FIRST = "as it is"
 """Name of the scenario that others are compared with, unless it has one."""
@@ -169,9 +172,9 @@ class Outlook:
     def add(self, people: Wave, before: np.ndarray | None) -> np.ndarray:
         """Decide for a batch and count it; ``before`` (n,): actions in the first scenario. Returns the actions (n,)."""
         scenario = self.scenario
-        decided = decide_within((people, self.summary.left()), scenario.budget, scenario.weeks, self.terms)
-        self.summary.add(decided)
+        decided = decide_within(people, self.summary.left(), scenario.budget, scenario.weeks, self.terms)
         decisions = decided.decisions
+        self.summary.add(decisions, decided.used)
         action = decisions["action"].to_numpy(dtype=object)
         self.assignments.update(decisions["assignment"])
         sent = action != CONTROL
@@ -382,13 +385,16 @@ def what_if_file(
     scenarios: Sequence[Scenario],
     show: Callable[[int, int], None] = lambda done, total: None,
 ) -> WhatIf:
-    """`compare` for a file of customers, in constant memory; ``wave.budget`` and ``wave.weeks`` do not count here."""
-    n, some = look_through(model, wave)
+    """`compare` for a file of customers, in constant memory; ``wave.budget`` and ``wave.weeks`` do not count here.
+
+    With a ledger, what it knows of the people counts, but not that some have a decision already.
+    """
+    crowd = look_through(model, wave, skip_standing=False)
     return compare(
-        wave.of(model, some),
+        people_of(model, crowd.sample, wave),
         scenarios,
-        n_people=n,
-        batches=lambda: (wave.of(model, people) for people in customers_of(model, wave.source, wave.at)),
+        n_people=crowd.people,
+        batches=lambda: (people_of(model, people, wave) for people in customers_of(model, wave.source, wave.at)),
         show=show,
     )
 

@@ -147,3 +147,11 @@ def test_order_of_rows_and_other_people_do_not_matter(people, book, at, contacts
                 assert mine[0] == value[1]
     by_hand = sum(0 < days <= 45 and who == "b" and action != "control" for who, days, action in contacts)
     assert first.touches[1] == by_hand
+
+
+def test_a_touch_that_may_not_have_been_sent_counts_as_a_touch_but_not_as_ignored(people, book, at):
+    contacts = contacts_of(at, ("a", 30, EMAIL), ("a", 10, EMAIL), ("b", 10, EMAIL))
+    found = touch_history(people, contacts.assign(sent=[True, False, False]), events_of(at), book, at)
+    assert found.touches.tolist() == [2, 1, 0, 0]
+    assert found.days_since_touch[:2].tolist() == [10, 10]
+    assert found.ignored.tolist() == [1, 0, 0, 0]

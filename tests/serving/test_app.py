@@ -167,6 +167,137 @@ def test_without_consent_nothing_is_sent(client):
     assert not any(d["send"] for d in found)
 
 
+# --------------------------------------------------------------------------------------- by what the ledger knows
+
+
+def happened(ledger: Ledger, customer_id: str, kind: str, at: str) -> None:
+    row = {"event_id": f"{kind}-{customer_id}", "source": "shop", "customer_id": customer_id, "type": kind}
+    ledger.add_outcomes(pd.DataFrame([{**row, "at": pd.Timestamp(at)}]))
+
+
+def test_what_another_campaign_decided_to_send_is_a_touch(client):
+    (sent,) = decisions(client, person())
+    (other,) = decisions(client, person(), campaign="other", at="2026-03-05T10:00:00Z")
+    assert (sent["send"], other["send"]) == (True, False)
+    assert other["reason_codes"] == ["touched_too_recently"]
+    # asked again, it is not in its own way
+    assert decisions(client, person(), at="2026-03-05T10:00:00Z") == [sent]
+    (dry,) = decisions(client, person(), at="2026-03-05T10:00:00Z", dry_run=True)
+    assert dry["action"] == sent["action"]
+
+
+def test_coming_back_beats_the_decision_that_stands(client, ledger):
+    assert [d["send"] for d in decisions(client, person("anna"), person("bert"))] == [True, True]
+    happened(ledger, "anna", "purchased", "2026-03-05T09:30:00Z")
+    found = decisions(client, person("anna"), person("bert"), at="2026-03-05T10:00:00Z")
+    assert [d["send"] for d in found] == [False, True]
+    assert found[0]["reason_codes"] == ["already_back"]
+
+
+def test_what_a_decision_was_made_from_is_recorded_with_it_and_nothing_else(client, ledger):
+    decisions(client, person(annual_value=120, shoe_size=44))
+    decisions(client, person(annual_value=9_999), at="2026-03-06T09:00:00Z")  # the first decision stands
+    decisions(client, person("bert"), dry_run=True)
+    snapshots = ledger.customers(CAMPAIGN)
+    assert snapshots["customer_id"].tolist() == ["anna"]
+    assert snapshots["annual_value"].tolist() == [120]
+    assert snapshots["as_of"].tolist() == [pd.Timestamp(AT)]
+    assert "shoe_size" not in snapshots
+
+
+@pytest.fixture
+def after_wave(ledger, small_model):
+    """Records a wave that left these terms."""
+
+    def record(*, price=0.0, weights=1.0, amount=1e6, used=0.0, weeks=1.0, **values):
+        row = {
+            "campaign": CAMPAIGN,
+            "decided_at": datetime(2026, 3, 4, tzinfo=UTC),
+            "recorded_at": datetime(2026, 3, 4, tzinfo=UTC),
+            "model_version": small_model.version,
+            "playbook_version": small_model.playbook.version,
+            "people": 1,
+            "standing": 0,
+            "budget": amount,
+            "weeks": weeks,
+            "limits": {"budget": {"amount": amount, "used": used, "price": price}},
+            "terms": {
+                "prices": {"budget": price},
+                "explore_weights": dict.fromkeys(small_model.actions[1:], weights),
+            },
+            "funnel": [],
+            "file_sha256": "",
+            **values,
+        }
+        with ledger.engine.begin() as connection:
+            connection.execute(schema.waves.insert().values(row))
+
+    return record
+
+
+def assigned(client, n: int = 400, **values) -> pd.Series:
+    found = pd.DataFrame(decisions(client, *people(n), dry_run=True, **values))
+    return found.loc[found["send"], "assignment"].value_counts()
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {},
+        {"price": 1e6, "campaign": "another"},
+        {"price": 1e6, "playbook_version": "another"},
+        {"price": 1e6, "decided_at": datetime(2026, 3, 6, tzinfo=UTC)},
+    ],
+    ids=["free", "campaign", "playbook", "later"],
+)
+def test_terms_that_are_free_or_of_another_wave_change_nothing(client, after_wave, terms):
+    alone = assigned(client)
+    after_wave(**terms)
+    assert assigned(client).equals(alone)
+
+
+def test_at_the_last_wave_s_prices_only_what_is_worth_them_is_sent(client, after_wave):
+    alone = assigned(client)
+    after_wave(price=0.0)
+    after_wave(price=1e6)  # the latest counts
+    found = assigned(client)
+    assert set(found.index) == {"explore"}
+    assert found["explore"] >= alone["explore"]
+    silent = pd.DataFrame(decisions(client, *people(400), dry_run=True))
+    assert silent["reason_codes"].str[0].value_counts()["limits_reached"] == alone["policy"]
+
+
+def test_exploration_has_the_last_wave_s_weights(client, after_wave):
+    assert assigned(client)["explore"] > 0
+    after_wave(weights=0.0)
+    assert set(assigned(client).index) == {"policy"}
+
+
+def test_what_the_wave_and_single_decisions_used_up_is_used_up_until_its_weeks_are_over(
+    client, ledger, small_model, after_wave, monkeypatch
+):
+    book = small_model.playbook
+    email = book.channels["email"].model_copy(update={"capacity_per_week": 10})
+    monkeypatch.setattr(
+        small_model, "playbook", book.model_copy(update={"channels": {**book.channels, "email": email}})
+    )
+    used = {"email": {"amount": 10, "used": 4.0, "price": 0.0}}
+    after_wave(budget=None, limits=used, terms={"prices": {"email": 0.0}, "explore_weights": {}})
+    found = pd.DataFrame([decisions(client, p)[0] for p in people(20)])
+    assert found["send"].sum() == 6
+    last = found.index[found["send"]].max()
+    late = found.iloc[last + 1 :]
+    assert "limits_reached" in set(late["reason_codes"].str[0])
+    # nobody gets by exploration what is used up, and the chances say so
+    chances = ledger.assignments(CAMPAIGN).set_index("customer_id")["probability_control"]
+    assert (chances[late["customer_id"]] == 1).all()
+    assert (chances[found["customer_id"].iloc[: last + 1]] < 1).all()
+    again = pd.DataFrame([decisions(client, person(f"q{i}"), at="2026-03-11T12:00:00Z")[0] for i in range(8)])
+    assert again["send"].sum() == 4
+    weeks_later = pd.DataFrame([decisions(client, person(f"r{i}"), at="2026-03-30T12:00:00Z")[0] for i in range(14)])
+    assert weeks_later["send"].sum() == 10
+
+
 # ------------------------------------------------------------------------------------------------------ rejections
 
 

@@ -43,7 +43,7 @@ _STAGED = pa.schema([*_DECISION, *_SNAPSHOT])
 
 
 class StagedWave:
-    """Decisions of a wave that nobody may act on yet.
+    """Decisions of a wave that nobody may act on yet; a context, in which they are added.
 
     Parameters
     ----------
@@ -59,6 +59,12 @@ class StagedWave:
         self.decided_at = decided_at
         self.people = 0
         self._writer = pq.ParquetWriter(file, _STAGED)
+
+    def __enter__(self) -> StagedWave:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
 
     def add(
         self, decisions: pd.DataFrame, probabilities: pd.DataFrame, spend: Sequence[float], customers: pd.DataFrame
@@ -84,14 +90,15 @@ class StagedWave:
             self._writer.write_table(pa.Table.from_pylist(staged, schema=_STAGED))
 
     def record(self, **values: Any) -> None:
-        """Record the wave and all its decisions in one transaction; the columns are those of `schema.waves`.
+        """Record the wave and all its decisions in one transaction, after the last were added.
+
+        The columns are those of `schema.waves`.
 
         Raises
         ------
         JobError
             Somebody was decided on or erased since; nothing is recorded then.
         """
-        self._writer.close()
         row = {**values, "decided_at": self.decided_at.to_pydatetime(), "recorded_at": datetime.now(UTC)}
         try:
             with self.ledger.engine.begin() as connection:

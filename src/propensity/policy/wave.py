@@ -49,6 +49,14 @@ class Terms:
         """The terms that `to_json` described."""
         return cls(prices=dict(values["prices"]), explore_weights=dict(values["explore_weights"]))
 
+    def no_better_than(self, others: Terms) -> Terms:
+        """The higher of both prices and the lower of both weights: who comes later to a wave gets no better terms."""
+        prices = {name: max(price, others.prices.get(name, 0.0)) for name, price in self.prices.items()}
+        weights = {
+            action: min(w, others.explore_weights.get(action, 1.0)) for action, w in self.explore_weights.items()
+        }
+        return Terms(prices, weights)
+
 
 @dataclass(frozen=True, eq=False)
 class WavePlan:

@@ -1,0 +1,95 @@
+"""A file of customers to decide on, and what came of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from propensity.ledger import Ledger
+from propensity.policy import funnel
+
+
+@dataclass(frozen=True)
+class WaveFile:
+    """What to decide about, and within what.
+
+    Attributes
+    ----------
+    source : Path
+        Customers: Parquet, CSV or Arrow.
+    at : Timestamp
+        When the decisions are taken.
+    campaign : str
+    weeks : float
+        For which capacities a week are meant.
+    budget : float or None
+        Currency; None: the playbook's.
+    suppressed : collection of str
+        Ids that must not be contacted.
+    contacts, outcomes : DataFrame or None
+        Checked tables of what was sent and what people did; None: what the ledger knows, if there is one.
+    ledger : Ledger or None
+        Where the wave is recorded. Whom it knows to have opted out, complained or been erased is suppressed too, and
+        who has a decision of the campaign and decision window already keeps it.
+    """
+
+    source: Path
+    at: pd.Timestamp
+    campaign: str = "default"
+    weeks: float = 1.0
+    budget: float | None = None
+    suppressed: Collection[str] = ()
+    contacts: pd.DataFrame | None = None
+    outcomes: pd.DataFrame | None = None
+    ledger: Ledger | None = None
+
+
+@dataclass
+class WaveSummary:
+    """What was decided, counted while people passed by.
+
+    Attributes
+    ----------
+    people : int
+    standing : int
+        Those of them who had a decision already.
+    actions : DataFrame (assignments x actions, 4)
+        Of those who are contacted, indexed by ``assignment`` (policy or explore) and ``action``: ``people``, ``cost``,
+        ``expected_revenue`` and ``net_value``, in currency.
+    stopped : Counter
+        People by the first reason code of those who are not contacted.
+    prices, amounts, used : dict
+        By limit; what standing decisions use counts.
+    """
+
+    people: int = 0
+    standing: int = 0
+    actions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    stopped: Counter[str] = field(default_factory=Counter)
+    prices: dict[str, float] = field(default_factory=dict)
+    amounts: dict[str, float] = field(default_factory=dict)
+    used: dict[str, float] = field(default_factory=dict)
+
+    def left(self) -> dict[str, float]:
+        """What is left of each limit."""
+        return {name: max(0.0, amount - self.used[name]) for name, amount in self.amounts.items()}
+
+    def add(self, decisions: pd.DataFrame, used: Mapping[str, float]) -> None:
+        """Count a batch, and what it uses of the limits beyond what is counted already."""
+        for name, amount in used.items():
+            self.used[name] += amount
+        self.people += len(decisions)
+        silent = decisions.loc[~decisions["send"].astype(bool), "reason_codes"]
+        self.stopped.update(codes[0] for codes in silent)
+        sent = decisions[decisions["send"].astype(bool)].groupby(["assignment", "action"])
+        table = sent[["cost", "expected_revenue", "net_value"]].sum()
+        table.insert(0, "people", sent.size())
+        self.actions = self.actions.add(table, fill_value=0) if len(self.actions) else table
+
+    def funnel(self) -> pd.DataFrame:
+        """See `policy.funnel`."""
+        return funnel(self.stopped, self.people)
