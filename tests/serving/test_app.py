@@ -248,7 +248,7 @@ def test_a_request_that_is_not_understood_is_told_where_and_why(client, ledger, 
 
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
 def test_the_ends_of_time_are_decided_without_contact(client, at):
-    (found,) = decisions(client, person(), at=at)
+    (found,) = decisions(client, person(churned_at="0001-01-01T00:00:00Z"), at=at)
     assert found["send"] is False
 
 
