@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from propensity import contract
 from propensity.audiences import Audiences
+from propensity.contract import CONSENT_PREFIX
 from propensity.deciding import Wave
 from propensity.decision import DECISION_COLUMNS
 from propensity.errors import InputError
@@ -27,6 +28,7 @@ from propensity.features import required_columns
 from propensity.files import written_aside
 from propensity.model import DecisionModel
 from propensity.policy import Limit, Terms, funnel, uniform_draws, used_by
+from propensity.wave_cautions import cautions
 
 BATCH = 20_000
 """People that are decided on together."""
@@ -34,6 +36,7 @@ SAMPLE = 100_000
 """People who set the prices, drawn at random; all where there are no more."""
 READERS = (".parquet", ".csv", ".arrow", ".feather")
 WRITERS = (".parquet", ".csv")
+MEND = "Mend the file; nothing was decided"
 
 
 @dataclass(frozen=True)
@@ -74,35 +77,46 @@ class WaveSummary:
     Attributes
     ----------
     people : int
-    actions : DataFrame (assignments x actions, 4)
-        Of those who are contacted, indexed by ``assignment`` (policy or explore) and ``action``: ``people``, ``cost``,
-        ``expected_revenue`` and ``net_value``, in currency.
+    actions : DataFrame (actions, 4)
+        Indexed by action: ``people``, ``cost``, ``expected_revenue`` and ``net_value``, in currency.
+    tried : DataFrame (actions, 4)
+        The part of ``actions`` that was drawn to learn.
     stopped : Counter
         People by the first reason code of those who are not contacted.
     prices, amounts, used : dict
         By limit.
+    cautions : list of str
+        Sentences about what may surprise; see `wave_cautions`.
     """
 
     people: int = 0
     actions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    tried: pd.DataFrame = field(default_factory=pd.DataFrame)
     stopped: Counter[str] = field(default_factory=Counter)
     prices: dict[str, float] = field(default_factory=dict)
     amounts: dict[str, float] = field(default_factory=dict)
     used: dict[str, float] = field(default_factory=dict)
+    cautions: list[str] = field(default_factory=list)
 
     def add(self, decisions: pd.DataFrame) -> None:
         """Count a batch."""
         self.people += len(decisions)
         silent = decisions.loc[~decisions["send"], "reason_codes"]
         self.stopped.update(codes[0] for codes in silent)
-        sent = decisions[decisions["send"]].groupby(["assignment", "action"])
-        table = sent[["cost", "expected_revenue", "net_value"]].sum()
-        table.insert(0, "people", sent.size())
-        self.actions = self.actions.add(table, fill_value=0) if len(self.actions) else table
+        sent = decisions[decisions["send"]]
+        self.actions = _added(self.actions, sent)
+        self.tried = _added(self.tried, sent[sent["assignment"] == "explore"])
 
     def funnel(self) -> pd.DataFrame:
         """See `policy.funnel`."""
         return funnel(self.stopped, self.people)
+
+
+def _added(actions: pd.DataFrame, sent: pd.DataFrame) -> pd.DataFrame:
+    """Figures of actions, and those of decisions more."""
+    table = sent.groupby("action")[["cost", "expected_revenue", "net_value"]].sum()
+    table.insert(0, "people", sent.groupby("action").size())
+    return actions.add(table, fill_value=0) if len(actions) else table
 
 
 def decide_file(
@@ -153,6 +167,7 @@ def decide_file(
                 lists.add(decisions, people)
             summary.add(decisions)
             show(summary.people, n)
+    summary.cautions = cautions(sample, wave.weeks, wave.budget, of=n)
     return summary
 
 
@@ -191,26 +206,44 @@ def _look_through(model: DecisionModel, wave: WaveFile) -> tuple[int, pd.DataFra
     everybody = np.sort(np.concatenate(draws))
     n_twice = int((np.diff(everybody) == 0).sum())
     if n_twice:
-        raise InputError(f"{wave.source}: expected each customer once, found {n_twice:,} rows too many")
+        again = set(everybody[1:][np.diff(everybody) == 0])
+        names = ", ".join(map(repr, _first_drawn(model, wave, again)))
+        raise InputError(
+            f"{wave.source}: customer_id: expected each customer once, found {n_twice:,} rows too many, such as of "
+            f"{names}; keep one row of each"
+        )
     some = pd.concat(kept, ignore_index=True)
     if len(some) > SAMPLE:
         some = some.nsmallest(SAMPLE, "_draw").sort_index()
     return len(everybody), some.drop(columns="_draw").reset_index(drop=True)
 
 
+def _first_drawn(model: DecisionModel, wave: WaveFile, draws: Collection[float], most: int = 3) -> list[str]:
+    """Ids of the first people with these draws."""
+    found: dict[str, None] = {}
+    for people in _customers(model, wave.source, wave.at):
+        ids = people["customer_id"]
+        found |= dict.fromkeys(ids[np.isin(uniform_draws(ids, "plan"), list(draws))])
+        if len(found) >= most:
+            break
+    return list(found)[:most]
+
+
 def _customers(model: DecisionModel, source: Path, at: pd.Timestamp) -> Iterator[pd.DataFrame]:
     """Checked customers, a batch at a time."""
-    extra = required_columns(model.playbook)
-    for start, batch in enumerate(_batches(source)):
-        people = contract.check("customers", batch, extra=extra).good
-        for column in ("as_of", "churned_at"):
-            late = people[column] > at
-            if late.any():
-                raise InputError(
-                    f"{source}: {column}: expected times up to {at:%Y-%m-%d %H:%M} (UTC), when it is decided, found "
-                    f"{people.loc[late, column].iloc[0]:%Y-%m-%d %H:%M} in {int(late.sum()):,} of rows "
-                    f"{start * BATCH + 1:,} to {start * BATCH + len(people):,}"
-                )
+    # without its consent column a channel is closed to all, which is told (see `wave_cautions`), but no fault
+    extra = [replace(c, required=not c.name.startswith(CONSENT_PREFIX)) for c in required_columns(model.playbook)]
+    first = 0
+    for batch in _batches(source):
+        people = contract.check("customers", batch, extra=extra, first_row=first, fix=MEND).good
+        late = people["as_of"] > at
+        if late.any():
+            raise InputError(
+                f"{source}: as_of: expected times up to {at:%Y-%m-%d %H:%M} (UTC), when it is decided, found "
+                f"{people.loc[late, 'as_of'].iloc[0]:%Y-%m-%d %H:%M} in {int(late.sum()):,} of rows {first + 1:,} to "
+                f"{first + len(people):,}; take rows that were known then, or decide later"
+            )
+        first += len(people)
         yield people
 
 

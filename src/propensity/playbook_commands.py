@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from propensity.cli import DEFAULT_LEDGER, LedgerUrl, MappingFile, Quarantine
+from propensity.cli import DEFAULT_LEDGER, LedgerUrl, MappingFile, Quarantine, utc_time
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from propensity.dataset import Dataset
     from propensity.playbook import Playbook
     from propensity.policy.cells import Cell
@@ -167,7 +165,7 @@ def _count(dataset: Dataset, at: str | None) -> tuple[list[Cell], dict[str, Any]
     from propensity.policy import eligibility, rule_action
     from propensity.policy.cells import cells
 
-    now = dataset.customers["as_of"].max() if at is None else _time(at)
+    now = dataset.customers["as_of"].max() if at is None else utc_time(at, "--at")
     known = dataset.customers[dataset.customers["as_of"] <= now]
     if known.empty:
         first = dataset.customers["as_of"].min().isoformat()
@@ -186,21 +184,6 @@ def _count(dataset: Dataset, at: str | None) -> tuple[list[Cell], dict[str, Any]
         "stopped_by": {str(rule): int(n) for rule, n in found.stopped_by.value_counts().items()},
     }
     return cells(dataset.playbook, found.allowed, by_rule), counted
-
-
-def _time(text: str) -> pd.Timestamp:
-    """A time or a date, in UTC where no zone is named."""
-    from datetime import datetime
-
-    import pandas as pd
-
-    from propensity.errors import InputError
-
-    try:
-        stamp = pd.Timestamp(datetime.fromisoformat(text))
-    except ValueError as error:
-        raise InputError(f"--at {text}: expected a time such as 2026-01-31 or 2026-01-31T09:00:00Z") from error
-    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
 
 
 def _sentence(counted: dict[str, Any]) -> str:
