@@ -125,7 +125,7 @@ def specification(model: DecisionModel | None) -> dict[str, Any]:
                     "required": ["campaign"],
                     "additionalProperties": False,
                     "properties": {
-                        "campaign": {"type": "string", "minLength": 1, "maxLength": 200},
+                        "campaign": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "\\S"},
                         "customer": {"$ref": "#/components/schemas/Customer"},
                         "customers": {
                             "type": "array",
