@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,7 +39,7 @@ def check(file: PlaybookArgument) -> None:
             typer.echo(f"{place}: {mistake.sentence.removeprefix(f'playbook {file}: ')}", err=True)
         raise typer.Exit(error.exit_code) from error
     typer.echo(f"{_description(book)} No mistake was found.")
-    for caution in cautions(book):
+    for caution in [*cautions(book), *_cautions_of_conditions(book)]:
         typer.echo(f"Caution: {caution}.")
 
 
@@ -154,6 +154,28 @@ def _description(book: Playbook) -> str:
     }
     counts = ", ".join(f"{len(held)} {name}{'' if len(held) == 1 else 's'}" for name, held in parts.items())
     return f"Playbook {book.name}, version {book.version}: {counts}."
+
+
+def _cautions_of_conditions(book: Playbook) -> Iterator[str]:
+    """Conditions on columns that are no segment, no feature and not the contract's, or on values that cannot be."""
+    from propensity.contract import CUSTOMERS
+    from propensity.features import required_columns
+    from propensity.segments import SEGMENTS
+
+    known: dict[str, Collection[str]] = {c.name: c.choices or () for c in (*CUSTOMERS, *required_columns(book))}
+    known |= {name: segment.values for name, segment in SEGMENTS.items()}
+    conditions = {f"actions.{label}.only": action.only for label, action in book.actions.items()}
+    conditions |= {f"changes.{i}.where": change.where for i, change in enumerate(book.changes)}
+    for where, condition in conditions.items():
+        for name, wanted in condition.items():
+            if name not in known:
+                yield (
+                    f"{where}: {name} is no segment, no feature and no column of the contract, so every customers "
+                    "table must have it"
+                )
+            strange = [value for value in wanted if known.get(name) and value not in known[name]]
+            if strange:
+                yield f"{where}.{name}: nobody can have {', '.join(strange)}; it is one of {', '.join(known[name])}"
 
 
 def _count(dataset: Dataset, at: str | None) -> tuple[list[Cell], dict[str, Any]]:
