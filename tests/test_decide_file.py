@@ -116,6 +116,15 @@ def test_decisions_are_written_as_csv_too(model, source, people, tmp_path):
     assert written["reason_codes"].tolist() == [" ".join(codes) for codes in found["reason_codes"]]
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_decisions_are_told_in_words_where_asked(model, source, people, tmp_path, kind):
+    out = tmp_path / f"out.{kind}"
+    decide_file(model, WaveFile(source, when(people)), out, explain=True)
+    written = pd.read_csv(out) if kind == "csv" else pd.read_parquet(out)
+    assert tuple(written.columns) == (*DECISION_COLUMNS, "explanation")
+    assert written["explanation"].str.endswith(".").all()
+
+
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [

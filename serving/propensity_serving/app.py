@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from propensity.ledger import Ledger, decision_answers
 from propensity.model import DecisionModel
+from propensity.pages.decision_words import EXPLANATION, explanation
 from propensity_serving.openapi import specification
 from propensity_serving.requests import (
     CheckedCustomers,
@@ -102,7 +103,7 @@ def answer(state: ServingState, asked: DecisionRequest) -> dict[str, Any]:
     -------
     dict
         ``model_version`` and ``decisions``, one an asked customer and in that order: a decision with ``status``
-        "decided", or ``status`` "rejected" with ``error``.
+        "decided" and, if asked for, its ``explanation``; or ``status`` "rejected" with ``error``.
     """
     model, ledger = _ready(state)
     at = pd.Timestamp(asked.at) if asked.at is not None else pd.Timestamp.now("UTC")
@@ -122,6 +123,9 @@ def answer(state: ServingState, asked: DecisionRequest) -> dict[str, Any]:
                 now if now["customer_id"] in suppressed else stands
                 for now, stands in zip(answers, standing, strict=True)
             ]
+    if asked.explain:
+        currency = model.playbook.currency
+        answers = [decision | {EXPLANATION: explanation(decision, currency)} for decision in answers]
     return {
         "model_version": model.version,
         "decisions": [_item(i, row, checked, answers) for i, row in enumerate(asked.rows)],

@@ -39,6 +39,7 @@ class DecisionRequest(BaseModel):
     customers: list[dict[str, Any]] | None = Field(default=None, max_length=MAX_CUSTOMERS)
     at: AwareDatetime | None = None
     dry_run: bool = False
+    explain: bool = False
 
     @model_validator(mode="after")
     def _one_of_two(self) -> DecisionRequest:

@@ -45,6 +45,9 @@ def decide(
     ] = 1.0,
     contacts: Annotated[Path | None, typer.Option(help="what was sent before, so that rules on touches apply")] = None,
     outcomes: Annotated[Path | None, typer.Option(help="what people did since; goes with --contacts")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="add the column explanation: each decision in plain words")
+    ] = False,
     suppressed: Annotated[Path | None, typer.Option(help="text file: an id a line that must not be contacted")] = None,
     audiences: Annotated[Path | None, typer.Option(help="also write one list a channel and offer here")] = None,
     hashed_email: Annotated[
@@ -85,7 +88,7 @@ def decide(
     )
     with CountBar("Deciding") as bar:
         lists = Audiences(audiences, hashed_email) if audiences else None
-        summary = decide_file(loaded, wave, out, audiences=lists, show=bar.show)
+        summary = decide_file(loaded, wave, out, audiences=lists, explain=explain, show=bar.show)
     _report(summary, loaded.playbook.currency)
     for caution in summary.cautions:
         typer.echo(f"Caution: {caution}.")

@@ -27,6 +27,7 @@ from propensity.errors import InputError
 from propensity.features import required_columns
 from propensity.files import written_aside
 from propensity.model import DecisionModel
+from propensity.pages.decision_words import EXPLANATION, explained
 from propensity.policy import Limit, Terms, funnel, uniform_draws, used_by
 from propensity.wave_cautions import cautions
 
@@ -125,6 +126,7 @@ def decide_file(
     out: Path,
     *,
     audiences: Audiences | None = None,
+    explain: bool = False,
     show: Callable[[int, int], None] = lambda done, total: None,
 ) -> WaveSummary:
     """Decide for everybody in a file.
@@ -137,6 +139,8 @@ def decide_file(
         Parquet or CSV, one row a customer in the order of the file (`DECISION_COLUMNS`); written whole or not at all.
     audiences : Audiences, optional
         Lists to write beside it.
+    explain : bool
+        Write also the column ``explanation``: each decision in words.
     show : callable
         Told how many people are done, of how many.
 
@@ -162,7 +166,7 @@ def decide_file(
         lists = stack.enter_context(audiences.written(model.playbook)) if audiences else None
         for people in _customers(model, wave.source, wave.at):
             decisions = _decided(_wave(model, people, wave), wave, plan.terms, summary)
-            writer.write(decisions)
+            writer.write(explained(decisions, model.playbook.currency) if explain else decisions)
             if lists is not None:
                 lists.add(decisions, people)
             summary.add(decisions)
@@ -297,7 +301,7 @@ class _Writer:
 def _as_table(decisions: pd.DataFrame, as_csv: bool) -> pa.Table:
     """Decisions with fixed kinds, whatever a batch happens to hold; codes in one text for CSV."""
     columns = {}
-    for name in DECISION_COLUMNS:
+    for name in (*DECISION_COLUMNS, *(name for name in decisions if name == EXPLANATION)):
         values, kind = decisions[name], _KINDS.get(name, pa.string())
         if name == "reason_codes" and as_csv:
             values, kind = values.map(" ".join), pa.string()

@@ -105,6 +105,13 @@ def test_a_decision_asked_alone_is_the_one_asked_among_many(client):
     assert alone == [among[17]]
 
 
+def test_decisions_are_told_in_words_where_asked_and_recorded_without(client, ledger):
+    found = decisions(client, *people(30), explain=True)
+    assert all(d["explanation"].endswith(".") and "_" not in d["explanation"] for d in found)
+    assert all("explanation" not in row["answer"] for row in recorded(ledger))
+    assert all("explanation" not in d for d in decisions(client, *people(30)))
+
+
 def test_a_holdout_is_not_sent_anything_and_is_as_large_as_planned(client, email_playbook):
     found = pd.DataFrame(decisions(client, *people(1_000)))
     held = is_held_out(found["customer_id"], CAMPAIGN, email_playbook.learning)
@@ -384,7 +391,7 @@ def openapi(client):
 
 def test_openapi_describes_exactly_the_keys_of_a_decision(openapi):
     described = openapi["components"]["schemas"]["Decision"]["properties"]
-    assert set(described) == {*DECISION_COLUMNS, "status", "error"}
+    assert set(described) == {*DECISION_COLUMNS, "status", "error", "explanation"}
 
 
 def test_openapi_describes_exactly_the_columns_of_a_customer(openapi, email_playbook):

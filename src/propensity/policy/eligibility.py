@@ -11,6 +11,7 @@ import pandas as pd
 
 from propensity.contract import CONSENT_PREFIX
 from propensity.playbook import Playbook
+from propensity.policy.codes import is_rule
 from propensity.policy.history import TouchHistory
 from propensity.segments import meets
 
@@ -94,7 +95,12 @@ def eligibility(
         names = np.array(list(forbidden_by), dtype=object)
         most = np.argmax(np.column_stack(list(forbidden_by.values())), axis=1)
         stopped_by = np.asarray(np.where(allowed.any(axis=1), None, names[most]))
-    for rule, stops in reversed(list(_person_rules(customers, playbook, at, suppressed, situation))):
+    of_person = list(_person_rules(customers, playbook, at, suppressed, situation))
+    if strangers := [rule for rule in (*forbidden_by, *dict(of_person)) if not is_rule(rule)]:
+        raise ValueError(
+            f"rules {', '.join(strangers)}: are not in policy.codes, so nobody could be told them in words"
+        )
+    for rule, stops in reversed(of_person):
         stopped_by = np.asarray(np.where(stops, rule, stopped_by))
         allowed &= ~stops[:, None]
     return Eligibility(
