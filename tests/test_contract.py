@@ -65,6 +65,40 @@ def test_a_sound_table_comes_back_whole(table, make):
     assert all(str(checked.good[name].dtype) == dtypes[kinds[name]] for name in checked.good)
 
 
+# ---------------------------------------------------------------------------------------------------------- people
+
+
+def test_nobody_left_after_their_row_was_true():
+    frame = customers(churned_at=["2025-06-01", "2026-01-01", "2026-01-02"])
+    assert str(refusal("customers", frame)).startswith(
+        "customers.churned_at: 1 row: expected a time no later than the row's as_of, found 2026-01-02 00:00:00+00:00 "
+        "(first in data row 3)"
+    )
+    checked = check("customers", frame, quarantine=True)
+    assert checked.good["customer_id"].tolist() == ["c0", "c1"]
+    assert checked.bad["customer_id"].tolist() == ["c2"]
+
+
+def test_a_time_zone_is_one_or_missing():
+    said = str(refusal("customers", customers(time_zone=["Europe/Berlin", "Berlin", None])))
+    assert "customers.time_zone: 1 row: expected a time zone such as Europe/Berlin, found 'Berlin'" in said
+    assert check("customers", customers(time_zone=["Europe/Berlin", " ", None])).good["time_zone"].isna().sum() == 2
+
+
+def test_rows_of_a_part_are_numbered_as_in_the_whole():
+    part = customers(reason=["price", "bored", None])
+    assert "found 'bored' (first in data row 42)" in str(refusal("customers", part, first_row=40))
+    checked = check("customers", part, first_row=40, quarantine=True)
+    assert checked.good["customer_id"].tolist() == ["c0", "c2"]
+    assert checked.bad["customer_id"].tolist() == ["c1"]
+
+
+def test_a_column_that_is_one_itself_is_not_offered_for_another():
+    wanted = [Column(f"consent_{c}", "flag", "", nullable=True) for c in ("push", "sms")]
+    said = str(refusal("customers", customers(consent_push=True), extra=wanted))
+    assert "consent_sms: 3 rows: expected true or false, found no such column. The columns" in said
+
+
 # ------------------------------------------------------------------------------------------------- columns and rows
 
 
@@ -321,7 +355,7 @@ def test_unknown_customers_are_named():
 
 
 def test_contacts_before_the_customers_row_are_named():
-    (fault,) = check_references(*checked_tables(customers=customers(as_of=["2026-01-01", "2026-01-03", "2025-01-01"])))
+    (fault,) = check_references(*checked_tables(customers=customers(as_of=["2026-01-01", "2026-01-03", "2025-12-01"])))
     assert (fault.table, fault.column, fault.index) == ("contacts", "decided_at", (1,))
 
 

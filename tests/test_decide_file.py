@@ -69,9 +69,10 @@ def test_what_is_counted_is_what_is_written(model, source, people, tmp_path):
     found, summary = decided(model, source, people, tmp_path / "out.parquet")
     sent = found[found["send"]]
     assert summary.actions["people"].sum() == len(sent)
-    counted = sent.groupby(["assignment", "action"]).size()
-    assert summary.actions["people"].to_dict() == counted.to_dict()
-    assert set(counted.index.get_level_values("assignment")) == {"policy", "explore"}
+    tried = sent[sent["assignment"] == "explore"]
+    assert 0 < len(tried) < len(sent)
+    assert summary.tried["people"].to_dict() == tried["action"].value_counts().to_dict()
+    assert summary.tried["net_value"].sum() == pytest.approx(tried["net_value"].sum())
     assert summary.actions["cost"].sum() == pytest.approx(sent["cost"].sum())
     assert summary.funnel()["left"].iloc[-1] == len(sent)
     assert sum(summary.stopped.values()) == len(found) - len(sent)
@@ -116,14 +117,38 @@ def test_decisions_are_written_as_csv_too(model, source, people, tmp_path):
     assert written["reason_codes"].tolist() == [" ".join(codes) for codes in found["reason_codes"]]
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_decisions_are_told_in_words_where_asked(model, source, people, tmp_path, kind):
+    out = tmp_path / f"out.{kind}"
+    decide_file(model, WaveFile(source, when(people)), out, explain=True)
+    written = pd.read_csv(out) if kind == "csv" else pd.read_parquet(out)
+    assert tuple(written.columns) == (*DECISION_COLUMNS, "explanation")
+    assert written["explanation"].str.endswith(".").all()
+
+
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
-        (lambda p: pd.concat([p, p.head(3)]), InputError, "each customer once, found 3 rows too many"),
+        (lambda p: pd.concat([p, p.head(3)]), InputError, "each customer once, found 3 rows too many, such as of 'c"),
         (
             lambda p: p.assign(churned_at=p["as_of"].max() + pd.Timedelta(days=90)),
+            ContractError,
+            "churned_at: .* no later than the row's as_of.*nothing was decided",
+        ),
+        (
+            lambda p: p.assign(as_of=p["as_of"].max() + pd.Timedelta(days=90)),
             InputError,
-            "churned_at: expected times",
+            r"bad\.parquet: as_of: expected times up to .* in 97 of rows 1 to 97",
+        ),
+        (
+            lambda p: p.assign(reason=["bored" if i == 300 else None for i in range(len(p))]),
+            ContractError,
+            r"customers\.reason: 1 row: expected one of price, .* found 'bored' \(first in data row 301\)",
+        ),
+        (
+            lambda p: p.assign(time_zone=["Berlin"] + ["Europe/Berlin"] * (len(p) - 1)),
+            ContractError,
+            r"customers\.time_zone: 1 row: .*found 'Berlin'",
         ),
         (lambda p: p.drop(columns="customer_id"), ContractError, "customer_id"),
         (lambda p: p.head(0), InputError, "at least one"),

@@ -158,6 +158,19 @@ WRONG = [
     with_table("[tiers.top]", r"tiers\.top.*individual.*found 'top'"),
     with_table('[[changes]]\non = 2026-02-30\nwhat = "x"', r"not valid TOML"),
     with_table('[[changes]]\non = "soon"\nwhat = "x"', r"changes\.0\.on: .*found 'soon'"),
+    ("needs_consent = true", "window_days = [600, 700]", r"channels\.email\.window_days: begins after .*\(548\)"),
+    with_table(
+        '[[seasons]]\nname = "all"\nfirst_day = "03-01"\nlast_day = "02-29"\nclosed_channels = ["email"]',
+        r"seasons\.0: 'all' lasts the whole year, so email would rest for ever",
+    ),
+    with_table(
+        "[budget]\ncurrency_per_wave = 0.01",
+        r"budget\.currency_per_wave: expected at least what one contact costs \(0\.02 by email\), found 0\.01",
+    ),
+    with_table(
+        '[channels.fax]\n[tiers.mass]\nonly_channels = ["fax"]',
+        r"tiers\.mass\.only_channels: .* action uses, email, letter, found fax, so nobody of this tier",
+    ),
 ]
 
 

@@ -89,7 +89,7 @@ def test_costs_of_another_playbook_count(model, people, at):
     costly = {f"channels.{c}.cost_currency": 1000 for c in model.playbook.channels}
     _, after = outlooks(model, people, at, first(model), first(model).changed({"name": "costly", **costly}))
     assert after.assignments["policy"] + after.assignments["holdout"] > 0
-    assert set(after.actions.index) <= set(model.actions)
+    assert set(after.summary.actions.index) <= set(model.actions)
     by_choice = after.contacted - after.assignments["explore"]
     assert by_choice == 0
 
@@ -103,9 +103,9 @@ def test_only_actions_that_were_learnt_are_taken(model, people, at):
     _, after, last = outlooks(
         model, people, at, first(model), Scenario("fewer", fewer), Scenario("another channel", changed)
     )
-    assert set(after.actions.index) <= set(kept)
+    assert set(after.summary.actions.index) <= set(kept)
     assert last.not_learnt == [kept[1]]
-    assert set(last.actions.index) <= {kept[0]}
+    assert set(last.summary.actions.index) <= {kept[0]}
 
 
 def test_a_model_under_its_own_playbook_decides_the_same(model, people, at):

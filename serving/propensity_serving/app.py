@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from propensity.decide_online import decide_online
 from propensity.ledger import Ledger
 from propensity.model import DecisionModel
+from propensity.pages.decision_words import EXPLANATION, explanation
 from propensity_serving.openapi import specification
 from propensity_serving.requests import (
     CheckedCustomers,
@@ -112,6 +113,9 @@ def answer(state: ServingState, asked: DecisionRequest) -> dict[str, Any]:
     answers: list[dict[str, Any]] = []
     if len(checked.table):
         answers = decide_online(model, ledger, checked.table, at=at, campaign=asked.campaign, dry_run=asked.dry_run)
+    if asked.explain:
+        currency = model.playbook.currency
+        answers = [decision | {EXPLANATION: explanation(decision, currency)} for decision in answers]
     return {
         "model_version": model.version,
         "decisions": [_item(i, row, checked, answers) for i, row in enumerate(asked.rows)],

@@ -8,6 +8,7 @@ from propensity import __version__
 from propensity.contract import CUSTOMERS, Column
 from propensity.features import required_columns
 from propensity.model import DecisionModel
+from propensity.policy import codes
 from propensity_serving.requests import MAX_CUSTOMERS
 
 _TYPES: dict[str, dict[str, Any]] = {
@@ -19,6 +20,7 @@ _TYPES: dict[str, dict[str, Any]] = {
 _OPTIONAL_TEXT = {"type": ["string", "null"]}
 _OPTIONAL_NUMBER = {"type": ["number", "null"]}
 _DECISION: dict[str, dict[str, Any]] = {
+    "explanation": {"type": "string", "description": "the decision in words, where the request says explain"},
     "status": {"type": "string", "enum": ["decided", "rejected"]},
     "error": {"type": "string", "description": "why a customer was rejected"},
     "decision_id": {**_OPTIONAL_TEXT, "description": "the same for the same customer, campaign and window"},
@@ -29,7 +31,7 @@ _DECISION: dict[str, dict[str, Any]] = {
     "archetype": _OPTIONAL_TEXT,
     "channel": _OPTIONAL_TEXT,
     "offer": _OPTIONAL_TEXT,
-    "assignment": {"type": "string", "enum": ["policy", "explore", "holdout", "suppressed", "fallback"]},
+    "assignment": {"type": "string", "enum": list(codes.ASSIGNMENTS)},
     "probability": {"type": "number", "description": "chance of this action under the rule that drew it"},
     "reason_codes": {"type": "array", "items": {"type": "string"}},
     "reactivation_propensity": {**_OPTIONAL_NUMBER, "description": "chance of coming back without contact"},
@@ -51,17 +53,14 @@ _DECISION: dict[str, dict[str, Any]] = {
     "reason_source": {"type": "string", "enum": ["stated", "text", "predicted", "fallback"]},
     "archetype_by": {
         "type": ["string", "null"],
-        "enum": ["reason_and_effect", "effect", None],
+        "enum": [*codes.ARCHETYPE_BY, None],
         "description": "whether the reason for churn calls for this archetype too, or measured effects alone do",
     },
     "alternative": {**_OPTIONAL_TEXT, "description": "the next best action that this person may get"},
     "alternative_net_value": {**_OPTIONAL_NUMBER, "description": "currency a person"},
     "alternative_lost": {
         "type": ["string", "null"],
-        "enum": [
-            *("worth_less", "costs_more_than_it_brings", "limits_reached", "held_out_to_measure", "tried_to_learn"),
-            None,
-        ],
+        "enum": [*codes.ALTERNATIVE_LOST, None],
         "description": "why the alternative was not chosen",
     },
     "touch": {"type": "integer", "description": "number of this contact with this person in the campaign; 0: none yet"},
@@ -126,7 +125,7 @@ def specification(model: DecisionModel | None) -> dict[str, Any]:
                     "required": ["campaign"],
                     "additionalProperties": False,
                     "properties": {
-                        "campaign": {"type": "string", "minLength": 1, "maxLength": 200},
+                        "campaign": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "\\S"},
                         "customer": {"$ref": "#/components/schemas/Customer"},
                         "customers": {
                             "type": "array",
@@ -136,6 +135,7 @@ def specification(model: DecisionModel | None) -> dict[str, Any]:
                         },
                         "at": {"type": "string", "format": "date-time", "description": "default: now"},
                         "dry_run": {"type": "boolean", "description": "decide without recording"},
+                        "explain": {"type": "boolean", "description": "tell each decision in words too"},
                     },
                 },
                 "Decision": {"type": "object", "properties": _DECISION, "required": ["status"]},

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from propensity import contract
 from propensity.features import required_columns
 from propensity.playbook import Playbook
+from propensity.segments import SEGMENTS
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_CUSTOMERS = 1_000
@@ -33,11 +34,12 @@ class DecisionRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    campaign: str = Field(min_length=1, max_length=200)
+    campaign: str = Field(min_length=1, max_length=200, pattern=r"\S")
     customer: dict[str, Any] | None = None
     customers: list[dict[str, Any]] | None = Field(default=None, max_length=MAX_CUSTOMERS)
     at: AwareDatetime | None = None
     dry_run: bool = False
+    explain: bool = False
 
     @model_validator(mode="after")
     def _one_of_two(self) -> DecisionRequest:
@@ -104,7 +106,10 @@ _KINDS = {
     "dict_type": "an object",
     "list_type": "a list",
     "string_type": "a text",
-    "timezone_aware": "a time with a time zone, such as 2026-01-31T09:00:00Z",
+    **dict.fromkeys(
+        ("timezone_aware", "datetime_parsing", "datetime_from_date_parsing"),
+        "a time with a time zone, such as 2026-01-31T09:00:00Z",
+    ),
 }
 _SHOWN = 40
 
@@ -121,6 +126,8 @@ def _sentence(error: Any) -> str:
         return str(error["ctx"]["error"])
     if kind == "too_long":
         return f"{where}: expected at most {error['ctx']['max_length']:,}, found {error['ctx']['actual_length']:,}"
+    if kind == "string_pattern_mismatch":
+        return f"{where}: expected a name, found a blank"
     expected = _KINDS.get(kind) or re.sub(r"^\w+ should (be|have) ", "", error["msg"])
     if isinstance(found, (dict, list)):
         return f"{where}: expected {expected}, found {'an object' if isinstance(found, dict) else 'a list'}"
@@ -149,6 +156,9 @@ def check_customers(rows: list[dict[str, Any]], playbook: Playbook, at: pd.Times
     for name in ("customer_id", "churned_at"):
         if name not in frame:
             frame[name] = None
+    for name in _condition_columns(playbook):
+        if name not in frame:
+            frame[name] = None  # a missing value meets no condition
     if "as_of" not in frame:
         frame["as_of"] = None
     frame["as_of"] = frame["as_of"].where(frame["as_of"].notna(), at.isoformat())
@@ -164,9 +174,18 @@ def check_customers(rows: list[dict[str, Any]], playbook: Playbook, at: pd.Times
     faults |= {
         i: f"as_of: expected a time no later than the decision ({at.isoformat()})" for i in compress(readable, young)
     }
+    # a person who is there as of two times: which row is to be decided by?
+    twice = (checked.good["customer_id"].duplicated(keep=False)).to_numpy() & ~young
+    faults |= dict.fromkeys(compress(readable, twice), "customer_id: expected each customer once in a request")
     good = [i for i in readable if i not in faults]
-    table = checked.good[~young].reset_index(drop=True)
+    table = checked.good[~young & ~twice].reset_index(drop=True)
     return CheckedCustomers(table, {row: place for place, row in enumerate(good)}, faults)
+
+
+def _condition_columns(playbook: Playbook) -> set[str]:
+    """Columns of the customers table that conditions of the playbook name."""
+    conditions = [action.only for action in playbook.actions.values()] + [change.where for change in playbook.changes]
+    return {name for condition in conditions for name in condition} - set(SEGMENTS)
 
 
 def _unfit_rows(rows: list[dict[str, Any]], playbook: Playbook) -> dict[int, str]:

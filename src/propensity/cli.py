@@ -7,11 +7,14 @@ import sys
 import traceback
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from propensity.threads import one_thread_for_algebra
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COMMANDS = "propensity.commands"
 """Entry points of this group are functions that add a door's commands to the application."""
@@ -41,6 +44,27 @@ Shuffle = Annotated[
 ]
 LedgerUrl = Annotated[str, typer.Option("--ledger", help="sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE")]
 DEFAULT_LEDGER = "sqlite:///ledger.db"
+
+
+def utc_time(text: str, option: str) -> pd.Timestamp:
+    """A time or a date that an option names, in UTC where it names no zone.
+
+    Raises
+    ------
+    InputError
+        It is neither.
+    """
+    from datetime import datetime
+
+    import pandas as pd
+
+    from propensity.errors import InputError
+
+    try:
+        stamp = pd.Timestamp(datetime.fromisoformat(text.strip()))
+    except ValueError as error:
+        raise InputError(f"{option} {text}: expected a time such as 2026-01-31 or 2026-01-31T09:00:00Z") from error
+    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
 
 
 @app.callback()

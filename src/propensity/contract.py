@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
+from zoneinfo import available_timezones
 
 import numpy as np
 import pandas as pd
@@ -103,6 +104,7 @@ CUSTOMERS = (
     ),
     Column("account_access", "flag", "can the account still log in", required=False, nullable=True),
     Column("owner", "text", "the person who owned the account", required=False, nullable=True),
+    Column("time_zone", "text", "where they live, such as Europe/Berlin", required=False, nullable=True),
 )
 CONTACTS = (
     Column("decision_id", "text", "key of the decision", unique=True),
@@ -199,6 +201,8 @@ def check(
     actions: Iterable[str] | None = None,
     extra: Sequence[Column] = (),
     quarantine: bool = False,
+    first_row: int = 0,
+    fix: str = MEND,
 ) -> Checked:
     """Check one table against the contract.
 
@@ -213,6 +217,10 @@ def check(
         Columns besides the contract's own (features, consents) that must be there, with their kinds.
     quarantine : bool
         When true, faults of single rows do not raise: the rows come back in ``bad`` with a column ``fault``.
+    first_row : int
+        Number of the first row, where ``frame`` is a part of a larger table.
+    fix : str
+        What to do about faulty rows.
 
     Returns
     -------
@@ -227,13 +235,15 @@ def check(
     _require_columns(table, frame, columns)
     if frame.empty:
         raise ContractError([Violation(table, "", 0, "at least one row", "none")])
-    frame = frame.reset_index(drop=True)
+    frame = frame.set_axis(pd.RangeIndex(first_row, first_row + len(frame)))
     present = [c for c in columns if c.name in frame.columns]
     typed, faults = _convert(table, frame, present)
     faults += _value_faults(table, typed, present, faults)
     faults += _repeated_keys(table, typed)
+    if table == "customers":
+        faults += _faults_of_people(typed)
     if faults and not quarantine:
-        raise ContractError(faults, fix=MEND)
+        raise ContractError(faults, fix=fix)
     good = typed.drop(index=_fault_rows(faults)).reset_index(drop=True)
     return Checked(good, bad_rows(frame, faults), tuple(faults))
 
@@ -329,8 +339,10 @@ def _require_columns(table: str, frame: pd.DataFrame, columns: Sequence[Column])
     if not missing:
         return
     violations = []
+    # what is a column itself was not meant to be another
+    others = set(found) - {c.name for c in (*TABLES[table], *columns) if c.required or c in TABLES[table]}
     for column in missing:
-        near = close_name(column.name, found)
+        near = close_name(column.name, others)
         hint = f"no such column (did the file mean {near!r}?)" if near else "no such column"
         violations.append(Violation(table, column.name, len(frame), _KIND_WORDS[column.kind], hint))
     raise ContractError(violations, fix=f"The columns are: {', '.join(found) or 'none'}")
@@ -448,6 +460,17 @@ def _repeated_keys(table: str, typed: pd.DataFrame) -> list[Violation]:
         again = typed.duplicated(key, keep="first") & typed[key].notna().all(axis=1)
         return faults_in(table, "event_id", typed.loc[again, "event_id"], "each event of a source once")
     return []
+
+
+def _faults_of_people(typed: pd.DataFrame) -> list[Violation]:
+    """People who left after their row was true, and time zones that there are not."""
+    late = typed.loc[typed["churned_at"] > typed["as_of"], "churned_at"]
+    faults = faults_in("customers", "churned_at", late, "a time no later than the row's as_of")
+    if "time_zone" in typed:
+        zones = typed["time_zone"].dropna()
+        unknown = zones[~zones.isin(available_timezones())]
+        faults += faults_in("customers", "time_zone", unknown, "a time zone such as Europe/Berlin")
+    return faults
 
 
 def _pandera_column(column: Column) -> pa.Column:

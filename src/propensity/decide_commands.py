@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from propensity.cli import utc_time
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,12 +32,23 @@ def decide(
     ),
     model: Annotated[str | None, typer.Option(help="registered model; default: the only one")] = None,
     alias: Annotated[str, typer.Option(help="alias of the version to decide with")] = "champion",
-    at: Annotated[datetime | None, typer.Option(help="when the decisions are taken, UTC; default: now")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="when the decisions are taken, UTC where it names no zone; default: now")
+    ] = None,
     campaign: Annotated[str, typer.Option(help="campaign that the decisions belong to")] = "default",
     budget: Annotated[float | None, typer.Option(min=0, help="currency to spend; default: the playbook's")] = None,
-    weeks: Annotated[float, typer.Option(min=0.01, help="for how many weeks of capacity the wave is")] = 1.0,
+    weeks: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            help="weeks until the next wave: this one may use the channels' capacities of so many, and the budget once",
+        ),
+    ] = 1.0,
     contacts: Annotated[Path | None, typer.Option(help="what was sent before, so that rules on touches apply")] = None,
     outcomes: Annotated[Path | None, typer.Option(help="what people did since; goes with --contacts")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="add the column explanation: each decision in plain words")
+    ] = False,
     suppressed: Annotated[Path | None, typer.Option(help="text file: an id a line that must not be contacted")] = None,
     ledger: Annotated[
         str | None, typer.Option(help="record the wave in this ledger, and go by what it knows of these people")
@@ -62,6 +74,7 @@ def decide(
     With a ledger the whole wave is recorded or nothing of it; who has a decision of the campaign and decision window
     already keeps it.
     """
+    import math
     from contextlib import closing, nullcontext
 
     import pandas as pd
@@ -74,7 +87,13 @@ def decide(
     from propensity.ledger import Ledger
     from propensity.progress import CountBar
     from propensity.wave_file import WaveFile
+    from propensity.wave_people import MEND
 
+    for option, value in (("--budget", budget), ("--weeks", weeks)):
+        if value is not None and not math.isfinite(value):
+            raise InputError(f"{option} {value}: expected a finite number; leave {option} out for the default")
+    if not campaign.strip():
+        raise InputError("--campaign: expected a name, found nothing; a campaign's decisions are found by it")
     if (contacts is None) != (outcomes is None):
         raise InputError("--contacts and --outcomes go together: rules on touches need both")
     if what_if and audiences is not None:
@@ -85,16 +104,15 @@ def decide(
         raise InputError("--hashed-email: is for lists; name a directory with --audiences")
     loaded, registered = registry.load(model, alias)
     opened = Ledger(ledger).open() if ledger else None
-    now = pd.Timestamp.now("UTC") if at is None else pd.Timestamp(at)
     wave = WaveFile(
         source=file,
-        at=now.tz_localize("UTC") if now.tzinfo is None else now.tz_convert("UTC"),
+        at=pd.Timestamp.now("UTC") if at is None else utc_time(at, "--at"),
         campaign=campaign,
         weeks=weeks,
         budget=budget,
         suppressed=_ids(suppressed),
-        contacts=contract.check("contacts", read_file(contacts, TEXTS)).good if contacts else None,
-        outcomes=contract.check("outcomes", read_file(outcomes, TEXTS)).good if outcomes else None,
+        contacts=contract.check("contacts", read_file(contacts, TEXTS), fix=MEND).good if contacts else None,
+        outcomes=contract.check("outcomes", read_file(outcomes, TEXTS), fix=MEND).good if outcomes else None,
         ledger=opened,
     )
     if what_if:
@@ -103,9 +121,14 @@ def decide(
         return
     with closing(opened) if opened else nullcontext(), CountBar("Deciding") as bar:
         lists = Audiences(audiences, hashed_email) if audiences else None
-        summary = decide_file(loaded, wave, out, audiences=lists, show=bar.show)
+        summary = decide_file(loaded, wave, out, audiences=lists, explain=explain, show=bar.show)
     _report(summary, loaded.playbook.currency)
-    typer.echo(f"Decided with {registered.name} version {registered.version}. Decisions: {out}")
+    for caution in summary.cautions:
+        typer.echo(f"Caution: {caution}.")
+    typer.echo(
+        f"Decided as of {wave.at:%Y-%m-%d %H:%M} UTC with {registered.name} version {registered.version}. "
+        f"Decisions: {out}"
+    )
     if opened:
         kept = f"; {summary.standing:,} people had a decision already, which stands" if summary.standing else ""
         typer.echo(f"Ledger: {opened.name}{kept}.")
@@ -137,13 +160,14 @@ def _ids(file: Path | None) -> list[str]:
     if file is None:
         return []
     try:
-        return [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--suppressed {file}: cannot be read ({error})") from error
-
-
-WHY_SENT = {"policy": "chosen because it pays", "explore": "tried to learn, whether it pays or not"}
-"""Assignments of those who are contacted, as words."""
+        ids = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except OSError as error:
+        raise InputError(f"--suppressed {file}: cannot be read ({error.strerror}); name a text file") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"--suppressed {file}: is no UTF-8 text (byte {error.start}); write one id a line") from error
+    if not ids:
+        raise InputError(f"--suppressed {file}: holds no id; write one id a line, or leave --suppressed out")
+    return ids
 
 
 def _report(summary: WaveSummary, currency: str) -> None:
@@ -174,12 +198,16 @@ def _actions(summary: WaveSummary, currency: str) -> Table:
     table = new_table(
         f"What they get, in {currency}", ["action"], ["people", "contacts cost", "expected revenue", "net value"]
     )
-    for assignment, words in WHY_SENT.items():
-        if assignment not in summary.actions.index.get_level_values("assignment"):
+    pays = summary.actions.sub(summary.tried, fill_value=0) if len(summary.tried) else summary.actions
+    parts = {
+        "chosen because it pays": pays[pays["people"] > 0],
+        "tried to learn, whether it pays or not": summary.tried,
+    }
+    for words, actions in parts.items():
+        if actions.empty:
             continue
-        actions = summary.actions.loc[(assignment, slice(None)), :].droplevel(0).sort_values("people", ascending=False)
         table.add_row(f"{words}:", *_figures(actions.sum()))
-        for label, row in actions.iterrows():
+        for label, row in actions.sort_values("people", ascending=False, kind="stable").iterrows():
             table.add_row(f"  {action_words(str(label))}", *_figures(row))
         table.add_section()
     table.add_row("all", *_figures(summary.actions.sum()))
@@ -197,6 +225,6 @@ def _limits(summary: WaveSummary, currency: str) -> Table:
     table = new_table("Limits", ["limit"], ["there is", "used", f"one more is worth, {currency}"])
     for name, amount in summary.amounts.items():
         table.add_row(
-            action_words(name), f"{amount:,.0f}", f"{summary.used[name]:,.0f}", f"{summary.prices[name]:,.2f}"
+            action_words(name), f"{amount:,.6g}", f"{summary.used[name]:,.6g}", f"{summary.prices[name]:,.2f}"
         )
     return table

@@ -25,8 +25,10 @@ from propensity.files import written_together
 from propensity.known import snapshots
 from propensity.ledger import StagedWave
 from propensity.model import DecisionModel
+from propensity.pages.decision_words import EXPLANATION, explained
 from propensity.policy import Terms, used_by
 from propensity.threads import ahead
+from propensity.wave_cautions import cautions
 from propensity.wave_file import WaveFile, WaveSummary
 from propensity.wave_ledger import people_of, record_wave, standing_decisions
 from propensity.wave_people import Crowd, customers_of, look_through
@@ -40,6 +42,7 @@ def decide_file(
     out: Path,
     *,
     audiences: Audiences | None = None,
+    explain: bool = False,
     show: Callable[[int, int], None] = lambda done, total: None,
 ) -> WaveSummary:
     """Decide for everybody in a file.
@@ -52,6 +55,8 @@ def decide_file(
         Parquet or CSV, one row a customer in the order of the file (`DECISION_COLUMNS`); written whole or not at all.
     audiences : Audiences, optional
         Lists to write beside it.
+    explain : bool
+        Write also the column ``explanation``: each decision in words.
     show : callable
         Told how many people are done, of how many.
 
@@ -92,14 +97,17 @@ def decide_file(
         # what those before leave over is known for certain only when they are decided
         for guess in ahead(decide_batch, ((batch, summary.left()) for batch in batches)):
             batch = guess.within(summary.left(), wave, terms)
-            writer.write(batch.decisions)
+            decisions = batch.decisions
+            writer.write(explained(decisions, model.playbook.currency) if explain else decisions)
             if lists is not None:
-                lists.add(batch.decisions, batch.customers)
+                lists.add(decisions, batch.customers)
             if staged is not None and batch.fresh is not None:
                 _stage(staged, batch.fresh)
             summary.standing += len(batch.standing)
-            summary.add(batch.decisions, batch.fresh.used if batch.fresh else {})
+            summary.add(decisions, batch.fresh.used if batch.fresh else {})
             show(summary.people, crowd.people)
+    sample = people_of(model, crowd.sample, wave)
+    summary.cautions = cautions(sample, wave.weeks, wave.budget, of=crowd.people)
     return summary
 
 
@@ -250,7 +258,7 @@ class _Writer:
 def _as_table(decisions: pd.DataFrame, as_csv: bool) -> pa.Table:
     """Decisions with fixed kinds, whatever a batch happens to hold; codes in one text for CSV."""
     columns = {}
-    for name in DECISION_COLUMNS:
+    for name in (*DECISION_COLUMNS, *(name for name in decisions if name == EXPLANATION)):
         values, kind = decisions[name], _KINDS.get(name, pa.string())
         if name == "reason_codes" and as_csv:
             values, kind = values.map(" ".join), pa.string()

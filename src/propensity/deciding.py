@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,6 +35,7 @@ from propensity.policy import (
     touch_history,
     used_by,
     wave_limits,
+    what_stops,
     window_number,
     within_limits,
 )
@@ -134,10 +136,17 @@ class Wave:
         return changed_since(self.customers, self.reasons["reason"], self.model.playbook, self.at, self.segments)
 
     @cached_property
+    def _situation(self) -> Situation:
+        return Situation(self.history, self.segments, self.reasons["reason"], self.changed)
+
+    def what_stops(self, action: str) -> Counter[str]:
+        """How many people each rule keeps from an action, everybody counted once."""
+        return what_stops(action, self.customers, self.model.playbook, self.at, self.suppressed, self._situation)
+
+    @cached_property
     def eligible(self) -> Eligibility:
         """Who may get which of the learnt actions."""
-        situation = Situation(self.history, self.segments, self.reasons["reason"], self.changed)
-        found = eligibility(self.customers, self.model.playbook, self.at, self.suppressed, situation)
+        found = eligibility(self.customers, self.model.playbook, self.at, self.suppressed, self._situation)
         return Eligibility(found.allowed[self.model.actions[1:]], found.stopped_by)
 
     @cached_property

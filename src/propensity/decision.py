@@ -10,7 +10,7 @@ import pandas as pd
 
 from propensity.contract import CONTROL
 from propensity.playbook import Playbook
-from propensity.policy import contact_costs, decision_keys, window_number
+from propensity.policy import codes, contact_costs, decision_keys, window_number
 
 DECISION_COLUMNS = (
     "decision_id",
@@ -173,7 +173,7 @@ def decision_table(
 def _archetype_by(archetype: Sequence[str | None], rule_archetype: pd.Series) -> list[str | None]:
     """Whether the reason for churn calls for this archetype too, or measured effects alone do."""
     return [
-        None if found is None else "reason_and_effect" if found == ruled else "effect"
+        None if found is None else codes.BY_REASON_AND_EFFECT if found == ruled else codes.BY_EFFECT
         for found, ruled in zip(archetype, rule_archetype, strict=True)
     ]
 
@@ -193,8 +193,8 @@ def _alternative(chosen: Chosen) -> dict[str, np.ndarray]:
     assignment = drawn["assignment"].to_numpy()
     lost = np.select(
         [assignment == "holdout", assignment == "explore", value <= 0, value > own],
-        ["held_out_to_measure", "tried_to_learn", "costs_more_than_it_brings", "limits_reached"],
-        default="worth_less",
+        codes.ALTERNATIVE_LOST[:-1],
+        default=codes.LESS_WORTH,
     )
     return {
         "alternative": _or_none(there, labels.to_numpy(dtype=object)[best]),
@@ -234,13 +234,13 @@ def _reason_codes(chosen: Chosen) -> list[list[str]]:
         if assignment == "suppressed":
             reasons.append([str(rule)])
         elif assignment == "holdout":
-            reasons.append(["held_out_to_measure", *([f"would_have_sent_{would}"] if would != CONTROL else [])])
+            reasons.append([codes.HELD_OUT, *([codes.WOULD_HAVE_SENT.format(would)] if would != CONTROL else [])])
         elif assignment == "explore":
-            reasons.append(["tried_to_learn"])
+            reasons.append([codes.TRIED])
         elif assignment == "fallback" or (would == CONTROL and unlimited != CONTROL):
-            reasons.append(["limits_reached"])
+            reasons.append([codes.LIMITS])
         elif would == CONTROL:
             reasons.append([pays_not])
         else:
-            reasons.append([pays, *(["best_within_limits"] if would != unlimited else []), *why])
+            reasons.append([pays, *([codes.BEST_WITHIN_LIMITS] if would != unlimited else []), *why])
     return reasons

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from propensity.cli import DEFAULT_LEDGER, LedgerUrl, MappingFile, Quarantine
+from propensity.cli import DEFAULT_LEDGER, LedgerUrl, MappingFile, Quarantine, utc_time
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from propensity.dataset import Dataset
     from propensity.playbook import Playbook
     from propensity.policy.cells import Cell
@@ -41,7 +39,7 @@ def check(file: PlaybookArgument) -> None:
             typer.echo(f"{place}: {mistake.sentence.removeprefix(f'playbook {file}: ')}", err=True)
         raise typer.Exit(error.exit_code) from error
     typer.echo(f"{_description(book)} No mistake was found.")
-    for caution in cautions(book):
+    for caution in [*cautions(book), *_cautions_of_conditions(book)]:
         typer.echo(f"Caution: {caution}.")
 
 
@@ -158,6 +156,28 @@ def _description(book: Playbook) -> str:
     return f"Playbook {book.name}, version {book.version}: {counts}."
 
 
+def _cautions_of_conditions(book: Playbook) -> Iterator[str]:
+    """Conditions on columns that are no segment, no feature and not the contract's, or on values that cannot be."""
+    from propensity.contract import CUSTOMERS
+    from propensity.features import required_columns
+    from propensity.segments import SEGMENTS
+
+    known: dict[str, Collection[str]] = {c.name: c.choices or () for c in (*CUSTOMERS, *required_columns(book))}
+    known |= {name: segment.values for name, segment in SEGMENTS.items()}
+    conditions = {f"actions.{label}.only": action.only for label, action in book.actions.items()}
+    conditions |= {f"changes.{i}.where": change.where for i, change in enumerate(book.changes)}
+    for where, condition in conditions.items():
+        for name, wanted in condition.items():
+            if name not in known:
+                yield (
+                    f"{where}: {name} is no segment, no feature and no column of the contract, so every customers "
+                    "table must have it"
+                )
+            strange = [value for value in wanted if known.get(name) and value not in known[name]]
+            if strange:
+                yield f"{where}.{name}: nobody can have {', '.join(strange)}; it is one of {', '.join(known[name])}"
+
+
 def _count(dataset: Dataset, at: str | None) -> tuple[list[Cell], dict[str, Any]]:
     """The cells with the people of a data set, and how many people there are, as of when, and what stops the others."""
 
@@ -167,7 +187,7 @@ def _count(dataset: Dataset, at: str | None) -> tuple[list[Cell], dict[str, Any]
     from propensity.policy import eligibility, rule_action
     from propensity.policy.cells import cells
 
-    now = dataset.customers["as_of"].max() if at is None else _time(at)
+    now = dataset.customers["as_of"].max() if at is None else utc_time(at, "--at")
     known = dataset.customers[dataset.customers["as_of"] <= now]
     if known.empty:
         first = dataset.customers["as_of"].min().isoformat()
@@ -186,21 +206,6 @@ def _count(dataset: Dataset, at: str | None) -> tuple[list[Cell], dict[str, Any]
         "stopped_by": {str(rule): int(n) for rule, n in found.stopped_by.value_counts().items()},
     }
     return cells(dataset.playbook, found.allowed, by_rule), counted
-
-
-def _time(text: str) -> pd.Timestamp:
-    """A time or a date, in UTC where no zone is named."""
-    from datetime import datetime
-
-    import pandas as pd
-
-    from propensity.errors import InputError
-
-    try:
-        stamp = pd.Timestamp(datetime.fromisoformat(text))
-    except ValueError as error:
-        raise InputError(f"--at {text}: expected a time such as 2026-01-31 or 2026-01-31T09:00:00Z") from error
-    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
 
 
 def _sentence(counted: dict[str, Any]) -> str:

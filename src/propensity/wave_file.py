@@ -57,22 +57,28 @@ class WaveSummary:
     people : int
     standing : int
         Those of them who had a decision already.
-    actions : DataFrame (assignments x actions, 4)
-        Of those who are contacted, indexed by ``assignment`` (policy or explore) and ``action``: ``people``, ``cost``,
-        ``expected_revenue`` and ``net_value``, in currency.
+    actions : DataFrame (actions, 4)
+        Of those who are contacted, indexed by action: ``people``, ``cost``, ``expected_revenue`` and ``net_value``, in
+        currency.
+    tried : DataFrame (actions, 4)
+        The part of ``actions`` that was drawn to learn.
     stopped : Counter
         People by the first reason code of those who are not contacted.
     prices, amounts, used : dict
         By limit; what standing decisions use counts.
+    cautions : list of str
+        Sentences about what may surprise; see `wave_cautions`.
     """
 
     people: int = 0
     standing: int = 0
     actions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    tried: pd.DataFrame = field(default_factory=pd.DataFrame)
     stopped: Counter[str] = field(default_factory=Counter)
     prices: dict[str, float] = field(default_factory=dict)
     amounts: dict[str, float] = field(default_factory=dict)
     used: dict[str, float] = field(default_factory=dict)
+    cautions: list[str] = field(default_factory=list)
 
     def left(self) -> dict[str, float]:
         """What is left of each limit."""
@@ -85,11 +91,17 @@ class WaveSummary:
         self.people += len(decisions)
         silent = decisions.loc[~decisions["send"].astype(bool), "reason_codes"]
         self.stopped.update(codes[0] for codes in silent)
-        sent = decisions[decisions["send"].astype(bool)].groupby(["assignment", "action"])
-        table = sent[["cost", "expected_revenue", "net_value"]].sum()
-        table.insert(0, "people", sent.size())
-        self.actions = self.actions.add(table, fill_value=0) if len(self.actions) else table
+        sent = decisions[decisions["send"].astype(bool)]
+        self.actions = _added(self.actions, sent)
+        self.tried = _added(self.tried, sent[sent["assignment"] == "explore"])
 
     def funnel(self) -> pd.DataFrame:
         """See `policy.funnel`."""
         return funnel(self.stopped, self.people)
+
+
+def _added(actions: pd.DataFrame, sent: pd.DataFrame) -> pd.DataFrame:
+    """Figures of actions, and those of decisions more."""
+    table = sent.groupby("action")[["cost", "expected_revenue", "net_value"]].sum()
+    table.insert(0, "people", sent.groupby("action").size())
+    return actions.add(table, fill_value=0) if len(actions) else table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from propensity import contract
+from propensity.contract import CONSENT_PREFIX
 from propensity.errors import InputError
 from propensity.features import required_columns
 from propensity.model import DecisionModel
@@ -24,6 +25,7 @@ BATCH = 20_000
 SAMPLE = 100_000
 """People who set the prices, drawn at random; all where there are no more."""
 READERS = (".parquet", ".csv", ".arrow", ".feather")
+MEND = "Mend the file; nothing was decided"
 
 
 @dataclass
@@ -68,26 +70,44 @@ def look_through(model: DecisionModel, wave: WaveFile, skip_standing: bool = Tru
     everybody = np.sort(np.concatenate(draws))
     n_twice = int((np.diff(everybody) == 0).sum())
     if n_twice:
-        raise InputError(f"{wave.source}: expected each customer once, found {n_twice:,} rows too many")
+        again = set(everybody[1:][np.diff(everybody) == 0])
+        names = ", ".join(map(repr, _first_drawn(model, wave, again)))
+        raise InputError(
+            f"{wave.source}: customer_id: expected each customer once, found {n_twice:,} rows too many, such as of "
+            f"{names}; keep one row of each"
+        )
     some = pd.concat(kept, ignore_index=True)
     if len(some) > SAMPLE:
         some = some.nsmallest(SAMPLE, "_draw").sort_index()
     return Crowd(len(everybody), n_standing, used, some.drop(columns="_draw").reset_index(drop=True))
 
 
+def _first_drawn(model: DecisionModel, wave: WaveFile, draws: Collection[float], most: int = 3) -> list[str]:
+    """Ids of the first people with these draws."""
+    found: dict[str, None] = {}
+    for people in customers_of(model, wave.source, wave.at):
+        ids = people["customer_id"]
+        found |= dict.fromkeys(ids[np.isin(uniform_draws(ids, "plan"), list(draws))])
+        if len(found) >= most:
+            break
+    return list(found)[:most]
+
+
 def customers_of(model: DecisionModel, source: Path, at: pd.Timestamp) -> Iterator[pd.DataFrame]:
     """Checked customers, a batch at a time."""
-    extra = required_columns(model.playbook)
-    for start, batch in enumerate(_batches(source)):
-        people = contract.check("customers", batch, extra=extra).good
-        for column in ("as_of", "churned_at"):
-            late = people[column] > at
-            if late.any():
-                raise InputError(
-                    f"{source}: {column}: expected times up to {at:%Y-%m-%d %H:%M} (UTC), when it is decided, found "
-                    f"{people.loc[late, column].iloc[0]:%Y-%m-%d %H:%M} in {int(late.sum()):,} of rows "
-                    f"{start * BATCH + 1:,} to {start * BATCH + len(people):,}"
-                )
+    # without its consent column a channel is closed to all, which is told (see `wave_cautions`), but no fault
+    extra = [replace(c, required=not c.name.startswith(CONSENT_PREFIX)) for c in required_columns(model.playbook)]
+    first = 0
+    for batch in _batches(source):
+        people = contract.check("customers", batch, extra=extra, first_row=first, fix=MEND).good
+        late = people["as_of"] > at
+        if late.any():
+            raise InputError(
+                f"{source}: as_of: expected times up to {at:%Y-%m-%d %H:%M} (UTC), when it is decided, found "
+                f"{people.loc[late, 'as_of'].iloc[0]:%Y-%m-%d %H:%M} in {int(late.sum()):,} of rows {first + 1:,} to "
+                f"{first + len(people):,}; take rows that were known then, or decide later"
+            )
+        first += len(people)
         yield people
 
 

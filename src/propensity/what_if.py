@@ -222,7 +222,7 @@ class Outlook:
 
     def to_json(self, first: Outlook) -> dict[str, Any]:
         """Everything as JSON-ready values; ``first`` is the outlook that this one is compared with."""
-        actions = self.actions
+        actions = self.summary.actions
         return {
             "name": self.scenario.name,
             "playbook": self.scenario.playbook.name,
@@ -259,14 +259,7 @@ class Outlook:
     @property
     def contacted(self) -> int:
         """People who are contacted."""
-        return int(self.actions["people"].sum())
-
-    @property
-    def actions(self) -> pd.DataFrame:
-        """People, cost, expected revenue and net value by action, whether it was chosen or drawn."""
-        if self.summary.actions.empty:
-            return pd.DataFrame(columns=["people", "cost", "expected_revenue", "net_value"], dtype=float)
-        return self.summary.actions.groupby(level="action").sum()
+        return int(self.summary.actions["people"].sum())
 
     @property
     def moved(self) -> dict[str, int]:

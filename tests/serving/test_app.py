@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import re
@@ -102,6 +103,13 @@ def test_a_decision_asked_alone_is_the_one_asked_among_many(client):
     among = decisions(client, *people(50), dry_run=True)
     alone = decisions(client, person("p17"), dry_run=True)
     assert alone == [among[17]]
+
+
+def test_decisions_are_told_in_words_where_asked_and_recorded_without(client, ledger):
+    found = decisions(client, *people(30), explain=True)
+    assert all(d["explanation"].endswith(".") and "_" not in d["explanation"] for d in found)
+    assert all("explanation" not in row["answer"] for row in recorded(ledger))
+    assert all("explanation" not in d for d in decisions(client, *people(30)))
 
 
 def test_a_holdout_is_not_sent_anything_and_is_as_large_as_planned(client, email_playbook):
@@ -366,7 +374,8 @@ def test_what_the_model_does_not_know_is_ignored(client):
         ({"campaign": "c", "customers": people(1_001)}, "customers: expected at most 1,000, found 1,001"),
         ({"campaign": "c", "custmer": person()}, "custmer: is not a key of a request; the keys are campaign, customer"),
         ({"campaign": "c", "customer": person(), "at": "2026-03-05T09:00:00"}, "at: expected a time with a time zone"),
-        ({"campaign": "c", "customer": person(), "at": "soon"}, "at: expected"),
+        ({"campaign": "c", "customer": person(), "at": "soon"}, "at: expected a time with a time zone, such as"),
+        ({"campaign": " ", "customer": person()}, "campaign: expected a name, found a blank"),
         ({"campaign": "c", "customer": person(), "dry_run": "perhaps"}, "dry_run: expected"),
     ],
 )
@@ -379,8 +388,47 @@ def test_a_request_that_is_not_understood_is_told_where_and_why(client, ledger, 
 
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
 def test_the_ends_of_time_are_decided_without_contact(client, at):
-    (found,) = decisions(client, person(), at=at)
+    (found,) = decisions(client, person(churned_at="0001-01-01T00:00:00Z"), at=at)
     assert found["send"] is False
+
+
+@pytest.mark.parametrize(
+    ("faulty", "sentence"),
+    [
+        ({"reason": "bored"}, "reason: expected one of price, product_gap"),
+        ({"annual_value": -5}, "annual_value: expected at least 0 currency a year"),
+        ({"tenure_months": "many"}, "tenure_months: expected a number"),
+        ({"churned_at": "2026-04-15T00:00:00Z"}, "churned_at: expected a time no later than the row's as_of"),
+        ({"as_of": "2025-12-01T00:00:00Z"}, "churned_at: expected a time no later than the row's as_of"),
+        ({"as_of": "2026-04-15T00:00:00Z"}, "as_of: expected a time no later than the decision"),
+        ({"time_zone": "Berlin"}, "time_zone: expected a time zone such as Europe/Berlin"),
+    ],
+)
+def test_a_fault_rejects_its_row_and_no_other(client, ledger, faulty, sentence):
+    bad, good = decisions(client, person("bad", **faulty), person("good", time_zone=None))
+    assert (bad["customer_id"], bad["status"]) == ("bad", "rejected")
+    assert sentence in bad["error"]
+    assert (good["customer_id"], good["status"]) == ("good", "decided")
+    assert [row["customer_id"] for row in recorded(ledger)] == ["good"]
+
+
+def test_a_customer_twice_in_a_request_is_rejected_also_as_of_two_times(client):
+    days = ("2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z")
+    found = decisions(client, person("a"), *(person("b", as_of=day) for day in days), person("c"), person("c"))
+    assert [d["status"] for d in found] == ["decided", *["rejected"] * 4]
+    assert all("customer_id: expected each customer once" in d["error"] for d in found[1:])
+
+
+def test_a_condition_on_a_column_that_nobody_sends_is_met_by_nobody(small_model, ledger):
+    book = small_model.playbook
+    actions = {k: a.model_copy(update={"only": {"loyalty_card": ("gold",)}}) for k, a in book.actions.items()}
+    model = copy.copy(small_model)
+    model.playbook = book.model_copy(update={"actions": actions})
+    state = ServingState(model=model, ledger=ledger, serving_since=datetime.now(UTC))
+    with TestClient(build_app(state)) as client:
+        without, gold = decisions(client, person("a")), decisions(client, person("b", loyalty_card="gold"))
+    assert without[0]["reason_codes"] == ["not_for_segment"]
+    assert gold[0]["reason_codes"] != ["not_for_segment"]
 
 
 VALID = json.dumps({"campaign": CAMPAIGN, "at": AT, "customers": [person("anna", plan_tier="HERE")]})
@@ -474,7 +522,7 @@ def openapi(client):
 
 def test_openapi_describes_exactly_the_keys_of_a_decision(openapi):
     described = openapi["components"]["schemas"]["Decision"]["properties"]
-    assert set(described) == {*DECISION_COLUMNS, "status", "error"}
+    assert set(described) == {*DECISION_COLUMNS, "status", "error", "explanation"}
 
 
 def test_openapi_describes_exactly_the_columns_of_a_customer(openapi, email_playbook):

@@ -22,6 +22,9 @@ MIN_DISTANCE = 0.1
 """The least distance from the average effect that calls for reasons, in standard deviations of the effect."""
 MAX_REASONS = 2
 MAX_FIT_ROWS, MAX_CHECK_ROWS = 10_000, 1_000
+MORE, LESS = "more_because", "less_because"
+LEVELS = ("high", "low", "typical", "unknown")
+"""What a code says of a feature, beside the value itself."""
 OVERALL = "overall"
 IMPORTANCE_COLUMNS = ("feature", "action", "mean_absolute", "share", "fidelity")
 
@@ -190,7 +193,7 @@ class EffectExplainer:
             least = np.maximum(MIN_SHARE * np.abs(parts).sum(axis=1), np.finfo(float).tiny)
             strongest = np.argsort(-pull, axis=1, kind="stable")[:, :MAX_REASONS]
             for k in np.flatnonzero(far & agrees):
-                word = "more_because" if direction[k] > 0 else "less_because"
+                word = MORE if direction[k] > 0 else LESS
                 facts = [self._fact(j, X[rows[k], j]) for j in strongest[k] if pull[k, j] >= least[k]]
                 found[rows[k]] = [f"{word}:{fact}" for fact in facts]
         return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from propensity.evaluation import Estimate
 
 
@@ -30,6 +32,12 @@ def chance(p_value: float) -> str:
 def action_words(action: str) -> str:
     """An action's label as words."""
     return action.replace("_", " ")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as a list in words: ``e-mail, push and a call``."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 LEFT_ALONE = {

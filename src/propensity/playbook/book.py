@@ -95,9 +95,36 @@ class Playbook(Part):
             yield f"features.protected: {', '.join(sorted(seen))} is a feature too, and models must not see it"
         if self.program.horizon_days <= self.program.cooling_off_days:
             yield "program.horizon_days: must be more than cooling_off_days, or nobody is eligible"
+        yield from self._mistakes_of_windows()
+        yield from self._mistakes_of_budget()
+
+    def _mistakes_of_windows(self) -> Iterator[str]:
+        """Times that never come."""
         for name, channel in self.channels.items():
             if channel.window_days and channel.window_days[1] <= self.program.cooling_off_days:
                 yield f"channels.{name}.window_days: ends inside the cooling-off time, so nobody could ever get it"
+            if channel.window_days and channel.window_days[0] > self.program.horizon_days:
+                yield (
+                    f"channels.{name}.window_days: begins after program.horizon_days "
+                    f"({self.program.horizon_days:g}), so nobody could ever get it"
+                )
+        for i, season in enumerate(self.seasons):
+            days = pd.date_range("2000-01-01", "2000-12-31").strftime("%m-%d")
+            if all(season.holds(day) for day in days):
+                rests = ", ".join((*season.closed_channels, *season.closed_archetypes)) or "everything"
+                yield f"seasons.{i}: {season.name!r} lasts the whole year, so {rests} would rest for ever"
+
+    def _mistakes_of_budget(self) -> Iterator[str]:
+        """A budget that buys nothing at all."""
+        budget = self.budget.currency_per_wave
+        used = {action.channel for action in self.actions.values() if action.channel in self.channels}
+        costs = {name: self.channels[name].cost_currency for name in used}
+        if budget is not None and costs and budget < min(costs.values()):
+            cheapest = min(costs, key=lambda name: costs[name])
+            yield (
+                f"budget.currency_per_wave: expected at least what one contact costs ({costs[cheapest]:g} by "
+                f"{cheapest}), found {budget:g}, so nobody could ever be contacted"
+            )
 
     def _mistakes_of_actions(self) -> Iterator[str]:
         if not self.actions:
@@ -182,6 +209,13 @@ class Playbook(Part):
         for (higher, more), (lower, less) in pairwise(least):
             if more <= less:
                 yield f"tiers.{higher}.min_annual_value_currency: must be more than that of {lower}"
+        used = {action.channel for action in self.actions.values()}
+        for name, tier in self.tiers.items():
+            if tier.only_channels and not used & set(tier.only_channels):
+                yield (
+                    f"tiers.{name}.only_channels: expected a channel that some action uses, {', '.join(sorted(used))}, "
+                    f"found {', '.join(tier.only_channels)}, so nobody of this tier could ever get anything"
+                )
 
     def _mistakes_of_privacy(self) -> Iterator[str]:
         """Where something is to be read from what people wrote in their own words."""

@@ -4,7 +4,7 @@ from propensity.policy.allocation import Allocation, Limit, allocate, best_under
 from propensity.policy.archetypes import archetype_by_rule, changed_since
 from propensity.policy.decide import action_probabilities, best_action, decide, holdout_share, is_held_out
 from propensity.policy.draws import decision_keys, uniform_draws, window_number
-from propensity.policy.eligibility import Eligibility, Situation, eligibility
+from propensity.policy.eligibility import Eligibility, Situation, eligibility, what_stops
 from propensity.policy.funnel import funnel
 from propensity.policy.history import TouchHistory, touch_history
 from propensity.policy.rules import rule_action
@@ -46,6 +46,7 @@ __all__ = [
     "uniform_draws",
     "used_by",
     "wave_limits",
+    "what_stops",
     "window_number",
     "within_limits",
 ]

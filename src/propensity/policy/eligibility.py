@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 
 from propensity.contract import CONSENT_PREFIX
 from propensity.playbook import Playbook
+from propensity.policy.codes import is_rule
 from propensity.policy.history import TouchHistory
 from propensity.segments import meets
 
@@ -83,10 +85,7 @@ def eligibility(
     forbidden_by: dict[str, np.ndarray] = {}
     shared = _rules_of_parts(customers, playbook, at, situation)
     for position, label in enumerate(playbook.labels):
-        action = playbook.actions[label]
-        rules = [*shared["channel", action.channel], *shared["offer", action.offer]]
-        rules += [*shared["archetype", action.archetype], *_action_rules(customers, playbook, label, situation)]
-        for rule, forbids in rules:
+        for rule, forbids in _rules_of(label, customers, playbook, shared, situation):
             fresh = forbids & allowed[:, position]
             forbidden_by.setdefault(rule, np.zeros(n, dtype=np.int32))
             forbidden_by[rule] += fresh
@@ -96,13 +95,41 @@ def eligibility(
         names = np.array(list(forbidden_by), dtype=object)
         most = np.argmax(np.column_stack(list(forbidden_by.values())), axis=1)
         stopped_by = np.asarray(np.where(allowed.any(axis=1), None, names[most]))
-    for rule, stops in reversed(list(_person_rules(customers, playbook, at, suppressed, situation))):
+    of_person = list(_person_rules(customers, playbook, at, suppressed, situation))
+    if strangers := [rule for rule in (*forbidden_by, *dict(of_person)) if not is_rule(rule)]:
+        raise ValueError(
+            f"rules {', '.join(strangers)}: are not in policy.codes, so nobody could be told them in words"
+        )
+    for rule, stops in reversed(of_person):
         stopped_by = np.asarray(np.where(stops, rule, stopped_by))
         allowed &= ~stops[:, None]
     return Eligibility(
         pd.DataFrame(allowed, columns=playbook.labels, index=customers.index),
         pd.Series(stopped_by, index=customers.index, dtype=object),
     )
+
+
+def what_stops(
+    label: str,
+    customers: pd.DataFrame,
+    playbook: Playbook,
+    at: pd.Timestamp | pd.Series,
+    suppressed: Collection[str] = (),
+    situation: Situation | None = None,
+) -> Counter[str]:
+    """How many people each rule keeps from an action; everybody counts once, for the first rule that does.
+
+    Parameters are those of `eligibility`, and the action's ``label``.
+    """
+    situation = situation or Situation()
+    shared = _rules_of_parts(customers, playbook, at, situation)
+    stopped: Counter[str] = Counter()
+    open_: Flags = np.ones(len(customers), dtype=bool)
+    of_person = _person_rules(customers, playbook, at, suppressed, situation)
+    for rule, stops in (*of_person, *_rules_of(label, customers, playbook, shared, situation)):
+        stopped[rule] += int((open_ & stops).sum())
+        open_ &= ~stops
+    return +stopped
 
 
 def days_since_churn(customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> np.ndarray:
@@ -131,6 +158,21 @@ def _person_rules(
         yield "resting_after_ignored_touches", resting
         yield "touched_too_often", history.touches >= contact.max_touches
         yield "touched_too_recently", history.days_since_touch < contact.min_gap_days
+
+
+def _rules_of(
+    label: str,
+    customers: pd.DataFrame,
+    playbook: Playbook,
+    shared: Mapping[tuple[str, str], list[tuple[str, Flags]]],
+    situation: Situation,
+) -> Iterator[tuple[str, Flags]]:
+    """Rules that forbid an action: those of its parts (see `_rules_of_parts`), and its own."""
+    action = playbook.actions[label]
+    yield from shared["channel", action.channel]
+    yield from shared["offer", action.offer]
+    yield from shared["archetype", action.archetype]
+    yield from _action_rules(customers, playbook, label, situation)
 
 
 def _rules_of_parts(

@@ -6,19 +6,10 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-RULES_OF_THE_PERSON = (
-    "suppressed",
-    "opted_out",
-    "complained",
-    "already_back",
-    "cooling_off",
-    "past_horizon",
-    "resting_after_ignored_touches",
-    "touched_too_often",
-    "touched_too_recently",
-)
-"""As `eligibility` applies them; rules of channels, offers and archetypes follow, then what the policy decides."""
-AFTER_ELIGIBILITY = ("no_action_pays", "no_effect_found", "limits_reached", "held_out_to_measure")
+from propensity.policy.codes import HELD_OUT, LIMITS, RULES_OF_THE_PERSON
+
+AFTER_ELIGIBILITY = ("no_action_pays", "no_effect_found", LIMITS, HELD_OUT)
+"""What the policy decides of those who may get something, in its order."""
 
 
 def funnel(stopped: Mapping[str, int], people: int) -> pd.DataFrame:

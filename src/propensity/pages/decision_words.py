@@ -1,0 +1,146 @@
+"""A decision's codes as plain sentences for marketers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from propensity.learners.explanation import LESS, LEVELS, MORE
+from propensity.pages.words import LEFT_ALONE, action_words, left_alone, listed
+from propensity.policy import codes
+
+CHOSEN = {
+    "worth_more_than_it_costs": "it is predicted to be worth most to this person after costs",
+    "best_action_for_all": "it is worth most to people on average, and people are not told apart here",
+}
+"""Why an action was chosen, by the first reason code."""
+MORE_OF_CHOSEN = {codes.BEST_WITHIN_LIMITS: "what is worth more goes to others, because budget or capacity end"}
+"""What a later reason code adds."""
+ALTERNATIVE_LOST = {
+    codes.HELD_OUT: "but nobody who is held out gets anything",
+    codes.TRIED: "but here the choice was left to chance, to learn",
+    codes.DEAR: "which is less than nothing: it costs more than it brings",
+    codes.LIMITS: "which is more, but budget or capacity end before this person",
+    codes.LESS_WORTH: "which is less",
+}
+ARCHETYPE_BY = {
+    codes.BY_REASON_AND_EFFECT: "the message also answers why they left",
+    codes.BY_EFFECT: "the message is chosen by its measured effect, not by why they left",
+}
+ASSIGNMENTS = {
+    "policy": "chosen by what it is worth",
+    "explore": "drawn at random, to learn",
+    "holdout": "held out, to measure",
+    "suppressed": "may not be contacted",
+    "fallback": "left out, because budget or capacity end",
+}
+REASON_SOURCES = {
+    "stated": "as they said",
+    "text": "by what they wrote when they left",
+    "predicted": "as the model tells from what is known of them",
+    "fallback": "assumed, because nobody knows",
+}
+REASONS = {
+    "price": "the price",
+    "product_gap": "something that the product lacked",
+    "competitive_switch": "a competitor",
+    "internal_change": "a change on their own side",
+    "no_longer_needed": "no more need",
+    "service_problem": "a problem with the service",
+    "fit_problem": "a product or tier that did not fit",
+    "disengaged": "drifting away",
+}
+EXPLANATION = "explanation"
+"""Column and key that hold the sentences."""
+YES_OR_NO = {"1": "yes", "0": "no"}
+
+
+def explanation(decision: Mapping[Any, Any], currency: str) -> str:
+    """Why a decision is what it is, in one or two sentences.
+
+    Parameters
+    ----------
+    decision : mapping
+        With the keys of `decision.DECISION_COLUMNS`, as a row or as JSON.
+    currency : str
+        The playbook's.
+    """
+    first, *more = decision["reason_codes"]
+    action, assignment = action_words(decision["action"]), decision["assignment"]
+    if assignment == "explore":
+        why = f"{action} was drawn at random among what this person may get, to learn what it does"
+    elif assignment == "holdout":
+        would = next((_inside(code, codes.WOULD_HAVE_SENT) for code in more), None)
+        why = f"not contacted: they {left_alone(codes.HELD_OUT)}" + (
+            f"; they would have got {action_words(would)}" if would else ""
+        )
+    elif decision["send"]:
+        why = f"{action} was chosen because {CHOSEN[first]}: {_money(decision['net_value'], currency)}"
+        why = "; ".join([why, *_additions(decision, more)])
+    else:
+        why = f"not contacted: {left_alone(first)}"
+    sentences = [why, *_alternative(decision, currency)]
+    return " ".join(f"{s[0].upper()}{s[1:]}." for s in sentences)
+
+
+def explained(decisions: pd.DataFrame, currency: str) -> pd.DataFrame:
+    """The decisions with the column ``explanation``; see `explanation`."""
+    told = [explanation(row, currency) for row in decisions.to_dict(orient="records")]
+    return decisions.assign(**{EXPLANATION: told})
+
+
+def _additions(decision: Mapping[Any, Any], more: Sequence[str]) -> list[str]:
+    """What else speaks for a chosen action: limits, what is special about the person, and why they left."""
+    added = [MORE_OF_CHOSEN[code] for code in more if code in MORE_OF_CHOSEN]
+    for word, compared in ((MORE, "more"), (LESS, "less")):
+        facts = [fact_words(code.removeprefix(f"{word}:")) for code in more if code.startswith(f"{word}:")]
+        if facts:
+            added.append(f"it does {compared} for them than for most, going by {listed(facts)}")
+    reason, by = decision["reason_for_churn"], decision["archetype_by"]
+    if by in ARCHETYPE_BY and reason in REASONS:
+        added.append(f"{ARCHETYPE_BY[by]} ({REASONS[reason]}, {REASON_SOURCES[decision['reason_source']]})")
+    return added
+
+
+def _alternative(decision: Mapping[Any, Any], currency: str) -> list[str]:
+    other, lost = decision["alternative"], decision["alternative_lost"]
+    # of who is held out or stopped, everything is said before
+    if not isinstance(other, str) or decision["assignment"] in ("holdout", "suppressed"):
+        return []
+    worth = _money(decision["alternative_net_value"], currency)
+    if not decision["send"]:  # why was said of the person
+        return [f"best would have been {action_words(other)}, worth {worth}"]
+    best = "next best" if decision["assignment"] == "policy" else "best"
+    return [f"{best} was {action_words(other)}, worth {worth}, {ALTERNATIVE_LOST[lost]}"]
+
+
+def fact_words(fact: str) -> str:
+    """A fact of an effect code (see `EffectExplainer.reasons`) for people: "high tenure months", "region north"."""
+    name, is_, value = fact.partition("=")
+    if is_:
+        return f"{action_words(name)} {action_words(YES_OR_NO.get(value, value))}"
+    name, _, level = fact.rpartition("_")
+    return f"{level} {action_words(name)}" if name and level in LEVELS else action_words(fact)
+
+
+def has_words(code: str) -> bool:
+    """Whether a reason code is told in words and not by its name."""
+    return (
+        code in CHOSEN
+        or code in MORE_OF_CHOSEN
+        or code in (codes.TRIED, *LEFT_ALONE)
+        or code.startswith((f"{MORE}:", f"{LESS}:"))
+        or _inside(code, codes.WOULD_HAVE_SENT) is not None
+        or left_alone(code) != action_words(code)
+    )
+
+
+def _inside(code: str, pattern: str) -> str | None:
+    start, end = pattern.split("{}")
+    return code.removeprefix(start).removesuffix(end) if code.startswith(start) and code.endswith(end) else None
+
+
+def _money(amount: float, currency: str) -> str:
+    return f"{currency} {amount:,.2f}"
