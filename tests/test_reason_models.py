@@ -67,6 +67,14 @@ def test_what_people_stated_comes_first_then_what_they_wrote_then_what_is_known_
     assert found["reason"].tolist() == ["price", "service_problem", "price", "price"]
 
 
+@pytest.mark.parametrize("answers", [[None, None], ["???", ""], ["???", None]])
+def test_answers_that_say_nothing_leave_it_to_what_is_known_of_people(models, answers):
+    people = pd.DataFrame({"exit_answer": answers, "x": [3.0, 3.0]})
+    assert assign(models, people)["source"].tolist() == ["predicted"] * 2
+    stated = people.assign(reason="price")
+    assert assign(models, stated)["source"].tolist() == ["stated"] * 2
+
+
 def test_who_is_not_told_surely_enough_falls_back(models):
     people = pd.DataFrame({"x": [3.0, 0.0]})
     assert assign(models, people, minimum=0.9)["source"].tolist() == ["predicted", "fallback"]
