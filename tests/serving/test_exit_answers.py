@@ -59,7 +59,7 @@ def test_the_reason_is_read_and_the_words_go_no_further(client, tmp_path, caplog
 def test_what_was_stated_counts_more_and_what_says_nothing_counts_nothing(client):
     (stated,) = ask(client, exit_answer="too expensive", reason="fit_problem").json()["decisions"]
     assert (stated["reason_for_churn"], stated["reason_source"]) == ("fit_problem", "stated")
-    (nothing,) = ask(client, exit_answer="???").json()["decisions"]
+    (nothing,) = ask(client, customer_id="berta", exit_answer="???").json()["decisions"]
     assert (nothing["reason_for_churn"], nothing["reason_source"]) == (None, "fallback")
 
 
