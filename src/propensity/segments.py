@@ -206,6 +206,19 @@ class SegmentBuilder:
         columns = {name: _categorical(name, codes[name]) for name in SEGMENTS}
         return pd.DataFrame(columns, index=customers.index)
 
+    @property
+    def cuts(self) -> dict[str, str]:
+        """Which segment says of each column, and of `days_since_churn`, what the program makes of it."""
+        return {
+            "reason": "reason_for_churn",
+            "relationship": "relationship",
+            "days_since_churn": "time_since_churn",
+            self.columns.value: "value_tier" if self.tier_minimums_currency else "monetary",
+            self.columns.orders: "frequency",
+            self.columns.activity: "engagement",
+            self.columns.tenure_months: "tenure",
+        }
+
     def to_state(self) -> dict[str, Any]:
         """As JSON-ready values."""
         ends = {name: None if ends is None else list(ends) for name, ends in self.breakpoints.items()}
