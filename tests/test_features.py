@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 
 from propensity import playbook
+from propensity.errors import InputError
 from propensity.features import FeatureBuilder, days_since_churn, required_columns
+from propensity.model import DecisionModel
+from propensity.segments import SegmentBuilder
 
 AT = pd.Timestamp("2026-03-01", tz="UTC")
 
@@ -121,3 +124,59 @@ def test_matrix_of_the_real_file(hillstrom, hillstrom_frame):
     assert fitted.categories["area"] == ("Rural", "Suburban", "Urban")
     assert fitted.categories["purchase_channel"] == ("Multichannel", "Phone", "Web")
     assert not X.isna().any(axis=None)
+
+
+# ------------------------------------------------------------------------------------------------------------ segments
+
+
+def leavers(n, seed):
+    rng = np.random.default_rng(seed)
+    table = customers(
+        annual_value=rng.gamma(2.0, 100.0, n), orders_last_year=rng.poisson(3.0, n), logins_last_year=rng.poisson(9, n)
+    )
+    return table.assign(decided_at=AT, churned_at=AT - pd.to_timedelta(rng.integers(30, 500, n), unit="D"))
+
+
+def test_a_segment_may_be_a_feature_and_is_the_one_that_conditions_use():
+    training, later = leavers(500, 0), leavers(80, 1)
+    wanted = book(["annual_value"], ["rfm", "engagement", "relationship"])
+    fitted = FeatureBuilder.fit(training.assign(relationship="amicable"), wanted)
+    X = fitted.transform(later, AT)
+    assert list(X) == ["annual_value", "rfm", "engagement", "relationship"]
+    segments = SegmentBuilder.fit(training, AT, wanted).transform(later, AT)
+    known = X["rfm"].notna()
+    assert (X.loc[known, "rfm"].astype(str) == segments.loc[known, "rfm"].astype(str)).all()
+    assert (X["engagement"].astype(str) == segments["engagement"].astype(str)).all()
+    # the contract's own column stays what it is
+    assert X["relationship"].isna().all()
+
+
+def test_where_segments_end_is_learnt_in_training_alone():
+    fitted = FeatureBuilder.fit(leavers(500, 0), book(categorical=["rfm", "engagement"]))
+    later = leavers(60, 2)
+    alone = pd.concat([fitted.transform(later.iloc[[i]], AT) for i in range(60)])
+    pd.testing.assert_frame_equal(alone, fitted.transform(later, AT))
+    richer = later.assign(annual_value=later["annual_value"] * 100)
+    assert (fitted.transform(richer, AT)["rfm"].dropna().str[2] == "5").all()
+
+
+def test_features_that_are_segments_are_saved_with_their_ends():
+    fitted = FeatureBuilder.fit(leavers(500, 0), book(categorical=["rfm", "time_since_churn"]))
+    again = FeatureBuilder.from_state(json.loads(json.dumps(fitted.to_state())))
+    assert again == fitted
+    pd.testing.assert_frame_equal(again.transform(leavers(50, 3), AT), fitted.transform(leavers(50, 3), AT))
+
+
+def test_a_segment_needs_the_columns_that_it_is_made_from_and_the_time_of_the_decision():
+    wanted = book(categorical=["engagement", "rfm", "time_since_churn"])
+    own = {c.name: c.kind for c in required_columns(wanted) if not c.name.startswith("consent_")}
+    assert own == {"logins_last_year": "number", "orders_last_year": "number"}
+    with pytest.raises(InputError, match=r"expected decided_at, which segments \(engagement, rfm, time_since_churn\)"):
+        FeatureBuilder.fit(leavers(50, 0).drop(columns="decided_at"), wanted)
+
+
+def test_no_reason_is_told_from_segments_that_are_made_of_it(small_frame, email_playbook):
+    features = playbook.Features(numeric=("annual_value",), categorical=("reason_for_churn", "competitive_status"))
+    model = DecisionModel(email_playbook.model_copy(update={"features": features}))
+    model.features = FeatureBuilder.fit(small_frame, model.playbook)
+    assert list(model.reason_features(small_frame, small_frame["decided_at"])) == ["annual_value"]

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 from propensity import contract, playbook
+from propensity.deciding import Wave
+from propensity.features import FeatureBuilder
 from propensity.ledger import Ledger
 from propensity.model import DecisionModel
 from propensity.persistence import load_state, save_state
@@ -65,6 +67,14 @@ def test_what_people_stated_comes_first_then_what_they_wrote_then_what_is_known_
     found = assign(models, people)
     assert found["source"].tolist() == ["stated", "text", "predicted", "predicted"]
     assert found["reason"].tolist() == ["price", "service_problem", "price", "price"]
+
+
+@pytest.mark.parametrize("answers", [[None, None], ["???", ""], ["???", None]])
+def test_answers_that_say_nothing_leave_it_to_what_is_known_of_people(models, answers):
+    people = pd.DataFrame({"exit_answer": answers, "x": [3.0, 3.0]})
+    assert assign(models, people)["source"].tolist() == ["predicted"] * 2
+    stated = people.assign(reason="price")
+    assert assign(models, stated)["source"].tolist() == ["stated"] * 2
 
 
 def test_who_is_not_told_surely_enough_falls_back(models):
@@ -189,6 +199,21 @@ def test_a_saved_model_reads_answers_as_before(answered_model, answering, tmp_pa
     people = answering.drop_duplicates("customer_id").head(300).reset_index(drop=True)
     again = DecisionModel.load(tmp_path / "model").decide(people, at=AT, campaign="spring")
     pd.testing.assert_frame_equal(again, answered_model.decide(people, at=AT, campaign="spring"))
+
+
+def test_reasons_are_told_from_segments_too_at_each_persons_time(small_frame, email_playbook):
+    features = playbook.Features(categorical=("rfm", "time_since_churn", "plan_tier"))
+    model = DecisionModel(email_playbook.model_copy(update={"features": features}))
+    model.features = FeatureBuilder.fit(small_frame, model.playbook)
+    X = model.reason_features(small_frame, small_frame["decided_at"])
+    model.reason_models = ReasonModels.fit(X, pd.Series(np.where(X["plan_tier"] == "free", "price", "fit_problem")))
+    people = small_frame.head(200)
+    then = people["decided_at"] - pd.to_timedelta(np.arange(200), unit="D")
+    found = Wave(model, people, then).reasons
+    assert set(found["source"]) == {"stated", "predicted"}
+    for row in range(0, 200, 40):
+        alone = Wave(model, people.iloc[[row]], then.iloc[row]).reasons
+        pd.testing.assert_frame_equal(alone, found.iloc[[row]])
 
 
 @pytest.mark.parametrize(

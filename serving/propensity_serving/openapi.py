@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from propensity import __version__
-from propensity.contract import CUSTOMERS, Column
+from propensity.contract import CUSTOMERS, PRIVATE, Column
 from propensity.features import required_columns
 from propensity.model import DecisionModel
 from propensity.policy import codes
@@ -166,6 +166,8 @@ def _customer(columns: list[Column]) -> dict[str, Any]:
         kind = dict(_TYPES[column.kind])
         if column.choices is not None:
             kind["enum"] = list(column.choices)
+        if column.name in PRIVATE:
+            kind["writeOnly"] = True
         unit = f" ({column.unit})" if column.unit else ""
         properties[column.name] = {**kind, "description": column.meaning + unit}
     return {"type": "object", "required": ["customer_id", "churned_at"], "properties": properties}

@@ -87,7 +87,7 @@ CUSTOMERS = (
     Column(
         "exit_answer",
         "text",
-        "what they wrote when they left, in their own words; only the reason for churn is read from it",
+        "what they wrote when they left, in their own words; the reason is read from it, and it is kept in no ledger",
         required=False,
         nullable=True,
     ),

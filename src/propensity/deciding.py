@@ -105,10 +105,14 @@ class Wave:
         return self.model.reason_models.assign(
             stated,
             people.get("exit_answer"),
-            lambda silent: self.model.reason_features(people.loc[silent], self.at),
+            self._reason_features,
             rules.min_probability,
             rules.unknown_as,
         )
+
+    def _reason_features(self, people: pd.Index) -> pd.DataFrame:
+        at = self.at if isinstance(self.at, pd.Timestamp) else self.at.loc[people]
+        return self.model.reason_features(self.customers.loc[people], at)
 
     @cached_property
     def history(self) -> TouchHistory | None:

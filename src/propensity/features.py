@@ -1,7 +1,8 @@
 """From customers to the matrix that models see.
 
 Categoricals stay categorical, with the categories seen in training; an unseen category and a missing value are both
-missing, which the models allow. A feature is either a column of the customers table or derived from its times.
+missing, which the models allow. A feature is a column of the customers table, derived from its times, or one of the
+segments that conditions of the playbook and summaries use too.
 """
 
 from __future__ import annotations
@@ -13,23 +14,24 @@ from typing import Any
 import pandas as pd
 
 from propensity.contract import CONSENT_PREFIX, CUSTOMERS, Column, as_text
+from propensity.errors import InputError
 from propensity.playbook import Playbook
-
-
-def days_since_churn(customers: pd.DataFrame, at: pd.Series | pd.Timestamp) -> pd.Series:
-    """Days from ``churned_at`` to ``at``, a float Series (n,)."""
-    return (at - customers["churned_at"]).dt.total_seconds() / 86_400
-
+from propensity.segments import MADE_FROM, SEGMENTS, SegmentBuilder, days_since_churn
 
 DERIVED: dict[str, Callable[[pd.DataFrame, Any], pd.Series]] = {"days_since_churn": days_since_churn}
 """Features that are computed from the contract's own columns and the time of the decision."""
+SEGMENT_FEATURES = tuple(name for name in SEGMENTS if name not in {column.name for column in CUSTOMERS})
+"""Segments that a playbook may name among its categorical features; a column of the contract comes first."""
 
 
 def required_columns(playbook: Playbook) -> list[Column]:
     """The columns that a customers table needs beyond the contract for this playbook: features and consents."""
     own = {column.name for column in CUSTOMERS}
     numeric = [name for name in playbook.features.numeric if name not in own and name not in DERIVED]
-    categorical = [name for name in playbook.features.categorical if name not in own]
+    segments = [name for name in playbook.features.categorical if name in SEGMENT_FEATURES]
+    categorical = [name for name in playbook.features.categorical if name not in {*own, *segments}]
+    made_from = {getattr(playbook.segments, part): None for name in segments for part in MADE_FROM.get(name, ())}
+    numeric += [name for name in made_from if name not in {*own, *numeric}]
     return (
         [Column(name, "number", "feature", nullable=True) for name in numeric]
         + [Column(name, "text", "feature", nullable=True) for name in categorical]
@@ -48,22 +50,45 @@ class FeatureBuilder:
     ----------
     numeric : tuple of str
     categories : dict
-        Category labels of each categorical feature, as seen in training, sorted.
+        Category labels of each categorical feature, as seen in training, sorted; of a segment, in its order.
+    segments : SegmentBuilder or None
+        Learnt in training, where a feature is a segment.
     """
 
     numeric: tuple[str, ...]
     categories: dict[str, tuple[str, ...]]
+    segments: SegmentBuilder | None = None
 
     @classmethod
     def fit(cls, customers: pd.DataFrame, playbook: Playbook) -> FeatureBuilder:
-        """Learn the categories of the playbook's categorical features."""
-        categories = {
-            name: tuple(sorted(as_text(customers[name]).dropna().unique()))
-            for name in playbook.features.categorical
-            if name in customers
-        }
+        """Learn the categories of the playbook's categorical features, and where their segments end.
+
+        Parameters
+        ----------
+        customers : DataFrame (n, ...)
+            A training frame; without segments among the features a checked customers table will do.
+        playbook : Playbook
+
+        Raises
+        ------
+        InputError
+            A feature is a segment, and ``customers`` do not say when was decided.
+        """
+        named = [name for name in playbook.features.categorical if name in SEGMENT_FEATURES]
+        segments, values = None, pd.DataFrame(index=customers.index)
+        if named:
+            if "decided_at" not in customers:
+                raise InputError(f"customers: expected decided_at, which segments ({', '.join(named)}) count days to")
+            segments = SegmentBuilder.fit(customers, customers["decided_at"], playbook)
+            values = segments.transform(customers, customers["decided_at"])
+        categories = {}
+        for name in playbook.features.categorical:
+            if name in named:
+                categories[name] = tuple(v for v in SEGMENTS[name].values if (values[name] == v).any())
+            elif name in customers:
+                categories[name] = tuple(sorted(as_text(customers[name]).dropna().unique()))
         numeric = tuple(n for n in playbook.features.numeric if n in customers or n in DERIVED)
-        return cls(numeric, categories)
+        return cls(numeric, categories, segments)
 
     def transform(self, customers: pd.DataFrame, at: pd.Series | pd.Timestamp) -> pd.DataFrame:
         """The model matrix.
@@ -88,7 +113,11 @@ class FeatureBuilder:
                 columns[name] = customers[name].astype("float64")
             else:
                 columns[name] = pd.Series(float("nan"), index=customers.index)
+        segments = None if self.segments is None else self.segments.transform(customers, at)
         for name, categories in self.categories.items():
+            if segments is not None and name in SEGMENT_FEATURES:
+                columns[name] = segments[name].cat.set_categories(list(categories))
+                continue
             # the same texts as in training: a flag or a number would match no category
             values = as_text(customers[name]) if name in customers else pd.Series(index=customers.index, dtype="str")
             values = values.where(values.isin(list(categories)))
@@ -97,9 +126,14 @@ class FeatureBuilder:
 
     def to_state(self) -> dict[str, Any]:
         """As JSON-ready values."""
-        return {"numeric": list(self.numeric), "categories": {k: list(v) for k, v in self.categories.items()}}
+        return {
+            "numeric": list(self.numeric),
+            "categories": {k: list(v) for k, v in self.categories.items()},
+            "segments": None if self.segments is None else self.segments.to_state(),
+        }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> FeatureBuilder:
         """The builder that `to_state` described."""
-        return cls(tuple(state["numeric"]), {k: tuple(v) for k, v in state["categories"].items()})
+        segments = SegmentBuilder.from_state(state["segments"]) if state["segments"] else None
+        return cls(tuple(state["numeric"]), {k: tuple(v) for k, v in state["categories"].items()}, segments)

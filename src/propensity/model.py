@@ -31,7 +31,7 @@ from propensity.playbook import FACTORS, Playbook
 from propensity.policy import Eligibility, best_action, net_value, profit
 from propensity.reactivation import ReactivationPropensity
 from propensity.reasons import ReasonModels
-from propensity.segments import SegmentBuilder
+from propensity.segments import TELL_THE_REASON, SegmentBuilder
 
 FORMAT = 3
 """Of saved models; those of another cannot be read."""
@@ -210,8 +210,8 @@ class DecisionModel:
         return self
 
     def reason_features(self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> pd.DataFrame:
-        """What the reason for churn is told from, (n, d): all features but the reason itself."""
-        return self.features.transform(customers, at).drop(columns="reason", errors="ignore")
+        """What the reason for churn is told from, (n, d): all features but the reason and what is made from it."""
+        return self.features.transform(customers, at).drop(columns=["reason", *TELL_THE_REASON], errors="ignore")
 
     def _fit_reasons(self, frame: pd.DataFrame) -> ReasonModels:
         """Models of the reasons for those who stated none; empty where too few did."""

@@ -17,7 +17,6 @@ import pandas as pd
 
 from propensity import contract
 from propensity.errors import InputError
-from propensity.features import days_since_churn
 from propensity.playbook import TIERS, Condition, Playbook
 from propensity.playbook.parts import Segments
 
@@ -79,10 +78,27 @@ SEGMENTS: dict[str, Segment] = {
     )
 }
 
+MADE_FROM = {
+    "value_tier": ("value",),
+    "frequency": ("orders",),
+    "monetary": ("value",),
+    "rfm": ("orders", "value"),
+    "tenure": ("value", "tenure_months"),
+    "engagement": ("activity",),
+}
+"""Columns, by their names in the playbook's [segments], without which a segment is unknown for everybody."""
+TELL_THE_REASON = ("reason_for_churn", "competitive_status")
+"""Segments that are made from the stated reason."""
+
 _DTYPES = {name: pd.CategoricalDtype(list(segment.values)) for name, segment in SEGMENTS.items()}
 
 Breakpoints = tuple[float, ...] | None
 """The largest value of each part but the last; None where nothing could be learnt, so that everybody is unknown."""
+
+
+def days_since_churn(customers: pd.DataFrame, at: pd.Series | pd.Timestamp) -> pd.Series:
+    """Days from ``churned_at`` to ``at``, a float Series (n,)."""
+    return (at - customers["churned_at"]).dt.total_seconds() / 86_400
 
 
 @dataclass(frozen=True)
@@ -199,6 +215,19 @@ class SegmentBuilder:
         }
         columns = {name: _categorical(name, codes[name]) for name in SEGMENTS}
         return pd.DataFrame(columns, index=customers.index)
+
+    @property
+    def cuts(self) -> dict[str, str]:
+        """Which segment says of each column, and of `days_since_churn`, what the program makes of it."""
+        return {
+            "reason": "reason_for_churn",
+            "relationship": "relationship",
+            "days_since_churn": "time_since_churn",
+            self.columns.value: "value_tier" if self.tier_minimums_currency else "monetary",
+            self.columns.orders: "frequency",
+            self.columns.activity: "engagement",
+            self.columns.tenure_months: "tenure",
+        }
 
     def to_state(self) -> dict[str, Any]:
         """As JSON-ready values."""

@@ -165,6 +165,17 @@ def test_segments_are_corrected_for_all_that_were_tested(report, people, trained
     assert (row["n"], row["effect"]) == (members.sum(), pytest.approx(1000 * people.observed_gain[members].mean()))
 
 
+def test_what_the_program_has_segments_for_is_cut_by_them(report, people, trained):
+    frame = people.frame
+    cut = {row["segment"] for row in report.segments.rows}
+    assert {"reason_for_churn", "time_since_churn", "value_tier", "engagement", "tenure", "plan_tier"} <= cut
+    assert not {"reason", "days_since_churn", "annual_value", "tenure_months", "logins_last_year"} & cut
+    named = trained.model.segments.transform(frame, frame["decided_at"])[people.reachable]
+    for row in report.segments.rows:
+        if row["segment"] in named:
+            assert row["n"] == (named[row["segment"]] == row["level"]).sum() > 0
+
+
 def test_rows_in_another_order_make_the_same_report(trained, small_dataset, report):
     shuffled = trained.split.held_out.sample(frac=1, random_state=1).reset_index(drop=True)
     again = held_out_people(trained.model, shuffled)

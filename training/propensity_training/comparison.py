@@ -12,7 +12,7 @@ from propensity.assessment import PEOPLE, expectations, outcome_scores
 from propensity.contract import CONTROL
 from propensity.errors import InputError
 from propensity.evaluation import Estimate, mean_estimate, policy_scores, policy_value
-from propensity.features import DERIVED
+from propensity.features import DERIVED, SEGMENT_FEATURES
 from propensity.frame import all_actions, logged_propensity
 from propensity.model import DecisionModel
 from propensity.playbook import Playbook
@@ -134,7 +134,7 @@ def require_fit(model: DecisionModel, title: str, playbook: Playbook, frame: pd.
             f"{playbook.name} with --model, or data of {model.playbook.name} with --data"
         )
     named = (*model.features.numeric, *model.features.categories)
-    lacking = [name for name in named if name not in frame and name not in DERIVED]
+    lacking = [name for name in named if name not in {*frame, *DERIVED, *SEGMENT_FEATURES}]
     if lacking:
         raise InputError(f"customers: lack {', '.join(lacking)}, which {title} learnt from; add the columns")
 

@@ -50,7 +50,7 @@ customers = sa.Table(
     sa.Column("customer_id", sa.Text, primary_key=True),
     sa.Column("as_of", UtcTime, primary_key=True),
     sa.Column("churned_at", UtcTime, nullable=False),
-    sa.Column("attributes", sa.JSON, nullable=False, comment="all other columns of the snapshot"),
+    sa.Column("attributes", sa.JSON, nullable=False, comment="all other columns of the snapshot that are not private"),
 )
 decisions = sa.Table(
     "decisions",

@@ -283,7 +283,10 @@ class Learning(Part):
 
 
 class Features(Part):
-    """Columns of the customers table that models may see, and ``protected`` ones by which fairness is watched."""
+    """Columns of the customers table that models may see, and ``protected`` ones by which fairness is watched.
+
+    A ``categorical`` feature may also be a segment, such as ``rfm`` or ``engagement``.
+    """
 
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()

@@ -131,8 +131,8 @@ class ReasonModels:
         text = self.text.model if self.text else None
         if isinstance(text, ReasonTextModel) and answers is not None and len(silent):
             wrote = as_text(answers[silent]).dropna()
-            read = wrote[text.understood(wrote)]
-            chances["text"], shares["text"] = text.probabilities(read), text.shares
+            if len(wrote) and (understood := text.understood(wrote)).any():
+                chances["text"], shares["text"] = text.probabilities(wrote[understood]), text.shares
         model = self.features.model if self.features else None
         if model is not None and len(silent):
             chances["predicted"], shares["predicted"] = model.probabilities(features(silent)), model.shares

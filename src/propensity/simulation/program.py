@@ -13,6 +13,7 @@ import pandas as pd
 
 from propensity import playbook as playbooks
 from propensity.contract import REASONS
+from propensity.features import SEGMENT_FEATURES
 from propensity.playbook import Playbook
 from propensity.simulation.customers import Flags, Floats, Traits, draw_customers
 from propensity.simulation.effects import Response, responses
@@ -216,7 +217,7 @@ def _check_arguments(n_customers: int, decided_at: datetime, effect_scale: float
 
 def _check_features(playbook: Playbook, customers: pd.DataFrame) -> None:
     named = (*playbook.features.numeric, *playbook.features.categorical)
-    unknown = [name for name in named if name not in customers.columns]
+    unknown = [name for name in named if name not in {*customers.columns, *SEGMENT_FEATURES}]
     if unknown:
         raise SimulationError(
             f"playbook {playbook.name}: simulated customers have no {', '.join(unknown)}; "

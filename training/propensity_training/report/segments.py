@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from propensity.assessment import PEOPLE, HeldOutPeople
 from propensity.evaluation import mean_estimate, segment_effects
 from propensity.model import DecisionModel
@@ -11,8 +13,11 @@ _PER_PERSON = ("effect", "standard_error", "low", "high", "difference")
 
 
 def segments(model: DecisionModel, people: HeldOutPeople) -> Segments | None:
-    """Effects by level of each feature that the model sees; None where it sees none."""
-    X = model.features.transform(people.frame, people.frame["decided_at"])[people.reachable]
+    """Effects by level of each feature that the model sees; None where it sees none.
+
+    A feature that the program has a segment for is cut as conditions of the playbook cut it.
+    """
+    X = _cut(model, people.frame)[people.reachable]
     if X.shape[1] == 0:
         return None
     found = segment_effects(people.observed_gain, X)
@@ -27,3 +32,9 @@ def segments(model: DecisionModel, people: HeldOutPeople) -> Segments | None:
         overall=mean_estimate(people.observed_gain).times(PEOPLE),
         rows=rows,
     )
+
+
+def _cut(model: DecisionModel, frame: pd.DataFrame) -> pd.DataFrame:
+    X = model.features.transform(frame, frame["decided_at"])
+    named, cuts = model.segments.transform(frame, frame["decided_at"]), model.segments.cuts
+    return pd.DataFrame({cuts.get(name, name): named[cuts[name]] if name in cuts else X[name] for name in X})
