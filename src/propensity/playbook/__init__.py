@@ -17,6 +17,7 @@ from propensity.playbook.parts import (
     Season,
     Step,
     Tier,
+    Trigger,
 )
 from propensity.playbook.reading import (
     Mistake,
@@ -44,6 +45,7 @@ __all__ = [
     "Season",
     "Step",
     "Tier",
+    "Trigger",
     "load",
     "parse",
     "sentences",
