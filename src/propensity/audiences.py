@@ -15,7 +15,7 @@ from propensity.errors import InputError
 from propensity.files import written_aside
 from propensity.playbook import Playbook
 
-COLUMNS = ("customer_id", "decision_id", "action", "archetype", "not_before", "expires_at")
+COLUMNS = ("customer_id", "decision_id", "action", "archetype", "not_before", "expires_at", "contact_at")
 
 
 @dataclass(frozen=True)

@@ -280,7 +280,7 @@ _KINDS = {
     "send": pa.bool_(),
     "reason_codes": pa.list_(pa.string()),
     "touch": pa.int64(),
-    **dict.fromkeys(("not_before", "expires_at", "feature_as_of", "next_not_before"), _TIME),
+    **dict.fromkeys(("not_before", "expires_at", "feature_as_of", "next_not_before", "contact_at"), _TIME),
     **dict.fromkeys(
         (
             *("probability", "reactivation_propensity", "uplift", "uplift_low", "uplift_high", "expected_revenue"),

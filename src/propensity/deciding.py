@@ -32,6 +32,7 @@ from propensity.policy import (
     spend,
     touch_history,
     wave_limits,
+    window_end,
     window_number,
     within_limits,
 )
@@ -193,6 +194,8 @@ class Wave:
         personal = (drawn["assignment"] == "policy").to_numpy() & (model.mode == "per_person")
         low, high = model.reactivation.interval_around(self.predictions.effect)
         first = not_before(action, people, model.playbook, at)
+        expires_at = window_end(window, model.playbook.program.decision_window_days)
+        best_moment = model.contact_times.contact_at(action, first, people, model.playbook, expires_at)
         chosen = Chosen(
             drawn=drawn,
             unlimited=best_action(self.value, allowed),
@@ -219,7 +222,8 @@ class Wave:
             rule_archetype=archetype_by_rule(people, self.reasons["reason"], self.changed, model.playbook),
             touch=np.zeros(len(people), dtype=int) if self.history is None else self.history.campaign_touches,
             not_before=first,
-            following=next_touch(action, self.value, allowed, people, model.playbook, first),
+            contact_at=best_moment,
+            following=next_touch(action, self.value, allowed, people, model.playbook, best_moment),
             playbook=model.playbook,
             at=at,
             campaign=self.campaign,

@@ -10,7 +10,7 @@ import pandas as pd
 
 from propensity.contract import CONTROL
 from propensity.playbook import Playbook
-from propensity.policy import contact_costs, decision_keys, window_number
+from propensity.policy import contact_costs, decision_keys, window_end, window_number
 
 DECISION_COLUMNS = (
     "decision_id",
@@ -48,6 +48,7 @@ DECISION_COLUMNS = (
     "touch",
     "next_action",
     "next_not_before",
+    "contact_at",
 )
 
 
@@ -90,6 +91,7 @@ def decision_table(
     rule_archetype: pd.Series,
     touch: np.ndarray,
     not_before: pd.Series,
+    contact_at: pd.Series,
     following: pd.DataFrame,
     playbook: Playbook,
     at: pd.Timestamp,
@@ -113,7 +115,8 @@ def decision_table(
         From `archetype_by_rule`.
     touch : array (n,)
         Touches before this one, in the campaign.
-    not_before : Series (n,)
+    not_before, contact_at : Series (n,)
+        When the action may go out at the earliest, and when it best does.
     following : DataFrame (n, 2)
         From `next_touch`.
     playbook : Playbook
@@ -152,7 +155,7 @@ def decision_table(
         "reason_for_churn": _or_none(known, reasons["reason"].to_numpy()),
         "archetype_probability": np.where(known, reasons["probability"].to_numpy(dtype=float), np.nan),
         "not_before": not_before,
-        "expires_at": pd.Timestamp("1970-01-01", tz="UTC") + pd.Timedelta(days=(window + 1) * window_days),
+        "expires_at": window_end(window, window_days),
         "brief": parts["archetype"],
         "model_version": model_version,
         "playbook_version": playbook.version,
@@ -164,6 +167,7 @@ def decision_table(
         "touch": touch + (action != CONTROL),
         "next_action": following["next_action"].to_numpy(dtype=object),
         "next_not_before": following["next_not_before"],
+        "contact_at": contact_at,
     }
     return pd.DataFrame(decisions, index=customers.index)[list(DECISION_COLUMNS)]
 

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from propensity import __version__
+from propensity.contact_times import ContactTimes
 from propensity.contract import CONTROL
 from propensity.deciding import PolicyMode, Wave
 from propensity.errors import InputError
@@ -107,6 +108,8 @@ class DecisionModel:
     mode : {"per_person", "one_action", "nobody"}
         How decisions are taken: each person's best action, the same action for everybody (the next best one for
         those who may not get it), or no contact beyond exploration. Set by training, lowered by `restrict`.
+    contact_times : ContactTimes
+        The best time of each channel; none until it is set.
     version : str
         Name under which decisions are logged; set when the model is registered.
     """
@@ -115,6 +118,7 @@ class DecisionModel:
         self.playbook = playbook
         self.random_state = random_state
         self.tuned = tuned
+        self.contact_times = ContactTimes()
         self.version = "unregistered"
 
     def fit(self, frame: pd.DataFrame) -> Self:
@@ -405,6 +409,7 @@ class DecisionModel:
                 "amount": self.amount.to_state(),
                 "revenue": self.revenue.to_state() if self.revenue else None,
                 "unsubscribe_effect": self.unsubscribe_effect.tolist(),
+                "contact_times": self.contact_times.to_state(),
             },
             directory,
         )
@@ -438,4 +443,5 @@ class DecisionModel:
         model.amount = AmountModel().load_state(state["amount"])
         model.revenue = UpliftStack().load_state(state["revenue"]) if state["revenue"] else None
         model.unsubscribe_effect = np.asarray(state["unsubscribe_effect"])
+        model.contact_times = ContactTimes.from_state(state.get("contact_times"))
         return model

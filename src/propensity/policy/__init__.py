@@ -3,7 +3,7 @@
 from propensity.policy.allocation import Allocation, Limit, allocate, best_under_prices
 from propensity.policy.archetypes import archetype_by_rule, changed_since
 from propensity.policy.decide import action_probabilities, best_action, decide, holdout_share, is_held_out
-from propensity.policy.draws import decision_keys, uniform_draws, window_number
+from propensity.policy.draws import decision_keys, uniform_draws, window_end, window_number
 from propensity.policy.eligibility import Eligibility, Situation, eligibility
 from propensity.policy.funnel import funnel
 from propensity.policy.history import TouchHistory, touch_history
@@ -45,6 +45,7 @@ __all__ = [
     "uniform_draws",
     "used_by",
     "wave_limits",
+    "window_end",
     "window_number",
     "within_limits",
 ]

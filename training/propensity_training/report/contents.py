@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from propensity.assessment import Assessment, plain
+from propensity.contact_times import ContactTimes
 from propensity.evaluation import Estimate
 from propensity.inference import SampleRatio
 from propensity.model import PolicyMode
@@ -267,6 +268,8 @@ class ModelReport:
         Held-out decisions for an action that the model does not know; no other figure counts them.
     importance : tuple of FeatureShare
         The largest first; empty where effects do not differ between people, or were not explained.
+    contact_times : ContactTimes
+        The best times of contact, as training found them.
     """
 
     title: str
@@ -291,6 +294,7 @@ class ModelReport:
     segments: Segments | None
     plan: Plan
     importance: tuple[FeatureShare, ...]
+    contact_times: ContactTimes
 
     def to_json(self) -> dict[str, Any]:
         """As JSON-ready values; what is not a finite number becomes None."""

@@ -93,6 +93,7 @@ def model_report(
         segments=segments(model, people),
         plan=_plan(model, people, chosen),
         importance=_importance(importance),
+        contact_times=model.contact_times,
     )
 
 
