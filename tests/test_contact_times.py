@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sent_messages import EMAILS, no_difference, sent_messages
 
 from propensity import playbook
 from propensity.contact_times import BestTime, ContactTimes
 from propensity.contract import CONTROL
 from propensity.model import DecisionModel
 from propensity.playbook import QuietHours
+from propensity.simulation.sends import EMAILS, no_difference, sent_messages
 
 BOOK = playbook.load("default")
 SMS = "miss_you_sms_percent_off"

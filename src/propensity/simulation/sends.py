@@ -1,4 +1,4 @@
-"""Messages sent at times of which the truth is known, for tests of when people answer."""
+"""Messages whose times of sending make a known difference, or none: a test of finding the best time of contact."""
 
 from __future__ import annotations
 
@@ -11,9 +11,18 @@ START = pd.Timestamp("2026-01-05T00:00Z")  # a Monday
 EMAILS = ("miss_you_email_none", "better_email_update", "fit_email_trial")
 
 
+Gain = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""What a weekday (n,), 0 for Monday, and an hour (n,) add to the chance of an answer (n,)."""
+
+
+def no_difference(weekday: np.ndarray, hour: np.ndarray) -> np.ndarray:
+    """Times that make no difference."""
+    return np.zeros(len(hour))
+
+
 def sent_messages(
     n: int,
-    gain: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    gain: Gain,
     *,
     seed: int,
     weeks: int = 12,
@@ -21,10 +30,30 @@ def sent_messages(
     habits: bool = True,
     zone: str = "America/New_York",
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Contacts, outcomes and customers: n messages, ``each`` of them to one person.
+    """Messages of the default playbook's e-mails that were sent at known times, and the answers.
 
-    People answer at rates of their own, each message and each week has its own rate, and so has each single day.
-    ``habits``: a person is always sent at about the same hour. ``gain(weekday, hour)`` (n,) adds to the chance.
+    People answer at rates of their own; each of the messages, each week and each single day has its own rate, too.
+
+    Parameters
+    ----------
+    n : int
+        Messages.
+    gain : callable
+        See `Gain`.
+    seed : int
+    weeks : int
+        Over which they are sent.
+    each : int
+        To one person, on average.
+    habits : bool
+        Whether each person is always sent messages at about the same hour.
+    zone : str
+        Time zone of everybody.
+
+    Returns
+    -------
+    contacts, outcomes, customers : DataFrame
+        The columns that `ContactTimes.fit` needs.
     """
     rng = np.random.default_rng(seed)
     person = rng.integers(0, n // each, n)
@@ -71,7 +100,3 @@ def sent_messages(
     )
     customers = pd.DataFrame({"customer_id": customer_id.unique(), "as_of": START, "time_zone": zone})
     return contacts, outcomes, customers
-
-
-def no_difference(weekday: np.ndarray, hour: np.ndarray) -> np.ndarray:
-    return np.zeros(len(hour))
