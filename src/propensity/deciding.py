@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -26,6 +26,7 @@ from propensity.policy import (
     changed_since,
     decide,
     eligibility,
+    keep_to_sequence,
     next_touch,
     not_before,
     plan_wave,
@@ -123,7 +124,16 @@ class Wave:
 
     @cached_property
     def eligible(self) -> Eligibility:
-        """Who may get which of the learnt actions."""
+        """Who may get which of the learnt actions; in the middle of a sequence, what follows."""
+        if self.history is None:
+            return self.reachable
+        return replace(
+            self.reachable, allowed=keep_to_sequence(self.reachable.allowed, self.history, self.model.playbook)
+        )
+
+    @cached_property
+    def reachable(self) -> Eligibility:
+        """Who may get which of the learnt actions at some step of a sequence."""
         situation = Situation(self.history, self.segments, self.reasons["reason"], self.changed)
         found = eligibility(self.customers, self.model.playbook, self.at, self.suppressed, situation)
         return Eligibility(found.allowed[self.model.actions[1:]], found.stopped_by)
@@ -223,7 +233,9 @@ class Wave:
             touch=np.zeros(len(people), dtype=int) if self.history is None else self.history.campaign_touches,
             not_before=first,
             contact_at=best_moment,
-            following=next_touch(action, self.value, allowed, people, model.playbook, best_moment),
+            following=next_touch(
+                action, self.value, self.reachable.allowed, people, model.playbook, best_moment, self.history
+            ),
             playbook=model.playbook,
             at=at,
             campaign=self.campaign,

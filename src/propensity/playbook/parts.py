@@ -199,7 +199,10 @@ class Contact(Part):
 
 
 class Step(Part):
-    """A touch of a planned sequence: the channels that it may take, and the days after the touch before it."""
+    """A touch of a planned sequence: the channels that it may take, and the days after the touch before it.
+
+    Whoever did not answer a touch gets a later step next, where one can reach them; in whatever campaign.
+    """
 
     channels: tuple[str, ...] = Field(min_length=1)
     after_days: Days = 7

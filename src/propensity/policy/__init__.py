@@ -8,7 +8,7 @@ from propensity.policy.eligibility import Eligibility, Situation, eligibility
 from propensity.policy.funnel import funnel
 from propensity.policy.history import TouchHistory, touch_history
 from propensity.policy.rules import rule_action
-from propensity.policy.schedule import next_touch, not_before
+from propensity.policy.schedule import keep_to_sequence, next_touch, not_before
 from propensity.policy.valuation import contact_costs, net_value, offer_costs, profit
 from propensity.policy.wave import Terms, WavePlan, plan_wave, spend, used_by, wave_limits, within_limits
 
@@ -33,6 +33,7 @@ __all__ = [
     "funnel",
     "holdout_share",
     "is_held_out",
+    "keep_to_sequence",
     "net_value",
     "next_touch",
     "not_before",

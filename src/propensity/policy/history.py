@@ -17,6 +17,7 @@ RETURNS = ("reactivated", "purchased")
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 Counts = np.ndarray[tuple[int], np.dtype[np.int64]]
 Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
+Labels = np.ndarray[tuple[int], np.dtype[np.object_]]
 Rows = np.ndarray[tuple[int], np.dtype[np.intp]]
 
 
@@ -42,6 +43,8 @@ class TouchHistory:
         By channel: the last touch on it did not arrive.
     days_since_action : dict
         By action, those that somebody got.
+    unanswered : array of str or None
+        Action of the last touch, where no response came after it.
     """
 
     touches: Counts
@@ -55,6 +58,7 @@ class TouchHistory:
     days_since_channel: dict[str, Floats]
     bounced: dict[str, Flags]
     days_since_action: dict[str, Floats]
+    unanswered: Labels
 
 
 def touch_history(
@@ -127,7 +131,18 @@ def touch_history(
         # what was sent after a bounce goes to a mended address
         bounced={c: bounced_at[c] >= last_on[c] for c in channels},
         days_since_action={a: _age(now, _latest(n, who[action == a], when[action == a])) for a in pd.unique(action)},
+        unanswered=_unanswered(n, who, when, action, answered),
     )
+
+
+def _unanswered(n: int, who: Rows, when: np.ndarray, action: np.ndarray, answered: np.ndarray) -> Labels:
+    """Action of each person's last touch, (n,), where they answered none since; of two at once, the later by name."""
+    order = np.lexsort((action.astype(str), when, who))
+    silent = action.copy()
+    silent[when.astype(np.int64) <= answered.astype(np.int64)[who]] = None
+    found: Labels = np.full(n, None, dtype=object)
+    found[who[order]] = silent[order]  # of several, the last stays
+    return found
 
 
 def _channel_of_events(events: pd.DataFrame, touched: pd.DataFrame) -> np.ndarray:
