@@ -85,12 +85,15 @@ def touch_history(
     Notes
     -----
     A touch is ignored when no response (`RESPONSES`) came between it and now: a response answers all touches before it.
+    A touch is when its message was sent, where an event says so, else when it was decided.
     """
     n = len(customers)
     people = pd.Index(customers["customer_id"])
     churned = _times(customers["churned_at"])
     touched = contacts[(contacts["action"] != CONTROL) & (contacts["decided_at"] < at)]
     who, touched = _rows(people, touched)
+    about, events = _rows(people, outcomes[outcomes["at"] < at])
+    touched = _at_sending(touched, events)
     when = _times(touched["decided_at"])
     now = at.tz_convert("UTC").tz_localize(None).to_datetime64()
     age = _days(now, when)
@@ -99,7 +102,6 @@ def touch_history(
     channel = touched["action"].map(channel_of).to_numpy(dtype=object)
     action = touched["action"].to_numpy(dtype=object)
 
-    about, events = _rows(people, outcomes[outcomes["at"] < at])
     happened = _times(events["at"])
     since_left = happened > churned[about]
     kind = events["type"].to_numpy(dtype=object)
@@ -133,6 +135,15 @@ def touch_history(
         days_since_action={a: _age(now, _latest(n, who[action == a], when[action == a])) for a in pd.unique(action)},
         unanswered=_unanswered(n, who, when, action, answered),
     )
+
+
+def _at_sending(touched: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+    """Touches (m, ...) with the times of their ``sent`` events as ``decided_at``, where they have one."""
+    if "decision_id" not in events:
+        return touched
+    sent_at = events[events["type"] == "sent"].groupby("decision_id")["at"].min()
+    known = pd.Series(sent_at.reindex(touched["decision_id"]).array, index=touched.index)
+    return touched.assign(decided_at=known.fillna(touched["decided_at"]))
 
 
 def _unanswered(n: int, who: Rows, when: np.ndarray, action: np.ndarray, answered: np.ndarray) -> Labels:
