@@ -66,6 +66,11 @@ _DECISION: dict[str, dict[str, Any]] = {
     "touch": {"type": "integer", "description": "number of this contact with this person in the campaign; 0: none yet"},
     "next_action": {**_OPTIONAL_TEXT, "description": "what follows if this brings no answer"},
     "next_not_before": {"type": ["string", "null"], "format": "date-time"},
+    "contact_at": {
+        "type": "string",
+        "format": "date-time",
+        "description": "when it best goes out; not_before where no time is known to be better",
+    },
 }
 
 

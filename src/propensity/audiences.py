@@ -12,7 +12,7 @@ import pandas as pd
 from propensity.errors import InputError
 from propensity.playbook import Playbook
 
-COLUMNS = ("customer_id", "decision_id", "action", "archetype", "not_before", "expires_at")
+COLUMNS = ("customer_id", "decision_id", "action", "archetype", "not_before", "expires_at", "contact_at")
 
 
 @dataclass(frozen=True)

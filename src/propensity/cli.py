@@ -182,9 +182,10 @@ app.add_typer(ledger_app, name="ledger")
 
 def application() -> typer.Typer:
     """The application with the commands of every installed door."""
-    from propensity import decide_commands, playbook_commands, reason_commands
+    from propensity import decide_commands, playbook_commands, reason_commands, trigger_commands
 
     decide_commands.register(app)
+    trigger_commands.register(app)
     playbook_commands.register(app)
     reason_commands.register(app)
     for door in sorted(entry_points(group=COMMANDS), key=lambda e: e.name):

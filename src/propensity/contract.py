@@ -32,6 +32,7 @@ OUTCOME_TYPES = (
     "reactivated",
     "purchased",
     "churned",
+    "cart_abandoned",
 )
 PROBABILITY_PREFIX = "probability_"
 """``contacts`` may carry one column an action with the logged probability of each, e.g. ``probability_mens_email``."""

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from propensity.audiences import Audiences
 from propensity.deciding import Wave
-from propensity.decision import DECISION_COLUMNS
+from propensity.decision import DECISION_COLUMNS, DECISION_TIMES
 from propensity.errors import InputError, JobError
 from propensity.files import written_together
 from propensity.known import snapshots
@@ -275,7 +275,7 @@ _KINDS = {
     "send": pa.bool_(),
     "reason_codes": pa.list_(pa.string()),
     "touch": pa.int64(),
-    **dict.fromkeys(("not_before", "expires_at", "feature_as_of", "next_not_before"), _TIME),
+    **dict.fromkeys(DECISION_TIMES, _TIME),
     **dict.fromkeys(
         (
             *("probability", "reactivation_propensity", "uplift", "uplift_low", "uplift_high", "expected_revenue"),

@@ -28,6 +28,7 @@ from propensity.policy import (
     changed_since,
     decide,
     eligibility,
+    keep_to_sequence,
     next_touch,
     not_before,
     plan_wave,
@@ -36,6 +37,7 @@ from propensity.policy import (
     used_by,
     wave_limits,
     what_stops,
+    window_end,
     window_number,
     within_limits,
 )
@@ -149,7 +151,16 @@ class Wave:
 
     @cached_property
     def eligible(self) -> Eligibility:
-        """Who may get which of the learnt actions."""
+        """Who may get which of the learnt actions; in the middle of a sequence, what follows."""
+        if self.history is None:
+            return self.reachable
+        return replace(
+            self.reachable, allowed=keep_to_sequence(self.reachable.allowed, self.history, self.model.playbook)
+        )
+
+    @cached_property
+    def reachable(self) -> Eligibility:
+        """Who may get which of the learnt actions at some step of a sequence."""
         found = eligibility(self.customers, self.model.playbook, self.at, self.suppressed, self._situation)
         return Eligibility(found.allowed[self.model.actions[1:]], found.stopped_by)
 
@@ -228,6 +239,8 @@ class Wave:
         personal = (drawn["assignment"] == "policy").to_numpy() & (model.mode == "per_person")
         low, high = model.reactivation.interval_around(self.predictions.effect)
         first = not_before(action, people, model.playbook, at)
+        expires_at = window_end(window, model.playbook.program.decision_window_days)
+        best_moment = model.contact_times.contact_at(action, first, people, model.playbook, expires_at)
         chosen = Chosen(
             drawn=drawn,
             unlimited=best_action(self.value, allowed),
@@ -253,7 +266,10 @@ class Wave:
             rule_archetype=archetype_by_rule(people, self.reasons["reason"], self.changed, model.playbook),
             touch=np.zeros(len(people), dtype=int) if self.history is None else self.history.campaign_touches,
             not_before=first,
-            following=next_touch(action, self.value, allowed, people, model.playbook, first),
+            contact_at=best_moment,
+            following=next_touch(
+                action, self.value, self.reachable.allowed, people, model.playbook, best_moment, self.history
+            ),
             playbook=model.playbook,
             at=at,
             campaign=self.campaign,

@@ -10,7 +10,7 @@ import pandas as pd
 
 from propensity.contract import CONTROL
 from propensity.playbook import Playbook
-from propensity.policy import codes, contact_costs, decision_keys, window_number
+from propensity.policy import codes, contact_costs, decision_keys, window_end, window_number
 
 DECISION_COLUMNS = (
     "decision_id",
@@ -48,8 +48,9 @@ DECISION_COLUMNS = (
     "touch",
     "next_action",
     "next_not_before",
+    "contact_at",
 )
-DECISION_TIMES = ("not_before", "expires_at", "feature_as_of", "next_not_before")
+DECISION_TIMES = ("not_before", "expires_at", "feature_as_of", "next_not_before", "contact_at")
 """Those of them that are times."""
 
 
@@ -92,6 +93,7 @@ def decision_table(
     rule_archetype: pd.Series,
     touch: np.ndarray,
     not_before: pd.Series,
+    contact_at: pd.Series,
     following: pd.DataFrame,
     playbook: Playbook,
     at: pd.Timestamp,
@@ -115,7 +117,8 @@ def decision_table(
         From `archetype_by_rule`.
     touch : array (n,)
         Touches before this one, in the campaign.
-    not_before : Series (n,)
+    not_before, contact_at : Series (n,)
+        When the action may go out at the earliest, and when it best does.
     following : DataFrame (n, 2)
         From `next_touch`.
     playbook : Playbook
@@ -154,7 +157,7 @@ def decision_table(
         "reason_for_churn": _or_none(known, reasons["reason"].to_numpy()),
         "archetype_probability": np.where(known, reasons["probability"].to_numpy(dtype=float), np.nan),
         "not_before": not_before,
-        "expires_at": pd.Timestamp("1970-01-01", tz="UTC") + pd.Timedelta(days=(window + 1) * window_days),
+        "expires_at": window_end(window, window_days),
         "brief": parts["archetype"],
         "model_version": model_version,
         "playbook_version": playbook.version,
@@ -166,6 +169,7 @@ def decision_table(
         "touch": touch + (action != CONTROL),
         "next_action": following["next_action"].to_numpy(dtype=object),
         "next_not_before": following["next_not_before"],
+        "contact_at": contact_at,
     }
     return pd.DataFrame(decisions, index=customers.index)[list(DECISION_COLUMNS)]
 

@@ -13,6 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from propensity import __version__
+from propensity.contact_times import ContactTimes
 from propensity.contract import CONTROL
 from propensity.deciding import PolicyMode, Wave
 from propensity.errors import InputError
@@ -169,6 +170,8 @@ class DecisionModel:
     mode : {"per_person", "one_action", "nobody"}
         How decisions are taken: each person's best action, the same action for everybody (the next best one for
         those who may not get it), or no contact beyond exploration. Set by training, lowered by `restrict`.
+    contact_times : ContactTimes
+        The best time of each channel; none until it is set.
     version : str
         Name under which decisions are logged; set when the model is registered.
     """
@@ -177,6 +180,7 @@ class DecisionModel:
         self.playbook = playbook
         self.random_state = random_state
         self.tuned = tuned
+        self.contact_times = ContactTimes()
         self.version = "unregistered"
 
     def fit(self, frame: pd.DataFrame) -> Self:
@@ -519,6 +523,7 @@ class DecisionModel:
                 "revenue": self.revenue.to_state() if self.revenue else None,
                 "unsubscribe_effect": self.unsubscribe_effect.tolist(),
                 "measured": {name: groups.to_state() for name, groups in self.measured_.items()},
+                "contact_times": self.contact_times.to_state(),
             },
             directory,
         )
@@ -553,6 +558,7 @@ class DecisionModel:
         model.revenue = UpliftStack().load_state(state["revenue"]) if state["revenue"] else None
         model.unsubscribe_effect = np.asarray(state["unsubscribe_effect"])
         model.measured_ = {name: GroupEffects.from_state(groups) for name, groups in state["measured"].items()}
+        model.contact_times = ContactTimes.from_state(state["contact_times"])
         return model
 
 

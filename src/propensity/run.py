@@ -261,7 +261,7 @@ def _check_recorded(ledger: Ledger, campaign: str, decisions: pd.DataFrame) -> N
 
 def _write_decisions(file: Path, decisions: pd.DataFrame) -> None:
     table = decisions.copy()
-    for column in ("not_before", "expires_at", "feature_as_of"):
+    for column in ("not_before", "contact_at", "expires_at", "feature_as_of"):
         table[column] = pd.to_datetime(table[column], utc=True)
     with written_aside(file) as aside:
         table.to_parquet(aside, index=False)

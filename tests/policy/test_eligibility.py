@@ -135,7 +135,7 @@ def after(people, book, at, contacts, events=()):
         ([], [("b", 1, "complained")], "complained"),
         ([], [("b", 1, "reactivated")], "already_back"),
         ([], [("b", 1, "purchased")], "already_back"),
-        ([("b", 40, EMAIL), ("b", 20, PUSH)], [], "resting_after_ignored_touches"),
+        ([("b", 40, EMAIL), ("b", 30, PUSH), ("b", 20, PUSH)], [], "resting_after_ignored_touches"),
         ([("b", d, PUSH) for d in (40, 30, 20, 10)], [("b", 5, "opened")], "touched_too_often"),
         ([("b", 2, EMAIL)], [], "touched_too_recently"),
     ],
@@ -151,9 +151,9 @@ def test_what_a_person_went_through_stops_all_contact_with_them_and_nobody_else(
 
 def test_who_rested_long_enough_or_answered_may_be_touched_again(people, book, at):
     people["churned_at"] = at - pd.Timedelta(days=400)
-    long_ago = [("b", 120, EMAIL), ("b", 90, PUSH)]
+    long_ago = [("b", 150, PUSH), ("b", 120, EMAIL), ("b", 90, PUSH)]
     assert after(people, book, at, long_ago).stopped_by.isna().all()
-    answered = after(people, book, at, [("b", 40, EMAIL), ("b", 20, PUSH)], [("b", 15, "clicked")])
+    answered = after(people, book, at, [("b", 40, EMAIL), ("b", 30, PUSH), ("b", 20, PUSH)], [("b", 15, "clicked")])
     assert answered.stopped_by.isna().all()
 
 

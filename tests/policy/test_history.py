@@ -68,6 +68,15 @@ def test_touches_are_counted_by_person_channel_and_action(history, people):
     assert found.campaign_touches.tolist() == [0, 3, 1, 0]
 
 
+def test_a_touch_is_when_it_was_sent_not_when_it_was_decided(history):
+    decided = [("a", 10, EMAIL), ("b", 10, EMAIL)]
+    found = history(decided, [("a", 4, "sent", "d0"), ("a", 6, "opened"), ("b", 6, "opened"), ("b", -1, "sent", "d1")])
+    assert found.days_since_touch[:2].tolist() == [4, 10]
+    assert found.days_since_channel["email"][:2].tolist() == [4, 10]
+    assert found.ignored[:2].tolist() == [1, 0]
+    assert found.last_action[:3].tolist() == [EMAIL, EMAIL, None]
+
+
 def test_what_happens_now_or_later_is_not_known_and_holdouts_were_not_touched(history):
     contacts = [("a", 0, EMAIL), ("b", -1, EMAIL), ("c", 1, "control")]
     found = history(contacts, [("a", 0, "complained"), ("b", -1, "reactivated")])

@@ -15,6 +15,7 @@ from simulated_waves import waves_dataset
 
 from propensity import registry
 from propensity.assessment import Assessment
+from propensity.contact_times import ContactTimes
 from propensity.contract import CUSTOMERS
 from propensity.errors import InputError, JobError
 from propensity.features import required_columns
@@ -203,3 +204,17 @@ def test_the_artifact_of_training_people_holds_hashes_only(mlflow_of_trained):
     assert table["customer_hash"].dtype == "uint64"
     assert table["customer_hash"].is_monotonic_increasing
     assert len(table) == mlflow_of_trained.split.training["customer_id"].nunique()
+
+
+def test_times_of_contact_are_learnt_from_training_alone_and_kept(small_dataset, empty_mlflow, monkeypatch):
+    taught = []
+
+    def fit(contacts, outcomes, customers, playbook):
+        taught.extend(contacts["decision_id"])
+        return ContactTimes({}, 55, len(contacts))
+
+    monkeypatch.setattr(ContactTimes, "fit", staticmethod(fit))
+    with Steps(STEPS) as steps:
+        found = train(small_dataset, held_out_share=0.5, seed=0, alias="champion", steps=steps)
+    assert set(taught) == set(found.split.training["decision_id"])
+    assert registry.load(found.registered.name, "champion")[0].contact_times == ContactTimes({}, 55, len(taught))

@@ -14,6 +14,7 @@ import pytest
 
 from propensity import registry
 from propensity.assessment import Gate, assess_people, held_out_people
+from propensity.contact_times import BestTime, ContactTimes
 from propensity.dataset import OutcomeWords
 from propensity.errors import JobError
 from propensity.evaluation import Estimate
@@ -356,3 +357,19 @@ def test_a_report_that_fails_registers_nothing(empty_mlflow, small_dataset, smal
     with pytest.raises(JobError, match="no page today"), Steps(pipeline.STEPS) as steps:
         pipeline.train(small_dataset, held_out_share=0.5, seed=0, alias="challenger", steps=steps)
     assert registry.versions() == []
+
+
+# ------------------------------------------------------------------------------------------------- times of contact
+def test_it_says_what_was_found_of_times_and_that_it_was_only_observed(report):
+    assert "Times of contact were not compared" in texts(render(report))  # the program is sent on one day
+    none = replace(report, contact_times=ContactTimes({}, 55, 9_000))
+    assert "none was shown to be better. Contact goes out as soon as it may." in texts(render(none))
+    best = BestTime(1, (8, 12), 1_234, 26, 0.314, 0.0512, 0.06, 0.01)
+    found = replace(report, contact_times=ContactTimes({"in_app": best}, 55, 9_000))
+    shown = texts(render(found))
+    assert (
+        "In app: people who were sent a message on Tuesdays between 8:00 and 12:00, by their own clocks, answered more "
+        "(31.4 % of 1,234 opened or clicked within 48 hours, about 5.1 points more" in shown
+    )
+    assert "a difference which was observed, and no effect" in shown
+    assert document(found)["figures"]["contact_times"]["best"]["in_app"]["hours"] == [8, 12]

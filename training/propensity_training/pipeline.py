@@ -9,6 +9,7 @@ import pandas as pd
 
 from propensity import __version__, registry
 from propensity.assessment import CURRENCIES, Assessment, assess_people, held_out_people
+from propensity.contact_times import ContactTimes
 from propensity.datasets import Dataset
 from propensity.evaluation import Estimate
 from propensity.frame import Split, SplitKind, split
@@ -91,6 +92,7 @@ def train(
     tuned = None if tuning is None else _tune(dataset, sides, tuning, seed, steps)
     with steps.step(f"Learn from {len(sides.training):,} decisions what contact causes") as step:
         model = DecisionModel(dataset.playbook, seed, tuned and tuned.learners).fit(sides.training)
+        model.contact_times = _contact_times(dataset, sides)
         step.result = _evidence(model)
     with steps.step(f"Assess on {len(sides.held_out):,} decisions on people that training never saw") as step:
         people = held_out_people(model, sides.held_out)
@@ -145,6 +147,12 @@ def _tune(dataset: Dataset, sides: Split, budget: Budget, seed: int, steps: Step
         tuned = tune(sides.training, dataset.playbook, budget, seed=seed, show=shown_on(steps))
         step.result = tuned.summary
     return tuned
+
+
+def _contact_times(dataset: Dataset, sides: Split) -> ContactTimes:
+    """From the contacts that teach, as everything that is learnt."""
+    taught = dataset.contacts["decision_id"].isin(sides.training["decision_id"])
+    return ContactTimes.fit(dataset.contacts[taught], dataset.outcomes, dataset.customers, dataset.playbook)
 
 
 def _left_out(dataset: Dataset, frame: pd.DataFrame, now: pd.Timestamp | None) -> list[str]:

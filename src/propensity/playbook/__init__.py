@@ -18,6 +18,7 @@ from propensity.playbook.parts import (
     Season,
     Step,
     Tier,
+    Trigger,
 )
 from propensity.playbook.reading import (
     Mistake,
@@ -45,6 +46,7 @@ __all__ = [
     "Season",
     "Step",
     "Tier",
+    "Trigger",
     "changed",
     "load",
     "parse",

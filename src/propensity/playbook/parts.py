@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zoneinfo
 from datetime import date, time
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 import pandas as pd
@@ -198,7 +199,10 @@ class Contact(Part):
 
 
 class Step(Part):
-    """A touch of a planned sequence: the channels that it may take, and the days after the touch before it."""
+    """A touch of a planned sequence: the channels that it may take, and the days after the touch before it.
+
+    Whoever did not answer a touch gets a later step next, where one can reach them; in whatever campaign.
+    """
 
     channels: tuple[str, ...] = Field(min_length=1)
     after_days: Days = 7
@@ -244,10 +248,19 @@ class Season(Part):
 
 
 class Trigger(Part):
-    """An event after which a decision is due, and the hours after it."""
+    """An event after which decisions are due, and how many hours after it each of them is: its steps.
+
+    No step of a cancellation comes before the end of the cooling-off time.
+    """
 
     event: Literal["cancelled", "cart_abandoned"]
     after_hours: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if any(later <= earlier for earlier, later in pairwise(self.after_hours)):
+            raise ValueError(f"after_hours: expected each later than the one before, found {list(self.after_hours)}")
+        return self
 
 
 class Value(Part):

@@ -3,12 +3,12 @@
 from propensity.policy.allocation import Allocation, Limit, allocate, best_under_prices
 from propensity.policy.archetypes import archetype_by_rule, changed_since
 from propensity.policy.decide import action_probabilities, best_action, decide, holdout_share, is_held_out
-from propensity.policy.draws import decision_keys, uniform_draws, window_number
+from propensity.policy.draws import decision_keys, uniform_draws, window_end, window_number
 from propensity.policy.eligibility import Eligibility, Situation, eligibility, what_stops
 from propensity.policy.funnel import funnel
 from propensity.policy.history import TouchHistory, touch_history
 from propensity.policy.rules import rule_action
-from propensity.policy.schedule import next_touch, not_before
+from propensity.policy.schedule import keep_to_sequence, next_touch, not_before
 from propensity.policy.valuation import contact_costs, net_value, offer_costs, profit
 from propensity.policy.wave import BUDGET, Terms, WavePlan, plan_wave, spend, used_by, wave_limits, within_limits
 
@@ -34,6 +34,7 @@ __all__ = [
     "funnel",
     "holdout_share",
     "is_held_out",
+    "keep_to_sequence",
     "net_value",
     "next_touch",
     "not_before",
@@ -47,6 +48,7 @@ __all__ = [
     "used_by",
     "wave_limits",
     "what_stops",
+    "window_end",
     "window_number",
     "within_limits",
 ]

@@ -38,6 +38,11 @@ def window_number(at: pd.Timestamp, window_days: float) -> int:
     return int(elapsed / pd.Timedelta(days=window_days))
 
 
+def window_end(number: int, window_days: float) -> pd.Timestamp:
+    """When a decision window ends, UTC."""
+    return pd.Timestamp("1970-01-01", tz="UTC") + pd.Timedelta(days=(number + 1) * window_days)
+
+
 def decision_keys(customer_id: Iterable[str], campaign: str, window: int) -> list[str]:
     """Decision ids (n,): the same for the same customer, campaign and decision window."""
     prefix = f"{campaign}\x1f{window}\x1f"

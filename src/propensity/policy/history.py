@@ -17,6 +17,7 @@ RETURNS = ("reactivated", "purchased")
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 Counts = np.ndarray[tuple[int], np.dtype[np.int64]]
 Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
+Labels = np.ndarray[tuple[int], np.dtype[np.object_]]
 Rows = np.ndarray[tuple[int], np.dtype[np.intp]]
 
 
@@ -42,6 +43,8 @@ class TouchHistory:
         By channel: the last touch on it did not arrive.
     days_since_action : dict
         By action, those that somebody got.
+    last_action : array of str or None
+        Of the last touch.
     """
 
     touches: Counts
@@ -55,6 +58,7 @@ class TouchHistory:
     days_since_channel: dict[str, Floats]
     bounced: dict[str, Flags]
     days_since_action: dict[str, Floats]
+    last_action: Labels
 
 
 def touch_history(
@@ -82,12 +86,15 @@ def touch_history(
     Notes
     -----
     A touch is ignored when no response (`RESPONSES`) came between it and now: a response answers all touches before it.
+    A touch is when its message was sent, where an event says so, else when it was decided.
     """
     n = len(customers)
     people = pd.Index(customers["customer_id"])
     churned = _times(customers["churned_at"])
     touched = contacts[(contacts["action"] != CONTROL) & (contacts["decided_at"] < at)]
     who, touched = _rows(people, touched)
+    about, events = _rows(people, outcomes[outcomes["at"] < at])
+    touched = _at_sending(touched, events)
     when = _times(touched["decided_at"])
     now = at.tz_convert("UTC").tz_localize(None).to_datetime64()
     age = _days(now, when)
@@ -96,7 +103,6 @@ def touch_history(
     channel = touched["action"].map(channel_of).to_numpy(dtype=object)
     action = touched["action"].to_numpy(dtype=object)
 
-    about, events = _rows(people, outcomes[outcomes["at"] < at])
     happened = _times(events["at"])
     since_left = happened > churned[about]
     kind = events["type"].to_numpy(dtype=object)
@@ -131,7 +137,25 @@ def touch_history(
         # what was sent after a bounce goes to a mended address
         bounced={c: bounced_at[c] >= last_on[c] for c in channels},
         days_since_action={a: _age(now, _latest(n, who[action == a], when[action == a])) for a in pd.unique(action)},
+        last_action=_last_action(n, who, when, action),
     )
+
+
+def _at_sending(touched: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+    """Touches (m, ...) with the times of their ``sent`` events as ``decided_at``, where they have one."""
+    if "decision_id" not in events:
+        return touched
+    sent_at = events[events["type"] == "sent"].groupby("decision_id")["at"].min()
+    known = pd.Series(sent_at.reindex(touched["decision_id"]).array, index=touched.index)
+    return touched.assign(decided_at=known.fillna(touched["decided_at"]))
+
+
+def _last_action(n: int, who: Rows, when: np.ndarray, action: np.ndarray) -> Labels:
+    """Action of each person's last touch, (n,); of two at once, the later by name."""
+    order = np.lexsort((action.astype(str), when, who))
+    found: Labels = np.full(n, None, dtype=object)
+    found[who[order]] = action[order]  # of several, the last stays
+    return found
 
 
 def _channel_of_events(events: pd.DataFrame, touched: pd.DataFrame) -> np.ndarray:

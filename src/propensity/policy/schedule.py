@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -11,6 +12,7 @@ import pandas as pd
 from propensity.contract import CONTROL
 from propensity.errors import InputError
 from propensity.playbook import Playbook, QuietHours, Step
+from propensity.policy.history import TouchHistory
 
 TIME_ZONE = "time_zone"
 """Column of the customers table; people without one live in the program's."""
@@ -101,12 +103,14 @@ def next_touch(
     customers: pd.DataFrame,
     playbook: Playbook,
     first: pd.Series,
+    history: TouchHistory | None = None,
 ) -> pd.DataFrame:
     """What follows each person's action if it brings no answer, as the playbook's sequence says.
 
     Of the steps after the one that the action's channel belongs to, the first that the person can get: on one of its
     channels, with the same archetype, with one of its offers where it names some, and not forbidden after what was
-    sent. Of several, the one of greatest value.
+    sent. Of several, the one of greatest value. Nothing follows where the person would rest by then, would have had as
+    many touches as one person may get, or would have left too long ago. Seasons are left to the next decision.
 
     Parameters
     ----------
@@ -115,7 +119,9 @@ def next_touch(
     customers : DataFrame (n, ...)
     playbook : Playbook
     first : Series (n,)
-        When the action goes out (`not_before`).
+        When the action goes out.
+    history : TouchHistory, optional
+        Without it, no touch went before.
 
     Returns
     -------
@@ -127,17 +133,17 @@ def next_touch(
     days = np.zeros(n)
     labels = list(value.columns)
     can, worth = allowed[labels].to_numpy(), value.to_numpy()
+    goes_on = _goes_on(playbook, history, n)
+    left_for = (first - customers["churned_at"]).dt.total_seconds().to_numpy() / 86_400
     for label in set(action) - {CONTROL}:
-        sent = np.flatnonzero(action == label)
-        waited = 0.0
-        for step in playbook.sequence[_step_of(label, playbook) + 1 :]:
-            waited += step.after_days
-            may = _may_follow(label, step_labels(step, playbook), playbook)
+        sent = np.flatnonzero((action == label) & goes_on)
+        for waited, may in _later_steps(label, playbook):
             choices = np.array([i for i, other in enumerate(labels) if other in may], dtype=np.intp)
             open_ = sent[pd.isna(follows[sent])]
             if not len(choices) or not len(open_):
                 continue
-            of_step = np.where(can[np.ix_(open_, choices)], worth[np.ix_(open_, choices)], -np.inf)
+            in_time = _in_time([labels[i] for i in choices], left_for[open_] + waited, playbook)
+            of_step = np.where(can[np.ix_(open_, choices)] & in_time, worth[np.ix_(open_, choices)], -np.inf)
             best = of_step.argmax(axis=1)
             found = of_step[np.arange(len(open_)), best] > -np.inf
             follows[open_[found]] = np.array(labels, dtype=object)[choices[best[found]]]
@@ -146,6 +152,60 @@ def next_touch(
     due = first + pd.to_timedelta(days, unit="D")
     moments = not_before(np.where(there, follows, CONTROL), customers, playbook, due)
     return pd.DataFrame({"next_action": follows, "next_not_before": moments.where(there)}, index=customers.index)
+
+
+def keep_to_sequence(allowed: pd.DataFrame, history: TouchHistory, playbook: Playbook) -> pd.DataFrame:
+    """Leave people who had a touch only what follows it in the playbook's sequence.
+
+    The first later step counts of which they may get any action, as in `next_touch`. Where there is none, or they have
+    rested since, the sequence is over, and everything stays allowed. Whoever came back or opted out may get nothing
+    anyway (`eligibility`); an opened message alone does not end a sequence.
+
+    Parameters
+    ----------
+    allowed : DataFrame (n, actions without control) of bool
+    history : TouchHistory
+    playbook : Playbook
+
+    Returns
+    -------
+    DataFrame (n, actions without control) of bool
+        Nobody who may get something loses all of it.
+    """
+    kept = allowed.to_numpy(copy=True)
+    running = history.days_since_touch < playbook.contact.rest_days
+    for label in set(history.last_action[running]) & set(playbook.actions):
+        open_ = np.flatnonzero(running & (history.last_action == label))
+        for _, may in _later_steps(label, playbook):
+            of_step = np.asarray(allowed.columns.isin(may))
+            gets = kept[np.ix_(open_, of_step)].any(axis=1)
+            kept[open_[gets]] &= of_step
+            open_ = open_[~gets]
+    return pd.DataFrame(kept, columns=allowed.columns, index=allowed.index)
+
+
+def _later_steps(label: str, playbook: Playbook) -> Iterator[tuple[float, set[str]]]:
+    """The steps after an action's own: days after the action, and the actions that may follow it."""
+    waited = 0.0
+    for step in playbook.sequence[_step_of(label, playbook) + 1 :]:
+        waited += step.after_days
+        yield max(waited, playbook.contact.min_gap_days), _may_follow(label, step_labels(step, playbook), playbook)
+
+
+def _goes_on(playbook: Playbook, history: TouchHistory | None, n: int) -> np.ndarray:
+    """Who (n,) may be touched again if one more touch brings no answer."""
+    contact = playbook.contact
+    ignored, touches = (np.zeros(n), np.zeros(n)) if history is None else (history.ignored, history.touches)
+    return (ignored + 1 < contact.rest_after_ignored) & (touches + 1 < contact.max_touches)
+
+
+def _in_time(labels: list[str], days: np.ndarray, playbook: Playbook) -> np.ndarray:
+    """Whether these actions (n, labels) come so many days after leaving (n,) that they may still be sent."""
+    ends = [playbook.program.horizon_days] * len(labels)
+    for i, label in enumerate(labels):
+        window = playbook.channels[playbook.actions[label].channel].window_days
+        ends[i] = ends[i] if window is None else min(ends[i], window[1])
+    return ~(days[:, None] > np.array(ends))
 
 
 def step_labels(step: Step, playbook: Playbook) -> list[str]:

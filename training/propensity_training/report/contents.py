@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from propensity.assessment import Assessment, plain
+from propensity.contact_times import ContactTimes
 from propensity.evaluation import Estimate
 from propensity.inference import SampleRatio
 from propensity.model import PolicyMode
@@ -292,6 +293,8 @@ class ModelReport:
         The largest first; empty where effects do not differ between people, or were not explained.
     reasons : Reasons, optional
         None where too few training people stated a reason to learn from.
+    contact_times : ContactTimes
+        The best times of contact, as training found them.
     """
 
     title: str
@@ -317,6 +320,7 @@ class ModelReport:
     plan: Plan
     importance: tuple[FeatureShare, ...]
     reasons: Reasons | None
+    contact_times: ContactTimes
 
     def to_json(self) -> dict[str, Any]:
         """As JSON-ready values; what is not a finite number becomes None."""

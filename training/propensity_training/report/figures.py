@@ -96,6 +96,7 @@ def model_report(
         plan=_plan(model, people, chosen),
         importance=_importance(importance),
         reasons=_reasons(model, people),
+        contact_times=model.contact_times,
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from propensity.contact_times import ANSWER_HOURS, BestTime
 from propensity.contract import CONTROL
 from propensity.evaluation import Estimate
 from propensity.pages.words import action_words, chance, interval
 from propensity_training.report.contents import Interval, ModelReport
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 def headline(report: ModelReport) -> str:
@@ -162,6 +165,37 @@ def heterogeneity(report: ModelReport) -> str:
     if learnt.heterogeneity_p < learnt.heterogeneity_level:
         return f"In training, effects of contact were found to differ between people ({p})."
     return f"In training, no difference between people in what contact does was found beyond chance ({p})."
+
+
+def contact_times(report: ModelReport) -> list[str]:
+    """When people answered more, in training; or that no time is known to be better."""
+    found = report.contact_times
+    if not found.compared:
+        return [
+            "Times of contact were not compared: too few messages with a known time have the same message beside them, "
+            "sent at other times in the same week. Contact goes out as soon as it may."
+        ]
+    looked = f"{found.compared:,} times of the week were compared on {found.sends:,} messages"
+    if not found.best:
+        return [f"{looked}; none was shown to be better. Contact goes out as soon as it may."]
+    said = [f"{looked}; one is used only where it was shown to be better, once that many are allowed for."]
+    said += [
+        f"{action_words(channel).capitalize()}: people who were sent a message {clock(best)}, by their own clocks, "
+        f"answered more ({percent(best.answered_share)} of {best.sends:,} opened or clicked within {ANSWER_HOURS} "
+        f"hours, about {100 * best.gain:.1f} points more than with the same message at other times of the same weeks). "
+        "Contact waits for that time."
+        for channel, best in found.best.items()
+    ]
+    return [*said, "Unless times were drawn at random, that is a difference which was observed, and no effect."]
+
+
+def clock(best: BestTime) -> str:
+    """A time of the week."""
+    parts = [] if best.weekday is None else [f"on {WEEKDAYS[best.weekday]}s"]
+    if best.hours is not None:
+        first, last = best.hours
+        parts.append(f"between {first}:00 and {last}:00")
+    return " ".join(parts)
 
 
 def calibration(report: ModelReport, name: str, what: str) -> str:
