@@ -331,3 +331,13 @@ def test_an_action_that_training_never_saw_is_never_sent(direct):
 def simulated_playbook_with_more(book):
     new = book.actions["miss_you_push_points"].model_copy(update={"channel": "email"})
     return book.model_copy(update={"actions": {"a_new_action": new, **book.actions}})
+
+
+def test_a_saved_model_keeps_its_playbook_and_the_order_of_its_actions(wave_model, copy, tmp_path):
+    book = wave_model.playbook
+    mixed = book.model_copy(update={"actions": dict(reversed(book.actions.items()))})
+    copy.playbook = mixed
+    copy.save(tmp_path / "mixed")
+    loaded = DecisionModel.load(tmp_path / "mixed").playbook
+    assert list(loaded.actions) == list(mixed.actions)
+    assert loaded.version == mixed.version != book.version

@@ -272,6 +272,18 @@ def test_version_is_the_content_and_nothing_else():
     assert playbook.parse(changed("cost_currency = 1.5", "cost_currency = 1.6")).version != version
 
 
+def test_version_knows_the_order_of_actions_and_of_nothing_else():
+    version = playbook.parse(SMALL).version
+    email, letter = SMALL.index("[actions.sorry_email]"), SMALL.index("[actions.sorry_letter]")
+    swapped = SMALL[:email] + SMALL[letter:] + "\n" + SMALL[email:letter]
+    assert list(playbook.parse(swapped).actions) == ["sorry_letter", "sorry_email"]
+    assert playbook.parse(swapped).version != version
+    email, letter, offers = (SMALL.index(x) for x in ("[channels.email]", "[channels.letter]", "[offers.none]"))
+    assert (
+        playbook.parse(SMALL[:email] + SMALL[letter:offers] + SMALL[email:letter] + SMALL[offers:]).version == version
+    )
+
+
 @pytest.mark.parametrize("name", sorted(playbook.shipped()))
 def test_shipped_playbooks_are_read_by_name_and_named_so(name):
     assert playbook.load(name).name == name

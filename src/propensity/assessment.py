@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from propensity.contract import CONTROL
+from propensity.deciding import Wave
 from propensity.evaluation import (
     Estimate,
     autoc_score,
@@ -398,6 +399,11 @@ def _gate(model: DecisionModel, held_out: _HeldOut, chosen: dict[PolicyMode, np.
     return Gate(proposed, mode, why)
 
 
+def _by_rule(model: DecisionModel, held_out: _HeldOut) -> np.ndarray:
+    changed = Wave(model, held_out.frame, held_out.frame["decided_at"]).changed if model.playbook.changes else None
+    return rule_action(held_out.frame, model.playbook, held_out.allowed, changed)
+
+
 def _compare(
     model: DecisionModel,
     held_out: _HeldOut,
@@ -416,7 +422,7 @@ def _compare(
         ("per_person", "each person's best action", chosen["per_person"]),
         ("one_action", _to_all(model, chosen["one_action"]), chosen["one_action"]),
         ("likeliest", "only the likelier half to return", np.where(likely, chosen["one_action"], CONTROL)),
-        ("rules", "the rule playbook", rule_action(held_out.frame, model.playbook, held_out.allowed)),
+        ("rules", "the rule playbook", _by_rule(model, held_out)),
         ("random", "a random action", random),
         ("nobody", "nobody", nobody),
     ]

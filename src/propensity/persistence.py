@@ -25,7 +25,7 @@ def save_state(state: dict[str, Any], directory: str | Path) -> None:
     with written_aside(directory) as aside:
         (aside / "boosters").mkdir(parents=True)
         boosters: list[lgb.Booster] = []
-        text = json.dumps(_without_boosters(state, boosters), indent=1, sort_keys=True)
+        text = json.dumps(_without_boosters(state, boosters), indent=1)
         (aside / STATE_FILE).write_text(text, encoding="utf-8")
         for number, booster in enumerate(boosters):
             (aside / _booster_file(number)).write_text(booster.model_to_string(), encoding="utf-8")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from propensity.contract import CONTROL
+from propensity.playbook import Playbook
 from propensity.policy import eligibility, rule_action
 
 
@@ -38,3 +41,22 @@ def test_works_without_reasons_and_for_a_model_that_knows_few_actions(people, bo
     allowed = eligibility(people, book, at).allowed[["miss_you_push_points", "fit_email_trial"]]
     assert rule_action(people.drop(columns="reason"), book, allowed).tolist() == ["miss_you_push_points"] * 4
     assert rule_action(people, book, allowed).tolist() == [CONTROL, "fit_email_trial", *["miss_you_push_points"] * 2]
+
+
+def test_rules_for_archetypes_come_before_the_answer_to_the_reason(people, book, at):
+    rules = ({"archetype": "we_got_better", "competitor": True}, {"archetype": "we_got_better", "changed": True})
+    ruled = Playbook.model_validate(book.model_dump() | {"archetype_rules": rules})
+    allowed = eligibility(people, book, at).allowed
+    without = rule_action(people, book, allowed)
+    people["competitor"] = ["rival_a", None, None, None]
+    changed = np.array([False, True, False, False])
+    archetypes = [book.actions[a].archetype for a in rule_action(people, ruled, allowed, changed)]
+    assert archetypes[:2] == ["we_got_better"] * 2
+    assert archetypes[2:] == [book.actions[a].archetype for a in without[2:]]
+
+
+def test_who_stated_no_reason_is_taken_for_what_the_playbook_says(people, book, at):
+    allowed = eligibility(people, book, at).allowed
+    reasons = book.reasons.model_copy(update={"unknown_as": "price"})
+    chosen = rule_action(people.drop(columns="reason"), book.model_copy(update={"reasons": reasons}), allowed)
+    assert {book.actions[a].archetype for a in chosen} == {book.archetype_of_reason()["price"]}

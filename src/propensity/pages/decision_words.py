@@ -87,7 +87,8 @@ def explanation(decision: Mapping[Any, Any], currency: str) -> str:
 
 def explained(decisions: pd.DataFrame, currency: str) -> pd.DataFrame:
     """The decisions with the column ``explanation``; see `explanation`."""
-    told = [explanation(row, currency) for row in decisions.to_dict(orient="records")]
+    rows = (dict(zip(map(str, decisions), row, strict=True)) for row in decisions.itertuples(index=False, name=None))
+    told = [explanation(row, currency) for row in rows]
     return decisions.assign(**{EXPLANATION: told})
 
 

@@ -240,8 +240,12 @@ class Playbook(Part):
 
     @property
     def version(self) -> str:
-        """Hash of the content, 12 hexadecimal digits; what is left at its default does not count."""
-        content = json.dumps(self.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
+        """Hash of the content, 12 hexadecimal digits; what is left at its default does not count.
+
+        The order of actions counts, because by rule the first that fits is taken; that of other parts does not.
+        """
+        dumped = self.model_dump(mode="json", exclude_defaults=True)
+        content = json.dumps(dumped | {"actions": list(dumped["actions"].items())}, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     @property
