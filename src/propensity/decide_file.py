@@ -28,7 +28,7 @@ from propensity.ledger import StagedWave
 from propensity.model import DecisionModel
 from propensity.policy import Limit, Terms, uniform_draws, used_by
 from propensity.wave_file import WaveFile, WaveSummary
-from propensity.wave_ledger import people_of, record_wave, standing_decisions, use_of
+from propensity.wave_ledger import earlier_terms, people_of, record_wave, standing_decisions, use_of
 
 BATCH = 20_000
 """People that are decided on together."""
@@ -115,10 +115,7 @@ class _Crowd:
 
 def _plan(model: DecisionModel, wave: WaveFile, crowd: _Crowd) -> tuple[Terms, WaveSummary]:
     """Terms for those who are decided on, within what standing decisions have left over."""
-    earlier = None
-    if wave.ledger is not None and crowd.standing:
-        last = wave.ledger.latest_wave(wave.campaign, model.playbook.version, wave.at.to_pydatetime())
-        earlier = None if last is None else Terms.from_json(last["terms"])
+    earlier = earlier_terms(model, wave) if crowd.standing else None
     sample = people_of(model, crowd.sample, wave)
     limits = sample.limits(wave.weeks, wave.budget)
     used = {x.name: crowd.used.get(x.name, 0.0) for x in limits}

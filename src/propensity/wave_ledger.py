@@ -65,6 +65,17 @@ def use_of(model: DecisionModel, people: pd.DataFrame, standing: pd.DataFrame, w
     }
 
 
+def earlier_terms(model: DecisionModel, wave: WaveFile) -> Terms | None:
+    """Terms of the last wave of the same campaign, playbook and decision window, if there was one."""
+    if wave.ledger is None:
+        return None
+    last = wave.ledger.latest_wave(wave.campaign, model.playbook.version, wave.at.to_pydatetime())
+    days = model.playbook.program.decision_window_days
+    if last is None or window_number(pd.Timestamp(last["decided_at"]), days) != window_number(wave.at, days):
+        return None
+    return Terms.from_json(last["terms"])
+
+
 def record_wave(
     model: DecisionModel,
     wave: WaveFile,
