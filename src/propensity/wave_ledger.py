@@ -37,7 +37,8 @@ def decision_ids(model: DecisionModel, people: pd.DataFrame, wave: WaveFile) -> 
 def standing_decisions(model: DecisionModel, people: pd.DataFrame, wave: WaveFile) -> pd.DataFrame:
     """Decisions (m, columns) of those who have one already, with their index in ``people``.
 
-    Whoever opted out, complained, came back or was erased since is shown as left alone; the record stays as it is.
+    Whoever was to be contacted and opted out, complained or came back since is shown as left alone; the record stays as
+    it is.
     """
     found = {} if wave.ledger is None else wave.ledger.standing(decision_ids(model, people, wave))
     if not found:
@@ -46,7 +47,7 @@ def standing_decisions(model: DecisionModel, people: pd.DataFrame, wave: WaveFil
     there = np.array([answer is not None for answer in answers])
     decisions = _table([a for a in answers if a is not None], people.index[there])
     again = people_of(model, people[there], wave)
-    withdrawn = again.eligible.stopped_by.isin(WITHDRAWN_BY)
+    withdrawn = again.eligible.stopped_by.isin(WITHDRAWN_BY) & decisions["send"]
     if withdrawn.any():
         now, _ = people_of(model, people[there][withdrawn], wave).decide()
         decisions = pd.concat([decisions[~withdrawn], now]).loc[people.index[there]]
