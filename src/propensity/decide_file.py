@@ -30,7 +30,7 @@ from propensity.policy import Terms, used_by
 from propensity.threads import ahead
 from propensity.wave_cautions import cautions
 from propensity.wave_file import WaveFile, WaveSummary
-from propensity.wave_ledger import people_of, record_wave, standing_decisions
+from propensity.wave_ledger import earlier_terms, people_of, record_wave, standing_decisions
 from propensity.wave_people import Crowd, customers_of, look_through
 
 WRITERS = (".parquet", ".csv")
@@ -106,8 +106,6 @@ def decide_file(
             summary.standing += len(batch.standing)
             summary.add(decisions, batch.fresh.used if batch.fresh else {})
             show(summary.people, crowd.people)
-    sample = people_of(model, crowd.sample, wave)
-    summary.cautions = cautions(sample, wave.weeks, wave.budget, of=crowd.people)
     return summary
 
 
@@ -183,6 +181,7 @@ def _stage(staged: StagedWave, decided: Decided) -> None:
 
 def _plan(model: DecisionModel, wave: WaveFile, crowd: Crowd) -> tuple[Terms, WaveSummary]:
     """Terms for those who are decided on, within what standing decisions have left over."""
+    earlier = earlier_terms(model, wave) if crowd.standing else None
     sample, fresh = people_of(model, crowd.sample, wave), crowd.people - crowd.standing
     if fresh:
         terms, summary = planned(sample, wave.budget, wave.weeks, len(crowd.sample) / fresh, crowd.used)
@@ -190,11 +189,10 @@ def _plan(model: DecisionModel, wave: WaveFile, crowd: Crowd) -> tuple[Terms, Wa
         free = dict.fromkeys((x.name for x in sample.limits(wave.weeks, wave.budget)), 0.0)
         terms = Terms(free, dict.fromkeys(map(str, sample.value.columns), 1.0))
         summary = _summary(sample, wave.budget, wave.weeks, terms, crowd.used)
-    if wave.ledger is not None and crowd.standing:
-        last = wave.ledger.latest_wave(wave.campaign, model.playbook.version, wave.at.to_pydatetime())
-        if last is not None:
-            terms = terms.no_better_than(Terms.from_json(last["terms"]))
-            summary.prices = terms.prices
+    if earlier is not None:
+        terms = terms.no_better_than(earlier)
+        summary.prices = terms.prices
+    summary.cautions = cautions(sample, wave.weeks, wave.budget, of=crowd.people)
     return terms, summary
 
 

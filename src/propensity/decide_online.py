@@ -63,7 +63,7 @@ def decide_online(
         decisions, at, probabilities, spend=spend.tolist(), customers=snapshots(customers, model.playbook)
     )
     now = decision_answers(decisions)
-    return [new if is_withdrawn(new) else stands for new, stands in zip(now, standing, strict=True)]
+    return [new if is_withdrawn(stands, new) else stands for new, stands in zip(now, standing, strict=True)]
 
 
 def _terms(wave: Wave, ledger: Ledger) -> tuple[Sequence[Limit], Terms | None]:

@@ -47,9 +47,9 @@ def known_of(ledger: Ledger, customer_ids: Sequence[str], decision_ids: Sequence
     return Known(contacts, outcomes, suppressed)
 
 
-def is_withdrawn(decision: dict[str, Any]) -> bool:
-    """Whether a decision made now (an answer, or a row of decisions) says that an earlier one no longer holds."""
-    return decision["assignment"] == "suppressed" and decision["reason_codes"][0] in WITHDRAWN_BY
+def is_withdrawn(stands: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether the answer made now says that the contact of the one that stands must not be made any more."""
+    return bool(stands["send"]) and now["assignment"] == "suppressed" and now["reason_codes"][0] in WITHDRAWN_BY
 
 
 def snapshots(customers: pd.DataFrame, playbook: Playbook) -> pd.DataFrame:

@@ -37,7 +37,8 @@ def decision_ids(model: DecisionModel, people: pd.DataFrame, wave: WaveFile) -> 
 def standing_decisions(model: DecisionModel, people: pd.DataFrame, wave: WaveFile) -> pd.DataFrame:
     """Decisions (m, columns) of those who have one already, with their index in ``people``.
 
-    Whoever opted out, complained, came back or was erased since is shown as left alone; the record stays as it is.
+    Whoever was to be contacted and opted out, complained or came back since is shown as left alone; the record stays as
+    it is.
     """
     found = {} if wave.ledger is None else wave.ledger.standing(decision_ids(model, people, wave))
     if not found:
@@ -46,7 +47,7 @@ def standing_decisions(model: DecisionModel, people: pd.DataFrame, wave: WaveFil
     there = np.array([answer is not None for answer in answers])
     decisions = _table([a for a in answers if a is not None], people.index[there])
     again = people_of(model, people[there], wave)
-    withdrawn = again.eligible.stopped_by.isin(WITHDRAWN_BY)
+    withdrawn = again.eligible.stopped_by.isin(WITHDRAWN_BY) & decisions["send"]
     if withdrawn.any():
         now, _ = people_of(model, people[there][withdrawn], wave).decide()
         decisions = pd.concat([decisions[~withdrawn], now]).loc[people.index[there]]
@@ -63,6 +64,17 @@ def use_of(model: DecisionModel, people: pd.DataFrame, standing: pd.DataFrame, w
         limit.name: float(used_by(limit, of_them.spend.columns, action).sum())
         for limit in of_them.limits(wave.weeks, wave.budget)
     }
+
+
+def earlier_terms(model: DecisionModel, wave: WaveFile) -> Terms | None:
+    """Terms of the last wave of the same campaign, playbook and decision window, if there was one."""
+    if wave.ledger is None:
+        return None
+    last = wave.ledger.latest_wave(wave.campaign, model.playbook.version, wave.at.to_pydatetime())
+    days = model.playbook.program.decision_window_days
+    if last is None or window_number(pd.Timestamp(last["decided_at"]), days) != window_number(wave.at, days):
+        return None
+    return Terms.from_json(last["terms"])
 
 
 def record_wave(

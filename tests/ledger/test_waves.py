@@ -109,10 +109,11 @@ def test_what_decisions_were_made_from_is_recorded_and_nothing_else(ledger, deci
     assert kept["annual_value"].tolist() == pytest.approx(told["annual_value"].tolist(), nan_ok=True)
 
 
-def test_the_same_wave_twice_is_recorded_once_and_gives_the_same_file(ledger, decided, people):
+def test_the_same_wave_twice_is_recorded_once_and_gives_the_same_file(ledger, decided, people, at):
+    ledger.add_outcomes(event(people["customer_id"].iloc[0], "unsubscribed", at - pd.Timedelta(days=1)))
     first, counted = decided()
     before = ledger.assignments(CAMPAIGN)
-    again, counted_again = decided(name="again.parquet")
+    again, counted_again = decided(name="again.parquet", at=at + pd.Timedelta(hours=1))
     same(again, first)
     same(ledger.assignments(CAMPAIGN), before)
     assert (counted.standing, counted_again.standing) == (0, len(people))

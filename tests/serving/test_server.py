@@ -90,15 +90,18 @@ def test_it_starts_answers_and_stops(mlflow_of_trained, ledger_url, email_playbo
 
 def ready(process: subprocess.Popen[bytes], log: Path, client: httpx.Client) -> str:
     deadline = time.monotonic() + READY_SECONDS
+    last = "it told no address"
     while time.monotonic() < deadline and process.poll() is None:
         address = re.search(r"on (http://\S+)/ ", log.read_text())
-        try:
-            if address and client.get(f"{address[1]}/readyz").status_code == 200:
+        if address:
+            try:
+                last = f"/readyz answered {client.get(f'{address[1]}/readyz').status_code}"
+            except httpx.TransportError as error:  # it does not listen, or does not answer, yet
+                last = repr(error)
+            if last.endswith(" 200"):
                 return address[1]
-        except httpx.HTTPError:
-            pass  # it does not listen yet; the deadline says when that is too late
         time.sleep(0.2)
-    pytest.fail(f"not ready; the log ends: {log.read_text()[-2000:]}")
+    pytest.fail(f"not ready, {last}; the log ends: {log.read_text()[-2000:]}")
 
 
 def test_a_port_in_use_is_one_sentence(mlflow_of_trained, ledger_url, tmp_path):
