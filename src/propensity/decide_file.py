@@ -1,4 +1,4 @@
-"""Decisions for a file of customers in constant memory.
+"""Decisions for a file of customers in constant memory, but for eight bytes a person.
 
 The file is read twice. First everybody is counted and some are drawn, whose values set the prices of what is scarce
 (`plan_wave`); then all pass by, a batch at a time, and each gets what is worth most at these prices.
@@ -6,6 +6,7 @@ The file is read twice. First everybody is counted and some are drawn, whose val
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
@@ -142,7 +143,8 @@ def decide_file(
     if out.suffix not in WRITERS:
         raise InputError(f"--out {out}: expected a file that ends in {' or '.join(WRITERS)}")
     n, some = _look_through(model, wave)
-    sample = _wave(model, some, wave)
+    past = _Past(wave)
+    sample = _wave(model, some, wave, past)
     limits = sample.limits(wave.weeks, wave.budget)
     scale = len(some) / n
     plan = sample.plan([replace(x, amount=x.amount * scale) for x in limits])
@@ -155,7 +157,7 @@ def decide_file(
     with ExitStack() as stack:
         writer = stack.enter_context(_Writer(stack.enter_context(written_aside(out))))
         lists = stack.enter_context(audiences.written(model.playbook)) if audiences else None
-        people = (_wave(model, batch, wave) for batch in _customers(model, wave.source, wave.at))
+        people = (_wave(model, batch, wave, past) for batch in _customers(model, wave.source, wave.at))
         # what those before leave over is known for certain only when they are decided
         for guess in ahead(decide_batch, ((batch, summary.left()) for batch in people)):
             left = summary.left()
@@ -196,18 +198,46 @@ def _within(batch: tuple[Wave, dict[str, float]], wave: WaveFile, terms: Terms) 
     return _Decided(people, decisions, left, used)
 
 
-def _wave(model: DecisionModel, people: pd.DataFrame, wave: WaveFile) -> Wave:
-    return Wave(model, people, wave.at, wave.campaign, wave.suppressed, wave.contacts, wave.outcomes)
+class _Past:
+    """What is known of everybody beside the file, so that a batch gets its own part without looking through all."""
+
+    def __init__(self, wave: WaveFile) -> None:
+        self.suppressed = frozenset(wave.suppressed)
+        self.contacts = None if wave.contacts is None else _ByCustomer(wave.contacts)
+        self.outcomes = None if wave.outcomes is None else _ByCustomer(wave.outcomes)
+
+
+class _ByCustomer:
+    """A table's rows by ``customer_id``."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+        code, self.customers = pd.factorize(pd.Index(table["customer_id"]))
+        self.rows = np.argsort(code, kind="stable")
+        self.first = np.searchsorted(code[self.rows], np.arange(len(self.customers) + 1))
+
+    def of(self, people: pd.DataFrame) -> pd.DataFrame:
+        """The rows of these people, in the table's order."""
+        known = self.customers.get_indexer(pd.Index(people["customer_id"]))
+        rows = [self.rows[self.first[k] : self.first[k + 1]] for k in known[known >= 0]]
+        return self.table.take(np.sort(np.concatenate(rows)) if rows else [])
+
+
+def _wave(model: DecisionModel, people: pd.DataFrame, wave: WaveFile, past: _Past) -> Wave:
+    contacts = None if past.contacts is None else past.contacts.of(people)
+    outcomes = None if past.outcomes is None else past.outcomes.of(people)
+    suppressed = past.suppressed.intersection(people["customer_id"])
+    return Wave(model, people, wave.at, wave.campaign, suppressed, contacts, outcomes)
 
 
 def _look_through(model: DecisionModel, wave: WaveFile) -> tuple[int, pd.DataFrame]:
     """How many people there are, and `SAMPLE` of them; everybody is checked, and may be there only once."""
-    draws: list[np.ndarray] = []
+    draws = array("d")
     kept: list[pd.DataFrame] = []
     threshold = 1.0
     for people in _customers(model, wave.source, wave.at):
         drawn = uniform_draws(people["customer_id"], "plan")
-        draws.append(drawn)
+        draws.frombytes(drawn.tobytes())
         kept.append(people[drawn < threshold].assign(_draw=drawn[drawn < threshold]))
         if sum(map(len, kept)) > 2 * SAMPLE:
             together = pd.concat(kept, ignore_index=True)
@@ -216,8 +246,9 @@ def _look_through(model: DecisionModel, wave: WaveFile) -> tuple[int, pd.DataFra
     if not draws:
         raise InputError(f"{wave.source}: expected at least one customer, found none")
     # draws are 53 bits of a hash: of a million people two share one in one file of twenty thousand
-    everybody = np.sort(np.concatenate(draws))
-    n_twice = int((np.diff(everybody) == 0).sum())
+    everybody = np.frombuffer(draws)
+    everybody.sort()
+    n_twice = int(np.count_nonzero(everybody[1:] == everybody[:-1]))
     if n_twice:
         raise InputError(f"{wave.source}: expected each customer once, found {n_twice:,} rows too many")
     some = pd.concat(kept, ignore_index=True)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from propensity.contract import CONTROL
 from propensity.decision import Chosen, decision_table
+from propensity.features import without_reason
 from propensity.policy import (
     Eligibility,
     Limit,
@@ -84,7 +85,11 @@ class Wave:
 
     @cached_property
     def _encoded(self) -> np.ndarray:
-        return self.model._encode(self.customers, self.at)
+        return self.model._encode_features(self._features)
+
+    @cached_property
+    def _features(self) -> pd.DataFrame:
+        return self.model.features.transform(self.customers, self.at)
 
     @cached_property
     def reasons(self) -> pd.DataFrame:
@@ -93,8 +98,8 @@ class Wave:
         stated = people.get("reason", pd.Series(None, index=people.index, dtype="str"))
         predicted = None
         if self.model.reason_model is not None and stated.isna().any():
-            silent = people[stated.isna()]
-            predicted = self.model.reason_model.probabilities(self.model.reason_features(silent, self.at))
+            silent = without_reason(self._features[stated.isna()])
+            predicted = self.model.reason_model.probabilities(silent)
         return assigned_reasons(stated, None, predicted, rules.min_probability, rules.unknown_as)
 
     @cached_property

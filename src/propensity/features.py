@@ -103,3 +103,8 @@ class FeatureBuilder:
     def from_state(cls, state: dict[str, Any]) -> FeatureBuilder:
         """The builder that `to_state` described."""
         return cls(tuple(state["numeric"]), {k: tuple(v) for k, v in state["categories"].items()})
+
+
+def without_reason(features: pd.DataFrame) -> pd.DataFrame:
+    """The model matrix (n, d) without the reason for churn, which is told from it."""
+    return features.drop(columns="reason", errors="ignore")

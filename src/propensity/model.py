@@ -16,7 +16,7 @@ from propensity.contract import CONTROL
 from propensity.deciding import PolicyMode, Wave
 from propensity.errors import InputError
 from propensity.evaluation.scores import score_matrix
-from propensity.features import FeatureBuilder
+from propensity.features import FeatureBuilder, without_reason
 from propensity.frame import all_actions, logged_propensity
 from propensity.learners import UpliftStack
 from propensity.learners.averages import average_effects
@@ -147,7 +147,7 @@ class DecisionModel:
 
     def reason_features(self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> pd.DataFrame:
         """What the reason for churn is told from, (n, d): all features but the reason itself."""
-        return self.features.transform(customers, at).drop(columns="reason", errors="ignore")
+        return without_reason(self.features.transform(customers, at))
 
     def _fit_reasons(self, frame: pd.DataFrame) -> ReasonModel | None:
         """A model of the reasons for those who gave none; None where all or none did."""
@@ -245,8 +245,11 @@ class DecisionModel:
         return self._predict(self._encode(customers, at), customers.index)
 
     def _encode(self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> np.ndarray:
+        return self._encode_features(self.features.transform(customers, at))
+
+    def _encode_features(self, features: pd.DataFrame) -> np.ndarray:
         # one encoding for all parts of the model: they were fitted on the same table
-        return self.reactivation.encoder_.transform(self.features.transform(customers, at))
+        return self.reactivation.encoder_.transform(features)
 
     def _predict(self, encoded: np.ndarray, index: pd.Index) -> Predictions:
         effect = self.reactivation._effect(encoded)

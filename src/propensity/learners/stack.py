@@ -237,13 +237,15 @@ class UpliftStack(UpliftLearner):
 
     def interval_around(self, effect: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """`effect_interval` for effects that were predicted already."""
-        low, high = effect.copy(), effect.copy()
-        for a, name in enumerate(effect.columns):
-            group = np.searchsorted(self.group_edges_[a], effect[name].to_numpy(), side="right")
-            bounds = self.group_intervals_[a][group]
-            low[name] = np.minimum(bounds[:, 0], effect[name])
-            high[name] = np.maximum(bounds[:, 1], effect[name])
-        return low, high
+        low, high = effect.to_numpy(copy=True), effect.to_numpy(copy=True)
+        for a, values in enumerate(effect.to_numpy().T):
+            bounds = self.group_intervals_[a][np.searchsorted(self.group_edges_[a], values, side="right")]
+            low[:, a] = np.minimum(bounds[:, 0], values)
+            high[:, a] = np.maximum(bounds[:, 1], values)
+        return (
+            pd.DataFrame(low, columns=effect.columns, index=effect.index),
+            pd.DataFrame(high, columns=effect.columns, index=effect.index),
+        )
 
     def _fitted_state(self) -> State:
         return {
