@@ -110,11 +110,24 @@ def one_after_another(model, people, wave):
         yield decisions
 
 
+def free_of_charge(plan):
+    def planned(wave, limits):
+        made = plan(wave, limits)
+        return replace(made, terms=replace(made.terms, prices=dict.fromkeys(made.terms.prices, 0.0)))
+
+    return planned
+
+
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("sample", [100_000, 150], ids=["everybody", "some"])
-def test_a_file_is_decided_as_its_batches_one_after_another(mixed, tmp_path, monkeypatch, threads, sample):
+@pytest.mark.parametrize(
+    ("sample", "priced"), [(100_000, True), (150, True), (150, False)], ids=["everybody", "some", "no prices"]
+)
+def test_a_file_is_decided_as_its_batches_one_after_another(mixed, tmp_path, monkeypatch, threads, sample, priced):
     model, people, wave = mixed
     monkeypatch.setattr(module, "SAMPLE", sample)
+    if not priced:
+        # so that the capacity is used up before the file ends
+        monkeypatch.setattr(Wave, "plan", free_of_charge(Wave.plan))
     monkeypatch.setattr("propensity.threads.available_threads", lambda: threads)
     decide_file(model, wave, tmp_path / "out.parquet")
     expected = pd.concat(one_after_another(model, people, wave), ignore_index=True)
