@@ -142,18 +142,10 @@ def decide_file(
     """
     if out.suffix not in WRITERS:
         raise InputError(f"--out {out}: expected a file that ends in {' or '.join(WRITERS)}")
-    n, some = _look_through(model, wave)
     past = _Past(wave)
-    sample = _wave(model, some, wave, past)
-    limits = sample.limits(wave.weeks, wave.budget)
-    scale = len(some) / n
-    plan = sample.plan([replace(x, amount=x.amount * scale) for x in limits])
-    summary = WaveSummary(
-        prices=plan.terms.prices,
-        amounts={x.name: float(x.amount) for x in limits},
-        used={x.name: 0.0 for x in limits},
-    )
-    decide_batch = partial(_within, wave=wave, terms=plan.terms)
+    n, amounts, terms = _planned(model, wave, past)
+    summary = WaveSummary(prices=terms.prices, amounts=amounts, used=dict.fromkeys(amounts, 0.0))
+    decide_batch = partial(_within, wave=wave, terms=terms)
     with ExitStack() as stack:
         writer = stack.enter_context(_Writer(stack.enter_context(written_aside(out))))
         lists = stack.enter_context(audiences.written(model.playbook)) if audiences else None
@@ -168,6 +160,16 @@ def decide_file(
             summary.add(decided)
             show(summary.people, n)
     return summary
+
+
+def _planned(model: DecisionModel, wave: WaveFile, past: _Past) -> tuple[int, dict[str, float], Terms]:
+    """How many people there are, how much of each limit, and the terms that some of the people set."""
+    n, some = _look_through(model, wave)
+    sample = _wave(model, some, wave, past)
+    limits = sample.limits(wave.weeks, wave.budget)
+    share = len(some) / n
+    plan = sample.plan([replace(x, amount=x.amount * share) for x in limits])
+    return n, {x.name: float(x.amount) for x in limits}, plan.terms
 
 
 @dataclass(frozen=True, eq=False)
