@@ -241,7 +241,7 @@ def _look_through(model: DecisionModel, wave: WaveFile) -> tuple[int, pd.DataFra
         drawn = uniform_draws(people["customer_id"], "plan")
         draws.frombytes(drawn.tobytes())
         kept.append(people[drawn < threshold].assign(_draw=drawn[drawn < threshold]))
-        if sum(map(len, kept)) > 2 * SAMPLE:
+        if sum(map(len, kept)) > 1.2 * SAMPLE:
             together = pd.concat(kept, ignore_index=True)
             threshold = float(np.partition(together["_draw"].to_numpy(), SAMPLE)[SAMPLE])
             kept = [together[together["_draw"] < threshold]]
