@@ -3,9 +3,10 @@
 `python benchmarks/decide_scale.py --people 1000000`: a model of the default playbook's 26 actions is trained on a
 simulated program; customers of the same program are drawn into a Parquet file, and `decide_file` decides for them, in a
 process of its own. Beside it, also in a process of its own: the bare LightGBM predictions that these decisions rest
-on, every booster on the same encoded rows with the same number of threads, and nothing else. With `--model DIR` the
-model is kept there, or taken from there. Several numbers of people show whether memory is flat: `--people 100000 200000
-400000`.
+on, every booster on the same encoded rows with the same number of threads, and nothing else; they are timed on the
+first `--bare` people and scaled. Where the machine is busy with something else, seconds of the processor say more than
+seconds of the clock. With `--model DIR` the model is kept there, or taken from there. Several numbers of people show
+whether memory is flat: `--people 100000 200000 400000`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ from propensity.threads import available_threads
 from propensity.wave_file import WaveFile
 
 CHUNK = 50_000
-BARE_ROWS = 100_000
+BARE_ROWS = 20_000
 """Encoded at once for the bare predictions."""
 
 
@@ -72,16 +74,19 @@ def decide(model: str, source: str, out: str) -> int:
     return decide_file(DecisionModel.load(model), wave, Path(out)).people
 
 
-def bare_predictions(model: str, source: str) -> float:
-    """Seconds in LightGBM's `predict` for everybody in the file."""
-    loaded, seconds = DecisionModel.load(model), 0.0
+def bare_predictions(model: str, source: str, n: int) -> tuple[int, float, float]:
+    """The first people of the file, no fewer than n, and seconds of clock and processor in `predict` for them."""
+    loaded, people, clock, processor = DecisionModel.load(model), 0, 0.0, 0.0
     with pq.ParquetFile(source) as file:
         for batch in file.iter_batches(BARE_ROWS):
-            for booster, rows in list(needed(loaded, batch.to_pandas())):
-                start = time.perf_counter()
+            for booster, rows in needed(loaded, batch.to_pandas()):
+                before, start = time.process_time(), time.perf_counter()
                 booster.predict(rows, num_threads=available_threads(), raw_score=True)
-                seconds += time.perf_counter() - start
-    return seconds
+                clock, processor = clock + time.perf_counter() - start, processor + time.process_time() - before
+            people += len(batch)
+            if people >= n:
+                break
+    return people, clock, processor
 
 
 def needed(model: DecisionModel, people: pd.DataFrame) -> Iterator[tuple[lgb.Booster, np.ndarray]]:
@@ -112,24 +117,33 @@ def _of_learner(learner: UpliftLearner, encoded: np.ndarray) -> Iterator[tuple[l
         raise TypeError(f"{type(learner).__name__}: this benchmark does not know its boosters")
 
 
-def in_own_process(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float, float]:
-    """What a function returns, its seconds, and the peak memory of its process (MB)."""
+@dataclass(frozen=True)
+class Measured:
+    """What a function returned, its seconds of clock and processor, and the peak memory of its process in MB."""
+
+    result: Any
+    clock: float
+    processor: float
+    megabytes: float
+
+
+def in_own_process(function: Callable[..., Any], *arguments: Any) -> Measured:
     context = multiprocessing.get_context("spawn")
     results = context.SimpleQueue()
-    process = context.Process(target=_measured, args=(results, function, arguments))
+    process = context.Process(target=_measure, args=(results, function, arguments))
     process.start()
     process.join()
     if process.exitcode:
         raise SystemExit(f"{function.__name__} failed")
-    found: tuple[Any, float, float] = results.get()
+    found: Measured = results.get()
     return found
 
 
-def _measured(results: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    start = time.perf_counter()
+def _measure(results: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    processor, start = time.process_time(), time.perf_counter()
     result = function(*arguments)
-    seconds = time.perf_counter() - start
-    results.put((result, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    seconds = time.perf_counter() - start, time.process_time() - processor
+    results.put(Measured(result, *seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
 def main() -> None:
@@ -137,28 +151,36 @@ def main() -> None:
     parser.add_argument("--people", type=int, nargs="+", default=[20_000])
     parser.add_argument("--train", type=int, default=40_000, help="customers of the program that the model learns from")
     parser.add_argument("--model", type=Path, help="directory to keep the model in, or to take it from")
+    parser.add_argument("--bare", type=int, default=40_000, help="people whose bare predictions are timed")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         model = options.model or Path(scratch) / "model"
         if not model.exists():
-            _, seconds, _ = in_own_process(train, options.train, str(model))
+            seconds = in_own_process(train, options.train, str(model)).clock
             print(f"trained on a program of {options.train:,} customers in {seconds:.0f} s", flush=True)
         loaded = DecisionModel.load(model)
         weights = ", ".join(f"{name} {weight:.2f}" for name, weight in loaded.reactivation.weights_.items() if weight)
         print(f"{len(loaded.actions) - 1} actions, decided {loaded.mode}; {weights}; {available_threads()} threads")
-        print("| people | seconds | people a second | bare LightGBM, s | share of its speed | peak memory | load |")
-        print("|---|---|---|---|---|---|---|")
-        source, out = str(Path(scratch) / "customers.parquet"), str(Path(scratch) / "decisions.parquet")
+        print("| people | seconds | people a second | bare LightGBM, s | share of its speed | processor, s |", end="")
+        print(" bare, processor, s | share | peak memory | load |")
+        print("|---|---|---|---|---|---|---|---|---|---|")
         for n in options.people:
-            in_own_process(write_customers, n, source)
-            load = os.getloadavg()[0]
-            people, seconds, megabytes = in_own_process(decide, str(model), source, out)
-            bare, _, _ = in_own_process(bare_predictions, str(model), source)
-            print(
-                f"| {people:,} | {seconds:.1f} | {people / seconds:,.0f} | {bare:.1f} | {bare / seconds:.0%} | "
-                f"{megabytes:,.0f} MB | {load:.1f} |",
-                flush=True,
-            )
+            measure(n, str(model), Path(scratch), options.bare)
+
+
+def measure(n: int, model: str, scratch: Path, n_bare: int) -> None:
+    """One row of the table."""
+    source, load = str(scratch / "customers.parquet"), os.getloadavg()[0]
+    in_own_process(write_customers, n, source)
+    decided = in_own_process(decide, model, source, str(scratch / "decisions.parquet"))
+    people, clock, processor = in_own_process(bare_predictions, model, source, n_bare).result
+    bare, bare_processor = clock * n / people, processor * n / people
+    print(
+        f"| {decided.result:,} | {decided.clock:.1f} | {n / decided.clock:,.0f} | {bare:.1f} | "
+        f"{bare / decided.clock:.0%} | {decided.processor:.1f} | {bare_processor:.1f} | "
+        f"{bare_processor / decided.processor:.0%} | {decided.megabytes:,.0f} MB | {load:.1f} |",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from propensity import decide_file as decide_file_module
 from propensity import wave_people as module
 from propensity.audiences import Audiences, hashed_email
 from propensity.contract import CONTROL, ContractError
@@ -17,6 +19,9 @@ from propensity.decide_file import decide_file
 from propensity.deciding import Wave
 from propensity.decision import DECISION_COLUMNS
 from propensity.errors import InputError
+from propensity.model import DecisionModel
+from propensity.playbook import Playbook
+from propensity.policy import uniform_draws, used_by
 from propensity.wave_file import WaveFile
 
 AT = pd.Timestamp("2026-06-01T12:00Z")
@@ -63,6 +68,85 @@ def test_without_limits_a_file_is_decided_as_its_people_are(model, source, peopl
     np.testing.assert_allclose(found["probability"], expected["probability"])
     assert [list(c) for c in found["reason_codes"]] == expected["reason_codes"].tolist()
     assert summary.people == len(people)
+
+
+@pytest.fixture
+def mixed(model, people, small_dataset, tmp_path):
+    """A model that explores and keeps quiet at night, and a wave of all kinds of people with too little room."""
+    content = model.playbook.model_dump()
+    content["learning"] |= {"explore_share": 0.05, "explore_limit_share": 0.9, "holdout_share": 0.1}
+    content["channels"]["email"] |= {"quiet_hours": {"start": "20:00", "end": "08:00"}, "capacity_per_week": 100}
+    content["contact"] |= {"max_touches": 3, "min_gap_days": 5}
+    model.save(tmp_path / "model")
+    mixed = DecisionModel.load(tmp_path / "model")
+    mixed.playbook = Playbook.model_validate(content)
+    zones = np.array(["Europe/Berlin", "Asia/Tokyo", None], dtype=object)
+    people = people.assign(time_zone=zones[np.arange(len(people)) % 3])
+    people.to_parquet(tmp_path / "mixed.parquet")
+    at = small_dataset.contacts["decided_at"].max() + pd.Timedelta(days=20, hours=12)
+    wave = WaveFile(
+        *(tmp_path / "mixed.parquet", at, "spring", 2.0, None, list(people["customer_id"][::50])),
+        *(small_dataset.contacts, small_dataset.outcomes),
+    )
+    return mixed, people, wave
+
+
+def one_after_another(model, people, wave):
+    """What a file's decisions must be: batches in their order, each within what those before it left."""
+
+    def known(rows):
+        return Wave(model, rows, wave.at, wave.campaign, wave.suppressed, wave.contacts, wave.outcomes)
+
+    sample = people.iloc[np.sort(np.argsort(uniform_draws(people["customer_id"], "plan"))[: module.SAMPLE])]
+    share = len(sample) / len(people)
+    every = known(sample.reset_index(drop=True))
+    limits = every.limits(wave.weeks, wave.budget)
+    terms = every.plan([replace(limit, amount=limit.amount * share) for limit in limits]).terms
+    left = {limit.name: limit.amount for limit in limits}
+    for first in range(0, len(people), module.BATCH):
+        batch = known(people.iloc[first : first + module.BATCH].reset_index(drop=True))
+        limits = [replace(x, amount=max(0.0, left[x.name])) for x in batch.limits(wave.weeks, wave.budget)]
+        decisions, _ = batch.decide(limits, terms)
+        for limit in limits:
+            left[limit.name] -= used_by(limit, batch.value.columns, decisions["action"].to_numpy()).sum()
+        yield decisions
+
+
+def free_of_charge(plan):
+    def planned(wave, limits):
+        made = plan(wave, limits)
+        return replace(made, terms=replace(made.terms, prices=dict.fromkeys(made.terms.prices, 0.0)))
+
+    return planned
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("sample", "priced"), [(100_000, True), (150, True), (150, False)], ids=["everybody", "some", "no prices"]
+)
+def test_a_file_is_decided_as_its_batches_one_after_another(mixed, tmp_path, monkeypatch, threads, sample, priced):
+    model, people, wave = mixed
+    monkeypatch.setattr(module, "SAMPLE", sample)
+    if not priced:
+        # so that the capacity is used up before the file ends
+        monkeypatch.setattr(Wave, "plan", free_of_charge(Wave.plan))
+    monkeypatch.setattr("propensity.threads.available_threads", lambda: threads)
+    decide_file(model, wave, tmp_path / "out.parquet")
+    expected = pd.concat(one_after_another(model, people, wave), ignore_index=True)
+    assert pq.read_table(tmp_path / "out.parquet").equals(decide_file_module._as_table(expected, as_csv=False))
+    print(
+        model.mode,
+        wave.budget,
+        expected["assignment"].value_counts(),
+        expected["reason_codes"].map(lambda c: c[0]).value_counts(),
+    )
+    assert {"policy", "explore", "holdout", "suppressed"} <= set(expected["assignment"])
+    stopped = {codes[0] for codes in expected["reason_codes"]}
+    assert {"limits_reached", "suppressed", "opted_out", "already_back"} <= stopped
+    sent = expected[expected["send"]]
+    assert (sent["not_before"] > wave.at).any()
+    assert (sent["not_before"] == wave.at).any()
+    assert sent["reason_codes"].map(len).max() > 1
 
 
 def test_what_is_counted_is_what_is_written(model, source, people, tmp_path):

@@ -432,7 +432,10 @@ def _convert(table: str, frame: pd.DataFrame, columns: Sequence[Column]) -> tupl
 
 def unread(values: pd.Series, converted: pd.Series) -> pd.Series:
     """The values that are missing after a conversion though they were there; a blank was not."""
-    lost = values[converted.isna() & values.notna()]
+    is_lost = converted.isna() & values.notna()
+    if not is_lost.any():
+        return values.iloc[:0]
+    lost = values[is_lost]
     return lost[[not (isinstance(value, str) and not value.strip()) for value in lost]]
 
 

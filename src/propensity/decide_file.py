@@ -1,4 +1,4 @@
-"""Decisions for a file of customers in constant memory.
+"""Decisions for a file of customers in constant memory, but for eight bytes a person.
 
 The file is read twice. First everybody is counted and some are drawn, whose values set the prices of what is scarce
 (`plan_wave`); then all pass by, a batch at a time, and each gets what is worth most at these prices.
@@ -182,7 +182,7 @@ def _stage(staged: StagedWave, decided: Decided) -> None:
 def _plan(model: DecisionModel, wave: WaveFile, crowd: Crowd) -> tuple[Terms, WaveSummary]:
     """Terms for those who are decided on, within what standing decisions have left over."""
     earlier = earlier_terms(model, wave) if crowd.standing else None
-    sample, fresh = people_of(model, crowd.sample, wave), crowd.people - crowd.standing
+    sample, fresh = people_of(model, crowd.sample, wave, of_others=True), crowd.people - crowd.standing
     if fresh:
         terms, summary = planned(sample, wave.budget, wave.weeks, len(crowd.sample) / fresh, crowd.used)
     else:

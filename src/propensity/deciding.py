@@ -13,6 +13,7 @@ import pandas as pd
 
 from propensity.contract import CONTROL
 from propensity.decision import Chosen, decision_table
+from propensity.features import without_reason
 from propensity.policy import (
     BUDGET,
     Eligibility,
@@ -86,7 +87,7 @@ class Wave:
         """The same people decided on by this wave's model under another playbook; see `DecisionModel.under`."""
         other = replace(self, model=model)
         # what cached properties hold: what was learnt of these people is the same
-        other.__dict__["_encoded"] = self._encoded
+        other.__dict__.update(_features=self._features, _encoded=self._encoded)
         other.__dict__["predictions"] = self.predictions.under(model.playbook, model.actions)
         return other
 
@@ -97,7 +98,11 @@ class Wave:
 
     @cached_property
     def _encoded(self) -> np.ndarray:
-        return self.model._encode(self.customers, self.at)
+        return self.model._encode_features(self._features)
+
+    @cached_property
+    def _features(self) -> pd.DataFrame:
+        return self.model.features.transform(self.customers, self.at)
 
     @cached_property
     def reasons(self) -> pd.DataFrame:
@@ -107,14 +112,10 @@ class Wave:
         return self.model.reason_models.assign(
             stated,
             people.get("exit_answer"),
-            self._reason_features,
+            lambda who: without_reason(self._features.loc[who]),
             rules.min_probability,
             rules.unknown_as,
         )
-
-    def _reason_features(self, people: pd.Index) -> pd.DataFrame:
-        at = self.at if isinstance(self.at, pd.Timestamp) else self.at.loc[people]
-        return self.model.reason_features(self.customers.loc[people], at)
 
     @cached_property
     def history(self) -> TouchHistory | None:

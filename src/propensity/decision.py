@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,7 +138,10 @@ def decision_table(
     described = np.where(action == CONTROL, would, action)
     actions = [CONTROL, *playbook.labels]
     costs = dict(zip(actions, contact_costs(playbook, actions), strict=True))
-    parts = {part: [_part(playbook, a, part) for a in action] for part in ("archetype", "channel", "offer")}
+    parts = {
+        part: _looked_up(action, {a: _part(playbook, a, part) for a in actions})
+        for part in ("archetype", "channel", "offer")
+    }
     # a reason that nobody stated and no model is sure of is not told as one
     known = (reasons["source"] != "fallback").to_numpy()
     decisions = {
@@ -153,7 +156,7 @@ def decision_table(
         "reason_codes": _reason_codes(chosen),
         "reactivation_propensity": reactivation_propensity.to_numpy(),
         **{name: _of_action(values, described) for name, values in expected.items()},
-        "cost": [costs[a] for a in action],
+        "cost": _looked_up(action, costs).astype(float),
         "reason_for_churn": _or_none(known, reasons["reason"].to_numpy()),
         "archetype_probability": np.where(known, reasons["probability"].to_numpy(dtype=float), np.nan),
         "not_before": not_before,
@@ -174,7 +177,7 @@ def decision_table(
     return pd.DataFrame(decisions, index=customers.index)[list(DECISION_COLUMNS)]
 
 
-def _archetype_by(archetype: Sequence[str | None], rule_archetype: pd.Series) -> list[str | None]:
+def _archetype_by(archetype: np.ndarray, rule_archetype: pd.Series) -> list[str | None]:
     """Whether the reason for churn calls for this archetype too, or measured effects alone do."""
     return [
         None if found is None else codes.BY_REASON_AND_EFFECT if found == ruled else codes.BY_EFFECT
@@ -219,6 +222,14 @@ def _of_action(values: pd.DataFrame, action: np.ndarray) -> np.ndarray:
     return padded[np.arange(len(values)), 1 + values.columns.get_indexer(pd.Index(action))]
 
 
+def _looked_up(action: np.ndarray, values: Mapping[str, object]) -> np.ndarray:
+    """Each person's value (n,) by their action."""
+    code, labels = pd.factorize(action)
+    of_label = np.empty(len(labels), dtype=object)
+    of_label[:] = [values[label] for label in labels]
+    return of_label[code]
+
+
 def _part(playbook: Playbook, action: str, part: str) -> str | None:
     return None if action == CONTROL else getattr(playbook.actions[action], part)
 
@@ -228,8 +239,9 @@ def _reason_codes(chosen: Chosen) -> list[list[str]]:
     drawn = chosen.drawn
     reasons = []
     for assignment, would, unlimited, rule, why in zip(
-        drawn["assignment"],
-        drawn["would_have_sent"],
+        # texts of pandas come one by one only slowly
+        drawn["assignment"].tolist(),
+        drawn["would_have_sent"].tolist(),
         chosen.unlimited,
         chosen.stopped_by,
         chosen.effect_reasons,

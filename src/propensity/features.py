@@ -16,7 +16,7 @@ import pandas as pd
 from propensity.contract import CONSENT_PREFIX, CUSTOMERS, Column, as_text
 from propensity.errors import InputError
 from propensity.playbook import Playbook
-from propensity.segments import MADE_FROM, SEGMENTS, SegmentBuilder, days_since_churn
+from propensity.segments import MADE_FROM, SEGMENTS, TELL_THE_REASON, SegmentBuilder, days_since_churn
 
 DERIVED: dict[str, Callable[[pd.DataFrame, Any], pd.Series]] = {"days_since_churn": days_since_churn}
 """Features that are computed from the contract's own columns and the time of the decision."""
@@ -137,3 +137,8 @@ class FeatureBuilder:
         """The builder that `to_state` described."""
         segments = SegmentBuilder.from_state(state["segments"]) if state["segments"] else None
         return cls(tuple(state["numeric"]), {k: tuple(v) for k, v in state["categories"].items()}, segments)
+
+
+def without_reason(features: pd.DataFrame) -> pd.DataFrame:
+    """The model matrix (n, d) without the reason for churn, which is told from it, and what is made of the reason."""
+    return features.drop(columns=["reason", *TELL_THE_REASON], errors="ignore")

@@ -19,7 +19,7 @@ from propensity.deciding import PolicyMode, Wave
 from propensity.errors import InputError
 from propensity.evaluation.expected import GroupEffects
 from propensity.evaluation.scores import score_matrix
-from propensity.features import FeatureBuilder
+from propensity.features import FeatureBuilder, without_reason
 from propensity.frame import all_actions, logged_propensity
 from propensity.learners import UpliftStack
 from propensity.learners.averages import average_effects
@@ -32,7 +32,7 @@ from propensity.playbook import FACTORS, Playbook
 from propensity.policy import Eligibility, best_action, net_value, profit
 from propensity.reactivation import ReactivationPropensity
 from propensity.reasons import ReasonModels
-from propensity.segments import TELL_THE_REASON, SegmentBuilder
+from propensity.segments import SegmentBuilder
 
 FORMAT = 3
 """Of saved models; those of another cannot be read."""
@@ -215,7 +215,7 @@ class DecisionModel:
 
     def reason_features(self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> pd.DataFrame:
         """What the reason for churn is told from, (n, d): all features but the reason and what is made from it."""
-        return self.features.transform(customers, at).drop(columns=["reason", *TELL_THE_REASON], errors="ignore")
+        return without_reason(self.features.transform(customers, at))
 
     def _fit_reasons(self, frame: pd.DataFrame) -> ReasonModels:
         """Models of the reasons for those who stated none; empty where too few did."""
@@ -368,8 +368,11 @@ class DecisionModel:
         return self._predict(self._encode(customers, at), customers.index)
 
     def _encode(self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> np.ndarray:
+        return self._encode_features(self.features.transform(customers, at))
+
+    def _encode_features(self, features: pd.DataFrame) -> np.ndarray:
         # one encoding for all parts of the model: they were fitted on the same table
-        return self.reactivation.encoder_.transform(self.features.transform(customers, at))
+        return self.reactivation.encoder_.transform(features)
 
     def _predict(self, encoded: np.ndarray, index: pd.Index) -> Predictions:
         effect = self.reactivation._effect(encoded)

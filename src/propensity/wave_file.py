@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from propensity.ledger import Ledger
@@ -46,6 +49,39 @@ class WaveFile:
     contacts: pd.DataFrame | None = None
     outcomes: pd.DataFrame | None = None
     ledger: Ledger | None = None
+
+    @cached_property
+    def past(self) -> Past:
+        """What the files know of everybody, so that some people get their part without looking through all."""
+        return Past(
+            frozenset(self.suppressed),
+            None if self.contacts is None else ByCustomer(self.contacts),
+            None if self.outcomes is None else ByCustomer(self.outcomes),
+        )
+
+
+class ByCustomer:
+    """A table's rows by ``customer_id``."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+        code, self.customers = pd.factorize(pd.Index(table["customer_id"]))
+        self.rows = np.argsort(code, kind="stable")
+        self.first = np.searchsorted(code[self.rows], np.arange(len(self.customers) + 1))
+
+    def of(self, people: pd.DataFrame) -> pd.DataFrame:
+        """The rows of these people, in the table's order."""
+        known = self.customers.get_indexer(pd.Index(people["customer_id"]))
+        rows = [self.rows[self.first[k] : self.first[k + 1]] for k in known[known >= 0]]
+        return self.table.take(np.sort(np.concatenate(rows)) if rows else [])
+
+
+class Past(NamedTuple):
+    """What is known of people beside their rows; see `WaveFile`."""
+
+    suppressed: frozenset[str]
+    contacts: ByCustomer | None
+    outcomes: ByCustomer | None
 
 
 @dataclass

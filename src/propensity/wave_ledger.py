@@ -17,9 +17,12 @@ from propensity.policy import Terms, decision_keys, used_by, window_number
 from propensity.wave_file import WaveFile, WaveSummary
 
 
-def people_of(model: DecisionModel, people: pd.DataFrame, wave: WaveFile) -> Wave:
-    """People with what the files, or else the ledger, know of them."""
-    contacts, outcomes, suppressed = wave.contacts, wave.outcomes, set(wave.suppressed)
+def people_of(model: DecisionModel, people: pd.DataFrame, wave: WaveFile, of_others: bool = False) -> Wave:
+    """People with what the files, or else the ledger, know of them; ``of_others``: with all suppressed ids."""
+    past = wave.past
+    contacts = None if past.contacts is None else past.contacts.of(people)
+    outcomes = None if past.outcomes is None else past.outcomes.of(people)
+    suppressed = set(past.suppressed if of_others else past.suppressed.intersection(people["customer_id"]))
     if wave.ledger is not None:
         known = known_of(wave.ledger, people["customer_id"].tolist(), decision_ids(model, people, wave))
         suppressed |= known.suppressed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,31 +47,33 @@ def look_through(model: DecisionModel, wave: WaveFile, skip_standing: bool = Tru
     InputError, ContractError
         The file cannot be read, names somebody twice, or breaks the contract.
     """
-    draws: list[np.ndarray] = []
+    draws = array("d")
     kept: list[pd.DataFrame] = []
     used: dict[str, float] = {}
     n_standing = 0
     threshold = 1.0
     for people in customers_of(model, wave.source, wave.at):
         drawn = uniform_draws(people["customer_id"], "plan")
-        draws.append(drawn)
+        draws.frombytes(drawn.tobytes())
         standing = standing_decisions(model, people, wave if skip_standing else replace(wave, ledger=None))
         n_standing += len(standing)
         for name, amount in use_of(model, people, standing, wave).items():
             used[name] = used.get(name, 0.0) + amount
         may_be_drawn = (drawn < threshold) & ~people.index.isin(standing.index)
         kept.append(people[may_be_drawn].assign(_draw=drawn[may_be_drawn]))
-        if sum(map(len, kept)) > 2 * SAMPLE:
+        if sum(map(len, kept)) > 1.2 * SAMPLE:
             together = pd.concat(kept, ignore_index=True)
             threshold = float(np.partition(together["_draw"].to_numpy(), SAMPLE)[SAMPLE])
             kept = [together[together["_draw"] < threshold]]
     if not draws:
         raise InputError(f"{wave.source}: expected at least one customer, found none")
     # draws are 53 bits of a hash: of a million people two share one in one file of twenty thousand
-    everybody = np.sort(np.concatenate(draws))
-    n_twice = int((np.diff(everybody) == 0).sum())
+    everybody = np.frombuffer(draws)
+    everybody.sort()
+    twice = everybody[1:] == everybody[:-1]
+    n_twice = int(np.count_nonzero(twice))
     if n_twice:
-        again = set(everybody[1:][np.diff(everybody) == 0])
+        again = set(everybody[1:][twice])
         names = ", ".join(map(repr, _first_drawn(model, wave, again)))
         raise InputError(
             f"{wave.source}: customer_id: expected each customer once, found {n_twice:,} rows too many, such as of "

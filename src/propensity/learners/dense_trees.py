@@ -127,7 +127,7 @@ class DenseTrees:
         if of_arm >= 0:
             if self._arms is None:
                 raise UnknownTreesError(f"a split by column {condition.feature} of {self._n_columns}")
-            left = _answers([condition], self._arms[:, of_arm])[0]
+            left = _Conditions([condition]).answers(self._arms[:, of_arm])[0]
             for child, side in (("left_child", outputs & left), ("right_child", outputs & ~left)):
                 if side.any():
                     self._add(part[child], node, side)
@@ -139,11 +139,13 @@ class DenseTrees:
 
     def _lay_out(self, n_classes: int) -> None:
         """Arrange what was taken over as arrays."""
-        self._by_feature: dict[int, tuple[list[int], list[_Condition]]] = {}
-        for condition, number in self._conditions.items():
-            numbers, conditions = self._by_feature.setdefault(condition.feature, ([], []))
-            numbers.append(number)
-            conditions.append(condition)
+        features: dict[int, list[_Condition]] = {}
+        for condition in self._conditions:
+            features.setdefault(condition.feature, []).append(condition)
+        self._by_feature = {
+            feature: (np.array([self._conditions[c] for c in own]), _Conditions(own))
+            for feature, own in features.items()
+        }
         above, answers, depth = np.array(self._nodes, dtype=np.intp).T
         order = np.argsort(depth, kind="stable")
         place = np.empty_like(order)
@@ -177,7 +179,7 @@ class DenseTrees:
     def _scores(self, X: Matrix) -> Matrix:
         yes_and_no = np.empty((len(self._conditions), 2, len(X)), dtype=bool)
         for feature, (numbers, conditions) in self._by_feature.items():
-            yes_and_no[numbers, 0] = _answers(conditions, X[:, feature])
+            yes_and_no[numbers, 0] = conditions.answers(X[:, feature])
         np.logical_not(yes_and_no[:, 0], out=yes_and_no[:, 1])
         answers = yes_and_no.reshape(-1, len(X))
         inside = np.empty((len(self._nodes), len(X)), dtype=bool)
@@ -190,21 +192,37 @@ class DenseTrees:
         return scores
 
 
-def _answers(conditions: list[_Condition], values: Vector) -> np.ndarray:
-    """Whether each value is left by each condition of one feature, (conditions, n)."""
-    missing = np.isnan(values)
-    if conditions[0].codes:
-        known = np.zeros((len(conditions), 2 + max(max(c.codes) for c in conditions)), dtype=bool)
-        for row, condition in zip(known, conditions, strict=True):
-            row[list(condition.codes)] = True
-        # the last column stands for all that no condition names
-        none = known.shape[1] - 1
-        code = np.where(missing | (values < 0) | (values > none), none, values).astype(np.intp)
-        return known[:, code]
-    left = values <= np.array([c.below for c in conditions])[:, None]
-    if missing.any():
-        left[:, missing] = np.array([c.missing_is_left for c in conditions])[:, None]
-    return left
+class _Conditions:
+    """All conditions of one feature, or of one column of the arms.
+
+    Attributes
+    ----------
+    below : array (conditions, 1)
+    missing_is_left : array (conditions, 1) of bool
+    has_code : array (conditions, codes + 1) of bool, or None
+        Of a categorical feature; the last column stands for all codes that no condition names.
+    """
+
+    def __init__(self, conditions: list[_Condition]) -> None:
+        self.below = np.array([c.below for c in conditions])[:, None]
+        self.missing_is_left = np.array([c.missing_is_left for c in conditions])[:, None]
+        self.has_code: np.ndarray | None = None
+        if conditions[0].codes:
+            self.has_code = np.zeros((len(conditions), 2 + max(max(c.codes) for c in conditions)), dtype=bool)
+            for row, condition in zip(self.has_code, conditions, strict=True):
+                row[list(condition.codes)] = True
+
+    def answers(self, values: Vector) -> np.ndarray:
+        """Whether each value is left by each condition, (conditions, n)."""
+        missing = np.isnan(values)
+        if self.has_code is not None:
+            other = self.has_code.shape[1] - 1
+            unnamed = missing | (values < 0) | (values > other)
+            return np.asarray(self.has_code[:, np.where(unnamed, other, values).astype(np.intp)])
+        left = np.asarray(values <= self.below)
+        if missing.any():
+            left[:, missing] = self.missing_is_left
+        return left
 
 
 _tables: WeakKeyDictionary[lgb.Booster, DenseTrees | None] = WeakKeyDictionary()

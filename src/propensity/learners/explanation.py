@@ -29,9 +29,9 @@ OVERALL = "overall"
 IMPORTANCE_COLUMNS = ("feature", "action", "mean_absolute", "share", "fidelity")
 
 DISTILLING = TreeSettings(
-    n_trees=100,
-    num_leaves=8,
-    learning_rate=0.2,
+    n_trees=150,
+    num_leaves=4,
+    learning_rate=0.3,
     min_data_in_leaf=20,
     feature_fraction=1.0,  # a feature may not stand in for another that was left out of a tree
     lambda_l2=1.0,
@@ -71,6 +71,7 @@ class EffectExplainer:
 
     def __init__(self, random_state: int = 0) -> None:
         self.random_state = random_state
+        self._averages: dict[str, float] = {}
 
     def fit(
         self, X: Matrix, predict_effect: Callable[[Matrix], Matrix], actions: list[str], encoder: FrameEncoder
@@ -94,6 +95,7 @@ class EffectExplainer:
         predicted, expected = predict_effect(checked), predict_effect(learnt)
         self.actions_ = list(actions)
         self.encoder_ = encoder
+        self._averages = {}
         self._describe_columns(learnt)
         self._distil(learnt, expected)
         self.fidelity_ = {}
@@ -151,6 +153,12 @@ class EffectExplainer:
         )
         return spread * values[:, :-1], mean + spread * float(values[0, -1])
 
+    def _average(self, action: str) -> float:
+        """Mean distilled effect of an action; `contributions` says the same of anybody."""
+        if action not in self._averages:
+            self._averages[action] = self.contributions(np.full((1, len(self.encoder_.columns)), np.nan), action)[1]
+        return self._averages[action]
+
     def reasons(self, X: Matrix, effect: Matrix, action: np.ndarray) -> list[list[str]]:
         """Why the effect on each person is greater or smaller than on the average person.
 
@@ -185,14 +193,17 @@ class EffectExplainer:
             rows = np.flatnonzero(action == name)
             if len(rows) == 0 or self.fidelity_[name] < MIN_FIDELITY:
                 continue
-            parts, average = self.contributions(X[rows], name)
+            average = self._average(name)
+            rows = rows[np.abs(effect[rows, a] - average) > MIN_DISTANCE * self._distilled[a][1]]
+            if len(rows) == 0:
+                continue
+            parts, _ = self.contributions(X[rows], name)
             direction = np.sign(effect[rows, a] - average)
-            far = np.abs(effect[rows, a] - average) > MIN_DISTANCE * self._distilled[a][1]
             agrees = np.sign(parts.sum(axis=1)) == direction
             pull = parts * direction[:, None]
             least = np.maximum(MIN_SHARE * np.abs(parts).sum(axis=1), np.finfo(float).tiny)
             strongest = np.argsort(-pull, axis=1, kind="stable")[:, :MAX_REASONS]
-            for k in np.flatnonzero(far & agrees):
+            for k in np.flatnonzero(agrees):
                 word = MORE if direction[k] > 0 else LESS
                 facts = [self._fact(j, X[rows[k], j]) for j in strongest[k] if pull[k, j] >= least[k]]
                 found[rows[k]] = [f"{word}:{fact}" for fact in facts]
@@ -249,6 +260,7 @@ class EffectExplainer:
     def load_state(self, state: State) -> Self:
         """Take over a state that `to_state` wrote."""
         self.random_state = state["random_state"]
+        self._averages = {}
         self.encoder_ = FrameEncoder.from_state(state["encoder"])
         self._median, self._two_valued = list(state["median"]), list(state["two_valued"])
         self.mean_absolute_ = np.asarray(state["mean_absolute"], dtype=float)

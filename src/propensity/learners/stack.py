@@ -245,14 +245,16 @@ class UpliftStack(UpliftLearner):
 
     def interval_around(self, effect: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """`effect_interval` for effects that were predicted already."""
-        low, high = effect.copy(), effect.copy()
-        for name in effect.columns:
+        low, high = effect.to_numpy(copy=True), effect.to_numpy(copy=True)
+        for column, (name, values) in enumerate(zip(effect.columns, effect.to_numpy().T, strict=True)):
             a = self.actions_.index(name) - 1
-            group = np.searchsorted(self.group_edges_[a], effect[name].to_numpy(), side="right")
-            bounds = self.group_intervals_[a][group]
-            low[name] = np.minimum(bounds[:, 0], effect[name])
-            high[name] = np.maximum(bounds[:, 1], effect[name])
-        return low, high
+            bounds = self.group_intervals_[a][np.searchsorted(self.group_edges_[a], values, side="right")]
+            low[:, column] = np.minimum(bounds[:, 0], values)
+            high[:, column] = np.maximum(bounds[:, 1], values)
+        return (
+            pd.DataFrame(low, columns=effect.columns, index=effect.index),
+            pd.DataFrame(high, columns=effect.columns, index=effect.index),
+        )
 
     def _fitted_state(self) -> State:
         return {

@@ -72,9 +72,13 @@ def holdout_share(learning: Learning) -> float:
 
 def is_held_out(customer_id: pd.Series, campaign: str, learning: Learning) -> np.ndarray:
     """Who is held out, (n,) bool: a property of the person and the salt, the same in every wave."""
-    everywhere = uniform_draws(customer_id, learning.salt, "holdout") < learning.holdout_share
-    here = uniform_draws(customer_id, learning.salt, "holdout", campaign) < learning.campaign_holdout_share
-    return everywhere | here
+    everywhere = _drawn(customer_id, learning.holdout_share, learning.salt, "holdout")
+    return everywhere | _drawn(customer_id, learning.campaign_holdout_share, learning.salt, "holdout", campaign)
+
+
+def _drawn(customer_id: pd.Series, share: float, *salt: str) -> np.ndarray:
+    """Who (n,) is in a share of all."""
+    return uniform_draws(customer_id, *salt) < share if share > 0 else np.zeros(len(customer_id), dtype=bool)
 
 
 def decide(
@@ -119,13 +123,13 @@ def decide(
     chances = action_probabilities(best, allowed, learning, explore_weights)
     weights = _weights(allowed, explore_weights)
     held_out = is_held_out(customer_id, campaign, learning)
-    explores = uniform_draws(customer_id, learning.salt, "explore", campaign, str(window)) < learning.explore_share
-    pick = uniform_draws(customer_id, learning.salt, "pick", campaign, str(window))
-
+    explores = _drawn(customer_id, learning.explore_share, learning.salt, "explore", campaign, str(window))
     explores &= weights.any(axis=1)
+    pick = uniform_draws(customer_id[explores], learning.salt, "pick", campaign, str(window))
     stopped = ~allowed.to_numpy().any(axis=1)
-    action = np.where(explores, _pick(allowed.columns, weights, pick), best)
-    action = np.where(held_out | stopped, CONTROL, action)
+    action = np.array(best, dtype=object)
+    action[explores] = _pick(allowed.columns, weights[explores], pick)
+    action[held_out | stopped] = CONTROL
     assignment = np.select([stopped, held_out, explores], ["suppressed", "holdout", "explore"], default="policy")
     column = chances.columns.get_indexer(pd.Index(action))
     return pd.DataFrame(
