@@ -15,7 +15,7 @@ from propensity import files
 from propensity import wave_people as module
 from propensity.contract import PROBABILITY_PREFIX
 from propensity.decide_file import decide_file
-from propensity.errors import JobError
+from propensity.errors import InputError, JobError
 from propensity.ledger import Ledger, StagedWave, schema
 from propensity.policy import is_held_out
 from propensity.wave_file import WaveFile
@@ -339,3 +339,25 @@ def test_who_got_what_agrees_with_the_recorded_chances(wave, wave_model, tmp_pat
     assert len(z) > 10
     assert np.abs(z).max() < stats.norm.isf(0.005 / len(z))
     ledger.close()
+
+
+def test_a_ledger_without_waves_is_brought_up_to_date_and_keeps_its_decisions(ledger, url, decided):
+    first, _ = decided()
+    with ledger.engine.begin() as connection:
+        connection.execute(sa.text("DROP INDEX decisions_of_a_wave"))
+        for column in ("would_have_sent", "spend", "wave_id"):
+            connection.execute(sa.text(f"ALTER TABLE decisions DROP COLUMN {column}"))
+        connection.execute(sa.text("DROP TABLE waves"))
+    again = Ledger(url)
+    with pytest.raises(InputError, match="older version; bring it up to date"):
+        again.open()
+    again.create().open()
+    again.close()
+    assert "decisions_of_a_wave" in {index["name"] for index in sa.inspect(ledger.engine).get_indexes("decisions")}
+    rows = ledger.assignments(CAMPAIGN).set_index("decision_id")
+    assert rows.loc[first["decision_id"], "would_have_sent"].tolist() == first["would_have_sent"].tolist()
+    again, summary = decided(name="again.parquet")
+    same(again, first)
+    assert summary.standing == len(first)
+    decided(campaign="winter")
+    assert [w["campaign"] for w in ledger.waves()] == ["winter"]

@@ -60,6 +60,8 @@ def clean(row: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _json_value(value: Any) -> Any:
+    if type(value) in (str, bool, int):  # most of them
+        return value
     if isinstance(value, (list, tuple)):
         return [_json_value(v) for v in value]
     if value is None or value is pd.NaT or value is pd.NA:
