@@ -101,20 +101,21 @@ def one_after_another(model, people, wave):
     share = len(sample) / len(people)
     every = known(sample.reset_index(drop=True))
     limits = every.limits(wave.weeks, wave.budget)
-    terms = every.plan([replace(limit, amount=limit.amount * share) for limit in limits]).terms
-    left = {limit.name: limit.amount for limit in limits}
+    plan = every.plan(limits, share)
+    left, room = {limit.name: limit.amount for limit in limits}, dict(plan.room)
     for first in range(0, len(people), module.BATCH):
         batch = known(people.iloc[first : first + module.BATCH].reset_index(drop=True))
         limits = [replace(x, amount=max(0.0, left[x.name])) for x in batch.limits(wave.weeks, wave.budget)]
-        decisions, _ = batch.decide(limits, terms)
+        decisions, _ = batch.decide(limits, plan.terms, {name: max(0.0, amount) for name, amount in room.items()})
         for limit in limits:
             left[limit.name] -= used_by(limit, batch.value.columns, decisions["action"].to_numpy()).sum()
+            room[limit.name] -= used_by(limit, batch.value.columns, decisions["would_have_sent"].to_numpy()).sum()
         yield decisions
 
 
 def free_of_charge(plan):
-    def planned(wave, limits):
-        made = plan(wave, limits)
+    def planned(wave, limits, share=1.0):
+        made = plan(wave, limits, share)
         return replace(made, terms=replace(made.terms, prices=dict.fromkeys(made.terms.prices, 0.0)))
 
     return planned

@@ -29,7 +29,7 @@ from propensity.pages.decision_words import EXPLANATION, explained
 from propensity.policy import Terms, used_by
 from propensity.threads import ahead
 from propensity.wave_cautions import cautions
-from propensity.wave_file import WaveFile, WaveSummary
+from propensity.wave_file import Left, WaveFile, WaveSummary
 from propensity.wave_ledger import earlier_terms, people_of, record_wave, standing_decisions
 from propensity.wave_people import Crowd, customers_of, look_through
 
@@ -104,37 +104,43 @@ def decide_file(
             if staged is not None and batch.fresh is not None:
                 _stage(staged, batch.fresh)
             summary.standing += len(batch.standing)
-            summary.add(decisions, batch.fresh.used if batch.fresh else {})
+            summary.add(decisions, *((batch.fresh.used, batch.fresh.planned) if batch.fresh else ({}, {})))
             show(summary.people, crowd.people)
     return summary
 
 
 @dataclass(frozen=True, eq=False)
 class Decided:
-    """Decisions of people within what is (or was thought to be) left of the limits, and what they use of them."""
+    """Decisions of people within what is (or was thought to be) left, what they use, and what their plans would."""
 
     people: Wave
     decisions: pd.DataFrame
     probabilities: pd.DataFrame
-    left: dict[str, float]
+    left: Left
     used: dict[str, float]
+    planned: dict[str, float]
 
-    def holds(self, left: dict[str, float]) -> bool:
+    def holds(self, left: Left) -> bool:
         """Whether the decisions are the same now that it is known what others have left."""
         # an action of which nothing is left does not come into question, so that what is chosen instead may differ
         return left == self.left or (
-            all(self.used[name] <= left[name] and (left[name] > 0) == (self.left[name] > 0) for name in left)
+            all(self.used[name] <= amount for name, amount in left.of_use.items())
+            and all(self.planned[name] <= amount for name, amount in left.of_plan.items())
+            and all((amount > 0) == (self.left.of_plan[name] > 0) for name, amount in left.of_plan.items())
             and not (self.decisions["assignment"] == "fallback").any()
         )
 
 
-def decide_within(people: Wave, left: dict[str, float], budget: float | None, weeks: float, terms: Terms) -> Decided:
+def decide_within(people: Wave, left: Left, budget: float | None, weeks: float, terms: Terms) -> Decided:
     """Decide within what is left of each limit of a wave of that budget and so many weeks."""
-    limits = [replace(limit, amount=left[limit.name]) for limit in people.limits(weeks, budget)]
-    decisions, probabilities = people.decide(limits, terms)
-    action = decisions["action"].to_numpy(dtype=object)
-    used = {x.name: float(used_by(x, people.value.columns, action).sum()) for x in limits}
-    return Decided(people, decisions, probabilities, left, used)
+    limits = [replace(limit, amount=left.of_use[limit.name]) for limit in people.limits(weeks, budget)]
+    decisions, probabilities = people.decide(limits, terms, left.of_plan)
+
+    def use_of(column: str) -> dict[str, float]:
+        action = decisions[column].to_numpy(dtype=object)
+        return {x.name: float(used_by(x, people.value.columns, action).sum()) for x in limits}
+
+    return Decided(people, decisions, probabilities, left, use_of("action"), use_of("would_have_sent"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,16 +160,14 @@ class _Batch:
             return self.fresh.decisions
         return pd.concat([self.fresh.decisions, self.standing]).loc[self.customers.index]
 
-    def within(self, left: dict[str, float], wave: WaveFile, terms: Terms) -> _Batch:
+    def within(self, left: Left, wave: WaveFile, terms: Terms) -> _Batch:
         """The same customers' decisions within what is left of each limit."""
         if self.fresh is None or self.fresh.holds(left):
             return self
         return replace(self, fresh=decide_within(self.fresh.people, left, wave.budget, wave.weeks, terms))
 
 
-def _decide_batch(
-    batch: tuple[pd.DataFrame, dict[str, float]], model: DecisionModel, wave: WaveFile, terms: Terms
-) -> _Batch:
+def _decide_batch(batch: tuple[pd.DataFrame, Left], model: DecisionModel, wave: WaveFile, terms: Terms) -> _Batch:
     customers, left = batch
     standing = standing_decisions(model, customers, wave)
     fresh = customers[~customers.index.isin(standing.index)]
@@ -188,7 +192,7 @@ def _plan(model: DecisionModel, wave: WaveFile, crowd: Crowd) -> tuple[Terms, Wa
     else:
         free = dict.fromkeys((x.name for x in sample.limits(wave.weeks, wave.budget)), 0.0)
         terms = Terms(free, dict.fromkeys(map(str, sample.value.columns), 1.0))
-        summary = _summary(sample, wave.budget, wave.weeks, terms, crowd.used)
+        summary = _summary(sample, wave.budget, wave.weeks, terms, crowd.used, free)
     if earlier is not None:
         terms = terms.no_better_than(earlier)
         summary.prices = terms.prices
@@ -214,17 +218,20 @@ def planned(
         What others have used of each limit already.
     """
     used = used or {}
-    limits = [replace(x, amount=max(0.0, x.amount - used.get(x.name, 0.0)) * share) for x in some.limits(weeks, budget)]
-    terms = some.plan(limits).terms
-    return terms, _summary(some, budget, weeks, terms, used)
+    limits = [replace(x, amount=max(0.0, x.amount - used.get(x.name, 0.0))) for x in some.limits(weeks, budget)]
+    plan = some.plan(limits, share)
+    return plan.terms, _summary(some, budget, weeks, plan.terms, used, plan.room)
 
 
-def _summary(some: Wave, budget: float | None, weeks: float, terms: Terms, used: Mapping[str, float]) -> WaveSummary:
+def _summary(
+    some: Wave, budget: float | None, weeks: float, terms: Terms, used: Mapping[str, float], room: dict[str, float]
+) -> WaveSummary:
     amounts = {x.name: float(x.amount) for x in some.limits(weeks, budget)}
     return WaveSummary(
         prices=terms.prices,
         amounts=amounts,
         used={name: used.get(name, 0.0) for name in amounts},
+        room=room,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -41,6 +41,7 @@ from propensity.policy import (
     window_end,
     window_number,
     within_limits,
+    within_room,
 )
 
 if TYPE_CHECKING:
@@ -190,12 +191,21 @@ class Wave:
         """Budget and capacities for so many weeks; see `wave_limits`."""
         return wave_limits(self.model.playbook, self.spend, weeks=weeks, budget=budget)
 
-    def plan(self, limits: Sequence[Limit]) -> WavePlan:
-        """What each person would get within limits."""
-        return plan_wave(self.value, self.eligible.allowed, limits, self.model.playbook.learning)
+    def plan(self, limits: Sequence[Limit], share: float = 1.0) -> WavePlan:
+        """What each person would get within limits, which are for all; these people are a share of them."""
+        return plan_wave(self.value, self.eligible.allowed, limits, self.model.playbook.learning, share=share)
+
+    def _best(self, limits: Sequence[Limit], prices: Mapping[str, float]) -> np.ndarray:
+        """What each person would get (n,) at the prices of a wave, while there is some left of its limits."""
+        value, allowed = self.value, self.eligible.allowed
+        best = best_under_prices(value, allowed, limits, prices)
+        return within_room(best, value, allowed, limits, prices)
 
     def decide(
-        self, limits: Sequence[Limit] = (), plan: WavePlan | Terms | None = None
+        self,
+        limits: Sequence[Limit] = (),
+        plan: WavePlan | Terms | None = None,
+        room: Mapping[str, float] | None = None,
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Decide for everybody.
 
@@ -204,6 +214,8 @@ class Wave:
         limits : sequence of Limit
         plan : WavePlan or Terms, optional
             Made from ``limits``: of these people, or the terms of a wave to which they are added. Default: one is made.
+        room : mapping of str to float, optional
+            With terms: what is left of the wave's plan by limit (`WavePlan.room`); default: as much as of ``limits``.
 
         Returns
         -------
@@ -218,7 +230,7 @@ class Wave:
         if isinstance(plan, WavePlan):
             best, terms = plan.best, plan.terms
         else:
-            best, terms = best_under_prices(self.value, self.eligible.allowed, limits, plan.prices), plan
+            best, terms = self._best(limits if room is None else _left(limits, room), plan.prices), plan
         at = self.now
         window = window_number(at, model.playbook.program.decision_window_days)
         allowed = self.eligible.allowed
@@ -277,3 +289,8 @@ class Wave:
             model_version=model.version,
         )
         return decisions, probabilities
+
+
+def _left(limits: Sequence[Limit], amounts: Mapping[str, float]) -> list[Limit]:
+    """The limits with other amounts."""
+    return [replace(limit, amount=amounts[limit.name]) for limit in limits]

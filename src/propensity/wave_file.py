@@ -84,6 +84,13 @@ class Past(NamedTuple):
     outcomes: ByCustomer | None
 
 
+class Left(NamedTuple):
+    """What is left by limit: of what may be used, and of what may be planned for everybody, held out or not."""
+
+    of_use: dict[str, float]
+    of_plan: dict[str, float]
+
+
 @dataclass
 class WaveSummary:
     """What was decided, counted while people passed by.
@@ -102,6 +109,8 @@ class WaveSummary:
         People by the first reason code of those who are not contacted.
     prices, amounts, used : dict
         By limit; what standing decisions use counts.
+    room, planned : dict
+        By limit: what all plans together may use, and what those of the people so far use, held out or not.
     cautions : list of str
         Sentences about what may surprise; see `wave_cautions`.
     """
@@ -114,16 +123,22 @@ class WaveSummary:
     prices: dict[str, float] = field(default_factory=dict)
     amounts: dict[str, float] = field(default_factory=dict)
     used: dict[str, float] = field(default_factory=dict)
+    room: dict[str, float] = field(default_factory=dict)
+    planned: dict[str, float] = field(default_factory=dict)
     cautions: list[str] = field(default_factory=list)
 
-    def left(self) -> dict[str, float]:
+    def left(self) -> Left:
         """What is left of each limit."""
-        return {name: max(0.0, amount - self.used[name]) for name, amount in self.amounts.items()}
+        return Left(
+            {name: max(0.0, amount - self.used[name]) for name, amount in self.amounts.items()},
+            {name: max(0.0, amount - self.planned.get(name, 0.0)) for name, amount in self.room.items()},
+        )
 
-    def add(self, decisions: pd.DataFrame, used: Mapping[str, float]) -> None:
-        """Count a batch, and what it uses of the limits beyond what is counted already."""
-        for name, amount in used.items():
-            self.used[name] += amount
+    def add(self, decisions: pd.DataFrame, used: Mapping[str, float], planned: Mapping[str, float]) -> None:
+        """Count a batch, and what it uses of the limits, and of the plan's room, beyond what is counted already."""
+        for name in used:
+            self.used[name] += used[name]
+            self.planned[name] = self.planned.get(name, 0.0) + planned[name]
         self.people += len(decisions)
         silent = decisions.loc[~decisions["send"].astype(bool), "reason_codes"]
         self.stopped.update(codes[0] for codes in silent)

@@ -174,7 +174,7 @@ class Outlook:
         scenario = self.scenario
         decided = decide_within(people, self.summary.left(), scenario.budget, scenario.weeks, self.terms)
         decisions = decided.decisions
-        self.summary.add(decisions, decided.used)
+        self.summary.add(decisions, decided.used, decided.planned)
         action = decisions["action"].to_numpy(dtype=object)
         self.assignments.update(decisions["assignment"])
         sent = action != CONTROL

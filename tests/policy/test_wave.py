@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +22,7 @@ from propensity.policy import (
     spend,
     wave_limits,
     within_limits,
+    within_room,
 )
 from propensity.policy.wave import BUDGET, explore_weights
 
@@ -120,6 +123,47 @@ def test_exploration_goes_on_where_some_can_only_be_tried_at_a_price_that_it_can
     # of the 100 people 8.1 are tried: with calls for half of them that costs 40, with mail for the others 0.4
     assert weights["call"] == 0
     assert weights["mail"] == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(n=st.integers(5, 200), seed=st.integers(0, 1000), calls=st.integers(0, 10), budget=st.floats(0, 100))
+def test_a_part_of_a_wave_plans_no_more_than_is_left_and_keeps_who_is_worth_most(n, seed, calls, budget):
+    _, values, allowed = wave(n, seed)
+    few = [replace(x, amount=a) for x, a in zip(limits(n), (budget, calls), strict=True)]
+    free = dict.fromkeys((x.name for x in few), 0.0)
+    best = best_under_prices(values, allowed, few, free)
+    found = within_room(best, values, allowed, few, free)
+    for limit in few:
+        assert used(found, limit) <= limit.amount + 1e-6
+    sent = found != CONTROL
+    assert allowed.to_numpy()[np.arange(n), values.columns.get_indexer(found)][sent].all()
+    assert (found[best == CONTROL] == CONTROL).all()
+    worth = values.to_numpy()[np.arange(n), values.columns.get_indexer(best)]
+    kept, lost = worth[(best == "call") & (found == "call")], worth[(best == "call") & (found != "call")]
+    if len(kept) and len(lost):
+        assert kept.min() >= lost.max()
+
+
+def test_prices_of_few_people_pass_no_limit_and_leave_nobody_out():
+    n, share = 6000, 0.05
+    ids, values, allowed = wave(n)
+    bounds = limits(n)
+    some = np.arange(0, n, round(1 / share))
+    plan = plan_wave(values.iloc[some], allowed.iloc[some], bounds, LEARNING, share=share)
+    left = [replace(x, amount=plan.room[x.name]) for x in bounds]
+    best = within_room(
+        best_under_prices(values, allowed, left, plan.terms.prices), values, allowed, left, plan.terms.prices
+    )
+    n_left_out = 0
+    for salt in range(30):
+        learning = LEARNING.model_copy(update={"salt": str(salt)})
+        drawn = decide(
+            ids, values, allowed, learning, campaign="c", best=best, explore_weights=plan.terms.explore_weights
+        )
+        n_left_out += within_limits(drawn["action"].to_numpy(), values, bounds).sum()
+    assert n_left_out == 0
+    # prices of 300 people are too high or too low by chance
+    assert used(drawn["action"], bounds[0]) > 0.65 * bounds[0].amount
 
 
 def test_without_limits_the_plan_is_each_persons_best():

@@ -10,7 +10,17 @@ from propensity.policy.history import TouchHistory, touch_history
 from propensity.policy.rules import rule_action
 from propensity.policy.schedule import keep_to_sequence, next_touch, not_before
 from propensity.policy.valuation import contact_costs, net_value, offer_costs, profit
-from propensity.policy.wave import BUDGET, Terms, WavePlan, plan_wave, spend, used_by, wave_limits, within_limits
+from propensity.policy.wave import (
+    BUDGET,
+    Terms,
+    WavePlan,
+    plan_wave,
+    spend,
+    used_by,
+    wave_limits,
+    within_limits,
+    within_room,
+)
 
 __all__ = [
     "BUDGET",
@@ -51,4 +61,5 @@ __all__ = [
     "window_end",
     "window_number",
     "within_limits",
+    "within_room",
 ]

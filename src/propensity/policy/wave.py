@@ -7,14 +7,15 @@ get something will not be served; by how much they may be stretched follows from
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 
+from propensity.contract import CONTROL
 from propensity.playbook import Learning, Playbook
-from propensity.policy.allocation import Allocation, Limit, allocate
+from propensity.policy.allocation import Allocation, Limit, allocate, best_under_prices
 from propensity.policy.decide import holdout_share
 from propensity.policy.valuation import contact_costs, offer_costs
 
@@ -23,6 +24,7 @@ SAFETY = 3.0
 """Standard deviations of what is really used that are kept free: beyond them lies one wave in 700."""
 N_HALVINGS = 40
 SMALLEST_WEIGHT = 1e-6
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,16 @@ class Terms:
 
 @dataclass(frozen=True, eq=False)
 class WavePlan:
-    """What each person would get (n,), the allocation that says so, and the terms of single decisions."""
+    """What each person would get (n,), the allocation that says so, and the terms of single decisions.
+
+    ``room`` is the most of each limit that what everybody would get may use, held out or not: of all people, where the
+    plan was made of some of them.
+    """
 
     best: np.ndarray
     allocation: Allocation
     terms: Terms
+    room: dict[str, float]
 
 
 def spend(reactivated: pd.DataFrame, playbook: Playbook, actions: list[str]) -> pd.DataFrame:
@@ -107,6 +114,7 @@ def plan_wave(
     limits: Sequence[Limit],
     learning: Learning,
     *,
+    share: float = 1.0,
     priority: pd.DataFrame | None = None,
 ) -> WavePlan:
     """Allocate within limits that leave room for exploration.
@@ -115,39 +123,83 @@ def plan_wave(
     ----------
     net_value, allowed : DataFrame (n, actions without control)
     limits : sequence of Limit
-        What may really be used.
+        What all people may really use.
     learning : Learning
+    share : float
+        Of all people that these are.
     priority : DataFrame (n, actions), optional
         Who comes first where values tie.
     """
     allowed = allowed[net_value.columns]
-    weights = explore_weights(allowed, limits, learning)
+    weights = explore_weights(allowed, limits, learning, share)
+
+    def allocated(typical: Sequence[float]) -> tuple[Allocation, dict[str, float]]:
+        """``typical``: what one who uses some of a limit uses of it."""
+        room = {
+            x.name: _plannable(x, allowed, weights, learning, one, share)
+            for x, one in zip(limits, typical, strict=True)
+        }
+        shrunk = [Limit(x.name, room[x.name] * share, x.use) for x in limits]
+        return allocate(net_value, allowed, shrunk, priority=priority), room
+
     largest = [float(np.asarray(x.use).max(initial=0.0)) for x in limits]
-    allocation = _allocate(net_value, allowed, limits, largest, weights, learning, priority)
+    allocation, room = allocated(largest)
     if any(np.isfinite(x.amount) for x in limits):
         # the spread of what is used follows from what is planned: mostly much less than if all took the costliest
-        typical = [
-            _typical_use(x, net_value.columns, allocation.action, most) for x, most in zip(limits, largest, strict=True)
-        ]
-        allocation = _allocate(net_value, allowed, limits, typical, weights, learning, priority)
-    return WavePlan(allocation.action, allocation, Terms(allocation.prices, weights))
+        labels = net_value.columns
+        typical = [_typical_use(x, labels, allocation.action, most) for x, most in zip(limits, largest, strict=True)]
+        allocation, room = allocated(typical)
+    return WavePlan(allocation.action, allocation, Terms(allocation.prices, weights), room)
 
 
-def _allocate(
+def within_room(
+    best: np.ndarray,
     net_value: pd.DataFrame,
     allowed: pd.DataFrame,
     limits: Sequence[Limit],
-    typical: Sequence[float],
-    weights: dict[str, float],
-    learning: Learning,
-    priority: pd.DataFrame | None,
-) -> Allocation:
-    """Allocate within limits that leave room; ``typical``: what one who uses some of a limit uses of it."""
-    shrunk = [
-        Limit(x.name, _plannable(x, allowed, weights, learning, one), x.use)
-        for x, one in zip(limits, typical, strict=True)
-    ]
-    return allocate(net_value, allowed, shrunk, priority=priority)
+    prices: Mapping[str, float],
+) -> np.ndarray:
+    """What people of a part of a wave would get (n,) when no more than the limits' amounts is left of the plan.
+
+    Those who are worth least get what is best for them without the limit that is used up. It depends on nobody's
+    draws, so that chances stay exact.
+
+    Parameters
+    ----------
+    best : array (n,)
+        From `best_under_prices`.
+    net_value, allowed : DataFrame (n, actions without control)
+    limits : sequence of Limit
+        With what the plan has left as their amounts.
+    prices : mapping of str to float
+    """
+    best, labels = best.copy(), net_value.columns
+    open_ = allowed[labels].to_numpy(copy=True)
+    # who leaves one limit may use more of another: after so many rounds nobody changes any more
+    for limit in [x for _ in limits for x in limits]:
+        use = used_by(limit, labels, best)
+        over = use.sum() - limit.amount
+        if over <= 0:
+            continue
+        worth = net_value.to_numpy()[np.arange(len(best)), labels.get_indexer(pd.Index(best))]
+        users = np.flatnonzero(use > 0)
+        users = users[np.argsort(worth[users], kind="stable")]
+        rows = users[: int(np.searchsorted(np.cumsum(use[users]), over)) + 1]
+        of_limit = np.atleast_2d(np.asarray(limit.use if isinstance(limit.use, np.ndarray) else limit.use[labels]))
+        open_[rows] &= ~(of_limit > 0).any(axis=0)
+        table = pd.DataFrame(open_[rows], columns=labels, index=net_value.index[rows])
+        best[rows] = best_under_prices(net_value.iloc[rows], table, [_part(x, rows) for x in limits], prices)
+    for limit in limits:
+        use = used_by(limit, labels, best)
+        best[(use > 0) & (np.cumsum(use) > limit.amount + ROUNDING * max(1.0, limit.amount))] = CONTROL
+    return best
+
+
+def _part(limit: Limit, rows: np.ndarray) -> Limit:
+    """A limit for some of the people."""
+    per_person = isinstance(limit.use, pd.DataFrame) or np.ndim(limit.use) == 2
+    use = limit.use.iloc[rows] if isinstance(limit.use, pd.DataFrame) else limit.use
+    return Limit(limit.name, limit.amount, np.asarray(use)[rows] if per_person and use is limit.use else use)
 
 
 def _typical_use(limit: Limit, labels: pd.Index, action: np.ndarray, otherwise: float) -> float:
@@ -156,7 +208,9 @@ def _typical_use(limit: Limit, labels: pd.Index, action: np.ndarray, otherwise: 
     return float(use @ use / use.sum()) if use.sum() > 0 else otherwise
 
 
-def explore_weights(allowed: pd.DataFrame, limits: Sequence[Limit], learning: Learning) -> dict[str, float]:
+def explore_weights(
+    allowed: pd.DataFrame, limits: Sequence[Limit], learning: Learning, share: float = 1.0
+) -> dict[str, float]:
     """How often exploration takes each action, 0 to 1, so that it uses no more of any limit than its share.
 
     An action that uses u of a scarce limit has the weight min(1, k / u), with the greatest k that does. Where people
@@ -166,7 +220,7 @@ def explore_weights(allowed: pd.DataFrame, limits: Sequence[Limit], learning: Le
     patterns = _patterns(allowed)
     for limit in limits:
         use = _mean_use(limit, allowed)
-        most = learning.explore_limit_share * limit.amount
+        most = learning.explore_limit_share * limit.amount * share
         if _explored_use(use, weights, patterns, learning) <= most:
             continue
         low, high = SMALLEST_WEIGHT * float(use[use > 0].min()), float(use.max())
@@ -215,14 +269,14 @@ def _capped(k: float, use: np.ndarray) -> np.ndarray:
 
 
 def _plannable(
-    limit: Limit, allowed: pd.DataFrame, weights: dict[str, float], learning: Learning, typical: float
+    limit: Limit, allowed: pd.DataFrame, weights: dict[str, float], learning: Learning, typical: float, share: float
 ) -> float:
-    """The most that everybody's planned actions may use, (currency or units)."""
+    """The most that all people's planned actions may use (currency or units); ``allowed`` is of a share of them."""
     if not np.isfinite(limit.amount):
         return float(limit.amount)
     each, patterns = np.array([weights[a] for a in allowed.columns]), _patterns(allowed)
     explored, squares = (
-        _explored_use(_mean_use(limit, allowed, power), each, patterns, learning) for power in (1.0, 2.0)
+        _explored_use(_mean_use(limit, allowed, power), each, patterns, learning) / share for power in (1.0, 2.0)
     )
     left = max(0.0, limit.amount - explored - SAFETY * np.sqrt(squares))
     served = (1 - holdout_share(learning)) * (1 - learning.explore_share)
