@@ -142,10 +142,10 @@ def touch_history(
 
 
 def _at_sending(touched: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
-    """Touches (m, ...) with the times of their ``sent`` events as ``decided_at``, where they have one."""
+    """Touches (m, ...) with the times of their last ``sent`` events as ``decided_at``, where they have one."""
     if "decision_id" not in events:
         return touched
-    sent_at = events[events["type"] == "sent"].groupby("decision_id")["at"].min()
+    sent_at = events[events["type"] == "sent"].groupby("decision_id")["at"].max()
     known = pd.Series(sent_at.reindex(touched["decision_id"]).array, index=touched.index)
     return touched.assign(decided_at=known.fillna(touched["decided_at"]))
 
