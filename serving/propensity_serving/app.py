@@ -31,6 +31,7 @@ from propensity_serving.requests import (
     read_json,
 )
 from propensity_serving.state import ServingState
+from propensity_serving.what_if import what_if
 
 PAGES = "propensity.pages"
 """Entry points of this group make an ASGI app of pages from a ledger; each is mounted under its own name."""
@@ -104,7 +105,7 @@ def answer(state: ServingState, asked: DecisionRequest) -> dict[str, Any]:
     -------
     dict
         ``model_version`` and ``decisions``, one an asked customer and in that order: a decision with ``status``
-        "decided", or ``status`` "rejected" with ``error``.
+        "decided", or ``status`` "rejected" with ``error``. A dry run with scenarios also has ``what_if``.
     """
     model, ledger = _ready(state)
     at = pd.Timestamp(asked.at) if asked.at is not None else pd.Timestamp.now("UTC")
@@ -116,10 +117,14 @@ def answer(state: ServingState, asked: DecisionRequest) -> dict[str, Any]:
     if asked.explain:
         currency = model.playbook.currency
         answers = [decision | {EXPLANATION: explanation(decision, currency)} for decision in answers]
-    return {
+    content: dict[str, Any] = {
         "model_version": model.version,
         "decisions": [_item(i, row, checked, answers) for i, row in enumerate(asked.rows)],
     }
+    if asked.scenarios is not None and answers:
+        table, campaign = checked.table, asked.campaign
+        content["what_if"] = what_if(model, ledger, table, asked.scenarios, at=at, campaign=campaign)
+    return content
 
 
 def _item(number: int, row: dict[str, Any], checked: CheckedCustomers, answers: list[dict[str, Any]]) -> dict[str, Any]:

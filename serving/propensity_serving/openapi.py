@@ -9,7 +9,7 @@ from propensity.contract import CUSTOMERS, PRIVATE, Column
 from propensity.features import required_columns
 from propensity.model import DecisionModel
 from propensity.policy import codes
-from propensity_serving.requests import MAX_CUSTOMERS
+from propensity_serving.requests import MAX_CUSTOMERS, MAX_SCENARIOS
 
 _TYPES: dict[str, dict[str, Any]] = {
     "text": {"type": "string"},
@@ -141,6 +141,16 @@ def specification(model: DecisionModel | None) -> dict[str, Any]:
                         "at": {"type": "string", "format": "date-time", "description": "default: now"},
                         "dry_run": {"type": "boolean", "description": "decide without recording"},
                         "explain": {"type": "boolean", "description": "tell each decision in words too"},
+                        "scenarios": {
+                            "type": "array",
+                            "maxItems": MAX_SCENARIOS,
+                            "items": {"type": "object"},
+                            "description": (
+                                "with dry_run: compare what these customers would get as it is with what they would "
+                                "get under each of these settings: name, budget, weeks, capacity.CHANNEL, playbook (a "
+                                "whole one, or the name of a shipped one), or any setting of the playbook by its place"
+                            ),
+                        },
                     },
                 },
                 "Decision": {"type": "object", "properties": _DECISION, "required": ["status"]},
@@ -149,6 +159,7 @@ def specification(model: DecisionModel | None) -> dict[str, Any]:
                     "properties": {
                         "model_version": {"type": "string"},
                         "decisions": {"type": "array", "items": {"$ref": "#/components/schemas/Decision"}},
+                        "what_if": {"type": "object", "description": "of a dry run with scenarios"},
                     },
                 },
                 "Problem": {

@@ -19,6 +19,7 @@ from propensity.segments import SEGMENTS
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_CUSTOMERS = 1_000
+MAX_SCENARIOS = 10
 
 
 class Problem(Exception):  # noqa: N818 - the name that RFC 9457 gives it
@@ -40,6 +41,7 @@ class DecisionRequest(BaseModel):
     at: AwareDatetime | None = None
     dry_run: bool = False
     explain: bool = False
+    scenarios: list[dict[str, Any]] | None = Field(default=None, max_length=MAX_SCENARIOS)
 
     @model_validator(mode="after")
     def _one_of_two(self) -> DecisionRequest:
@@ -47,6 +49,8 @@ class DecisionRequest(BaseModel):
             raise ValueError("expected either 'customer' (one object) or 'customers' (a list of objects)")
         if self.customers is not None and not self.customers:
             raise ValueError("customers: expected at least one, found an empty list")
+        if self.scenarios is not None and not self.dry_run:
+            raise ValueError('scenarios: are for a dry run, which records nothing; add "dry_run": true')
         return self
 
     @property

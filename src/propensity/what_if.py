@@ -62,8 +62,9 @@ class Scenario:
         Parameters
         ----------
         settings : mapping
-            ``name``, ``playbook`` (a file, or the name of a shipped one), ``budget``, ``weeks``, ``capacity.CHANNEL``
-            (contacts a week), or any setting of the playbook by its place (see `playbook.changed`).
+            ``name``, ``playbook`` (one, its file, or the name of a shipped one), ``budget``, ``weeks``,
+            ``capacity.CHANNEL`` (contacts a week), or any setting of the playbook by its place (see
+            `playbook.changed`).
 
         Raises
         ------
@@ -71,9 +72,9 @@ class Scenario:
             A setting that there is not, or a value that cannot be.
         """
         rest = dict(settings)
-        name = str(rest.pop("name", ", ".join(f"{key}={value}" for key, value in settings.items())))
-        file = rest.pop("playbook", None)
-        book = self.playbook if file is None else playbooks.load(file)
+        name = str(rest.pop("name", ", ".join(f"{key}={_short(value)}" for key, value in settings.items())))
+        given = rest.pop("playbook", self.playbook)
+        book = given if isinstance(given, Playbook) else playbooks.load(given)
         budget = _amount("budget", rest.pop("budget", self.budget), least=0.0)
         weeks = _amount("weeks", rest.pop("weeks", self.weeks), least=0.01)
         places = {
@@ -103,6 +104,10 @@ def read_settings(text: str) -> dict[str, str]:
     if not parts:
         raise InputError("--scenario: expected KEY=VALUE, found nothing")
     return {key: value for key, _, value in (part.partition("=") for part in parts)}
+
+
+def _short(value: Any) -> str:
+    return value.name if isinstance(value, Playbook) else str(value)
 
 
 def _amount(name: str, value: Any, least: float) -> float | None:

@@ -145,6 +145,39 @@ def test_a_dry_run_decides_and_writes_nothing(client, ledger):
     assert {k: v for k, v in real.items() if k != "decision_id"} == {k: v for k, v in dry.items() if k != "decision_id"}
 
 
+def test_scenarios_of_a_dry_run_are_compared_and_nothing_is_written(client, ledger, email_playbook):
+    shorter = email_playbook.model_dump(mode="json")
+    shorter["program"]["horizon_days"] = 31
+    scenarios = [{"name": "poor", "budget": 8}, {"name": "later", "playbook": shorter}]
+    response = ask(client, *people(200), dry_run=True, scenarios=scenarios)
+    found = response.json()["what_if"]
+    assert recorded(ledger) == []
+    as_it_is, poor, later = found["scenarios"]
+    assert as_it_is["contacted"] == sum(d["send"] for d in response.json()["decisions"])
+    assert as_it_is["playbook_version"] == poor["playbook_version"] == email_playbook.version
+    assert later["playbook_version"] != email_playbook.version
+    assert 0 < poor["contacted"] < as_it_is["contacted"]
+    assert later["contacted"] == 0
+    assert "what_if" not in ask(client, person(), dry_run=True).json()
+
+
+@pytest.mark.parametrize(
+    ("scenario", "said"),
+    [
+        ({"budget": "much"}, "budget: expected a number"),
+        ({"channels.fax.cost_currency": 1}, "is no setting of the playbook"),
+        ({"playbook": "/etc/hostname"}, "expected a playbook as an object, or one of"),
+        ({"playbook": {"name": "x"}}, "scenarios.playbook: .*is missing"),
+    ],
+)
+def test_a_scenario_that_cannot_be_is_refused(client, scenario, said):
+    assert re.search(said, problem(ask(client, person(), dry_run=True, scenarios=[scenario]), 422))
+
+
+def test_scenarios_are_for_dry_runs(client):
+    assert "dry_run" in problem(ask(client, person(), scenarios=[{"budget": 1}]), 422)
+
+
 def opt_out(ledger: Ledger, customer_id: str) -> None:
     row = {"event_id": "1", "source": "esp", "customer_id": customer_id, "at": pd.Timestamp(AT), "type": "unsubscribed"}
     ledger.add_outcomes(pd.DataFrame([row]))
