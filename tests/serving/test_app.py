@@ -148,7 +148,7 @@ def test_a_dry_run_decides_and_writes_nothing(client, ledger):
 def test_scenarios_of_a_dry_run_are_compared_and_nothing_is_written(client, ledger, email_playbook):
     shorter = email_playbook.model_dump(mode="json")
     shorter["program"]["horizon_days"] = 31
-    scenarios = [{"name": "poor", "budget": 8}, {"name": "later", "playbook": shorter}]
+    scenarios = [{"name": "poor", "budget": 2}, {"name": "later", "playbook": shorter}]
     response = ask(client, *people(200), dry_run=True, scenarios=scenarios)
     found = response.json()["what_if"]
     assert recorded(ledger) == []
