@@ -31,8 +31,9 @@ def show_what_if(content: dict[str, Any]) -> None:
     for scenario in scenarios[1:]:
         if any(scenario["moved"].values()):
             show(_moves(scenario, names[0]))
-    for column in {c: None for s in scenarios for c in s["protected"]}:
-        show(_rates(column, scenarios, names))
+    for scenario in scenarios:
+        for column in scenario["protected"]:
+            show(_rates(column, scenario))
     for scenario in scenarios:
         if scenario["not_learnt"]:
             labels = ", ".join(scenario["not_learnt"])
@@ -107,32 +108,16 @@ def _what(action: str) -> str:
     return "no contact" if action == "control" else action_words(action)
 
 
-def _rates(column: str, scenarios: list[dict[str, Any]], names: list[str]) -> Any:
+def _rates(column: str, scenario: dict[str, Any]) -> Any:
     """Contact and offer rates by the values of a protected column."""
-    figures = [
-        "people",
-        *(f"{name}: {what}" for name in names for what in ("may get something", "contacted", "offered")),
-    ]
-    table = new_table(f"By {action_words(column)}, which no model sees", [column], figures)
-    found = [{row["value"]: row for row in s["protected"].get(column, [])} for s in scenarios]
-    values = list({value: None for rows in found for value in rows})
-    for value in values[:MOST_VALUES]:
-        cells = []
-        for rows in found:
-            row = rows.get(value)
-            cells += (
-                [BLANK] * 3
-                if row is None
-                else [
-                    f"{row['may_be_contacted']:.1%}",
-                    *(
-                        f"{row[r]['value']:.1%} ({row[r]['low']:.1%} to {row[r]['high']:.1%})"
-                        for r in ("contacted", "offered")
-                    ),
-                ]
-            )
-        people = next(rows[value]["people"] for rows in found if value in rows)
-        table.add_row(value, f"{people:,}", *cells)
-    if len(values) > MOST_VALUES:
-        table.add_row(f"and {len(values) - MOST_VALUES} more values", BLANK)
+    title = f"By {action_words(column)}, which no model sees: {scenario['name']} (95 % sure)"
+    table = new_table(title, [column], ["people", "may get something", "contacted", "made an offer"])
+    rows = scenario["protected"][column]
+    for row in rows[:MOST_VALUES]:
+        rates = (
+            f"{row[r]['value']:.1%} ({row[r]['low']:.1%} to {row[r]['high']:.1%})" for r in ("contacted", "offered")
+        )
+        table.add_row(row["value"], f"{row['people']:,}", f"{row['may_be_contacted']:.1%}", *rates)
+    if len(rows) > MOST_VALUES:
+        table.add_row(f"and {len(rows) - MOST_VALUES} more values", BLANK)
     return table

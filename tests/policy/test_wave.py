@@ -166,6 +166,15 @@ def test_prices_of_few_people_pass_no_limit_and_leave_nobody_out():
     assert used(drawn["action"], bounds[0]) > 0.65 * bounds[0].amount
 
 
+def test_of_actions_worth_the_same_single_decisions_take_what_uses_less():
+    values = pd.DataFrame({"call": [2.0] * 50, "letter": [2.0] * 50, "mail": [1.0] * 50})
+    allowed = pd.DataFrame(True, index=values.index, columns=ACTIONS)
+    budget = Limit(BUDGET, 200.0, pd.Series(COST))
+    plan = plan_wave(values, allowed, [budget], LEARNING)
+    assert plan.terms.prices[BUDGET] < 1e-5
+    assert (best_under_prices(values, allowed, [budget], plan.terms.prices) == "letter").all()
+
+
 def test_without_limits_the_plan_is_each_persons_best():
     _, values, allowed = wave(200)
     plan = plan_wave(values, allowed, [], LEARNING)

@@ -25,6 +25,8 @@ SAFETY = 3.0
 N_HALVINGS = 40
 SMALLEST_WEIGHT = 1e-6
 ROUNDING = 1e-9
+TIE_SHARE = 1e-6
+"""Of a value: what differs by no more is worth the same."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,20 @@ def plan_wave(
         labels = net_value.columns
         typical = [_typical_use(x, labels, allocation.action, most) for x, most in zip(limits, largest, strict=True)]
         allocation, room = allocated(typical)
-    return WavePlan(allocation.action, allocation, Terms(allocation.prices, weights), room)
+    prices = _telling_ties_apart(allocation.prices, net_value, dict(zip(room, largest, strict=True)))
+    return WavePlan(allocation.action, allocation, Terms(prices, weights), room)
+
+
+def _telling_ties_apart(
+    prices: dict[str, float], net_value: pd.DataFrame, largest: Mapping[str, float]
+) -> dict[str, float]:
+    """The prices, but not quite 0: of actions that are worth the same, single decisions take what uses less."""
+    values = net_value.to_numpy()
+    size = float(values[values > 0].mean()) if (values > 0).any() else 0.0
+    return {
+        name: max(price, TIE_SHARE * size / largest[name]) if largest[name] > 0 else price
+        for name, price in prices.items()
+    }
 
 
 def within_room(
