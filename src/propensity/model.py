@@ -17,7 +17,7 @@ from propensity.contact_times import ContactTimes
 from propensity.contract import CONTROL
 from propensity.deciding import PolicyMode, Wave
 from propensity.errors import InputError
-from propensity.evaluation.expected import GroupEffects
+from propensity.evaluation.expected import MeasuredEffects
 from propensity.evaluation.scores import score_matrix
 from propensity.features import FeatureBuilder, without_reason
 from propensity.frame import all_actions, logged_propensity
@@ -161,8 +161,8 @@ class DecisionModel:
     Attributes
     ----------
     evidence_ : TrainingEvidence
-    measured_ : dict of GroupEffects
-        Measured effects on ``reactivated`` and on ``revenue`` of groups of people with similar predictions.
+    measured_ : dict of MeasuredEffects
+        Measured effects on ``reactivated`` and on ``revenue`` by predicted ones, for totals over other people.
     reason_models : ReasonModels
         Tell the reason for churn of those who stated none.
     explainer : EffectExplainer or None
@@ -209,7 +209,7 @@ class DecisionModel:
         encoded = self.reactivation.encoder_.transform(X)
         self._fit_money(X, frame, propensity)
         self._weigh_evidence(frame, propensity, predicted)
-        self._measure_groups(frame, propensity, encoded)
+        self._measure_effects(frame, propensity, encoded)
         self.mode: PolicyMode = self.evidence_.supported_mode
         return self
 
@@ -293,8 +293,8 @@ class DecisionModel:
             },
         )
 
-    def _measure_groups(self, frame: pd.DataFrame, propensity: pd.DataFrame, encoded: np.ndarray) -> None:
-        """Measure the effects on groups of people with similar out-of-fold predictions."""
+    def _measure_effects(self, frame: pd.DataFrame, propensity: pd.DataFrame, encoded: np.ndarray) -> None:
+        """Measured effects of the training people over their out-of-fold predictions."""
         arm = pd.Index(self.actions).get_indexer(pd.Index(frame["action"]))
         outcome, effect = self.reactivation.out_of_fold_outcome_, self.reactivation.out_of_fold_effect_
         reactivated = score_matrix(frame["reactivated"].to_numpy(dtype=float), arm, propensity.to_numpy(), outcome)
@@ -306,8 +306,8 @@ class DecisionModel:
             expected, more = self.revenue.out_of_fold_outcome_, self.revenue.out_of_fold_effect_
         revenue = score_matrix(frame["revenue"].to_numpy(dtype=float), arm, propensity.to_numpy(), expected)
         self.measured_ = {
-            "reactivated": GroupEffects.fit(reactivated, effect),
-            "revenue": GroupEffects.fit(revenue, more),
+            "reactivated": MeasuredEffects.fit(reactivated, effect),
+            "revenue": MeasuredEffects.fit(revenue, more),
         }
 
     def _by_action(self, values: np.ndarray) -> dict[str, float]:
@@ -525,7 +525,7 @@ class DecisionModel:
                 "amount": self.amount.to_state(),
                 "revenue": self.revenue.to_state() if self.revenue else None,
                 "unsubscribe_effect": self.unsubscribe_effect.tolist(),
-                "measured": {name: groups.to_state() for name, groups in self.measured_.items()},
+                "measured": {name: effects.to_state() for name, effects in self.measured_.items()},
                 "contact_times": self.contact_times.to_state(),
             },
             directory,
@@ -560,7 +560,7 @@ class DecisionModel:
         model.amount = AmountModel().load_state(state["amount"])
         model.revenue = UpliftStack().load_state(state["revenue"]) if state["revenue"] else None
         model.unsubscribe_effect = np.asarray(state["unsubscribe_effect"])
-        model.measured_ = {name: GroupEffects.from_state(groups) for name, groups in state["measured"].items()}
+        model.measured_ = {name: MeasuredEffects.from_state(effects) for name, effects in state["measured"].items()}
         model.contact_times = ContactTimes.from_state(state["contact_times"])
         return model
 

@@ -139,8 +139,8 @@ class Outlook:
         Of offers, as far as they are expected to be redeemed, in currency.
     messages : set
         Actions and value tiers for which a message must be made: one each; of unknown value counts as mass.
-    groups : dict of array
-        For each of the model's measures, contacted people by group (see `GroupEffects.people`).
+    sums : dict of array
+        For each of the model's measures, what a total needs of those who are contacted (`MeasuredEffects.people`).
     moves : Counter
         People by their action in the first scenario and in this one.
     rates : dict of DataFrame
@@ -154,7 +154,7 @@ class Outlook:
     assignments: Counter[str] = field(default_factory=Counter)
     offers_cost: float = 0.0
     messages: set[tuple[str, str]] = field(default_factory=set)
-    groups: dict[str, np.ndarray] = field(default_factory=dict)
+    sums: dict[str, np.ndarray] = field(default_factory=dict)
     moves: Counter[tuple[str, str]] = field(default_factory=Counter)
     rates: dict[str, pd.DataFrame] = field(default_factory=dict)
 
@@ -172,7 +172,7 @@ class Outlook:
     @property
     def expected(self) -> dict[str, Estimate]:
         """Extra people who come back (``reactivated``) and extra ``revenue``, currency, that contact brings."""
-        return {name: measured.total(self.groups[name]) for name, measured in self.model.measured_.items()}
+        return {name: measured.total(self.sums[name]) for name, measured in self.model.measured_.items()}
 
     def add(self, people: Wave, before: np.ndarray | None) -> np.ndarray:
         """Decide for a batch and count it; ``before`` (n,): actions in the first scenario. Returns the actions (n,)."""
@@ -191,17 +191,17 @@ class Outlook:
         for label in set(action) - {CONTROL}:
             chance = expected.reactivated.loc[action == label, label].clip(0.0, 1.0)
             self.offers_cost += cost[label] * float(chance.sum())
-        self._count_groups(action, {"reactivated": expected.effect, "revenue": expected.extra_revenue})
+        self._sum_up(action, {"reactivated": expected.effect, "revenue": expected.extra_revenue})
         self.moves.update(zip(action if before is None else before, action, strict=True))
         self._count_rates(people.customers, decisions)
         return action
 
-    def _count_groups(self, action: np.ndarray, predicted: dict[str, pd.DataFrame]) -> None:
+    def _sum_up(self, action: np.ndarray, predicted: dict[str, pd.DataFrame]) -> None:
         learnt = self.model.reactivation.actions_[1:]
         column = pd.Index(learnt).get_indexer(pd.Index(action))
         for name, values in predicted.items():
             found = self.model.measured_[name].people(values.reindex(columns=learnt).to_numpy(), column)
-            self.groups[name] = self.groups.get(name, 0.0) + found
+            self.sums[name] = self.sums.get(name, 0.0) + found
 
     def _count_rates(self, people: pd.DataFrame, decisions: pd.DataFrame) -> None:
         offers = self.scenario.playbook.offers

@@ -1,4 +1,4 @@
-"""Totals over other people come from measured groups, and their intervals cover."""
+"""Totals over other people come from what was measured at their predictions, and their intervals cover."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from propensity.evaluation.expected import GroupEffects
+from propensity.evaluation.expected import MeasuredEffects
 
 N_ACTIONS = 2
 
@@ -25,35 +25,44 @@ def test_the_interval_of_a_total_over_other_people_covers():
     held = 0
     for _ in range(300):
         _, predicted, scores = experiment(rng, 600)
-        measured = GroupEffects.fit(scores, predicted)
+        measured = MeasuredEffects.fit(scores, predicted)
         truth, predicted, _ = experiment(rng, 4000)
         action = predicted.argmax(axis=1)
         action[predicted.max(axis=1) <= 0] = -1
         expected = truth[np.flatnonzero(action >= 0), action[action >= 0]].sum()
         found = measured.total(measured.people(predicted, action))
         held += found.low <= expected <= found.high
-    # 95 % of 300, less three standard errors; groups are coarser than people, which costs little here
+    # 95 % of 300, less three standard errors
     assert held / 300 > 0.91
 
 
-def test_people_are_counted_in_the_group_of_their_own_action():
-    predicted = np.column_stack([np.arange(10.0), np.zeros(10)])
-    measured = GroupEffects.fit(np.zeros((10, 3)), predicted)
-    assert [len(e) + 1 for e in measured.edges] == [5, 1]
-    counts = measured.people(np.array([[0.0, 0], [9, 0], [9, 0], [9, 0]]), np.array([0, 0, 1, -1]))
-    assert counts.tolist() == [1, 0, 0, 0, 1, 1]
+def test_it_is_a_line_over_the_predictions_with_a_mean_for_each_action():
+    predicted = np.column_stack([np.arange(10.0), np.arange(10.0) / 5])
+    scores = np.column_stack([np.zeros(10), 3 + 0.5 * predicted[:, 0], 7 + 0.5 * predicted[:, 1]])
+    measured = MeasuredEffects.fit(scores, predicted)
+    assert measured.coefficients == pytest.approx([5.25, 7.45, 0.5])
+    people = measured.people(np.array([[20.0, 0], [0, 1], [9, 9]]), np.array([0, 1, -1]))
+    assert people[:2].tolist() == [1, 1]
+    assert measured.total(people).value == pytest.approx(13 + 7.5)
+    assert measured.total(people).standard_error == pytest.approx(0, abs=1e-9)
+
+
+def test_where_predictions_do_not_differ_each_action_has_its_mean():
+    scores = np.column_stack([np.zeros(4), [0.0, 1, 2, 3], [5.0, 5, 5, 5]])
+    measured = MeasuredEffects.fit(scores, np.tile([0.1 + 0.2, 0.7], (4, 1)))
+    assert measured.coefficients == pytest.approx([1.5, 5.0, 0.0])
 
 
 def test_where_an_action_had_no_chance_nothing_is_measured():
     scores = np.array([[0, 1.0], [0, 3.0], [0, 1000.0]])
-    measured = GroupEffects.fit(scores, np.array([[0.2], [0.2], [np.nan]]))
-    assert measured.total(np.array([10.0])).value == pytest.approx(20)
+    measured = MeasuredEffects.fit(scores, np.array([[0.2], [0.2], [np.nan]]))
+    assert measured.total(np.array([10.0, 0.0])).value == pytest.approx(20)
 
 
 def test_a_state_is_json_and_gives_the_same_total():
     rng = np.random.default_rng(1)
     _, predicted, scores = experiment(rng, 500)
-    measured = GroupEffects.fit(scores, predicted)
-    again = GroupEffects.from_state(json.loads(json.dumps(measured.to_state())))
-    people = rng.integers(0, 50, len(measured.mean)).astype(float)
+    measured = MeasuredEffects.fit(scores, predicted)
+    again = MeasuredEffects.from_state(json.loads(json.dumps(measured.to_state())))
+    people = rng.integers(0, 50, len(measured.coefficients)).astype(float)
     assert again.total(people) == pytest.approx(measured.total(people), rel=1e-4)

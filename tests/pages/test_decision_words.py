@@ -82,8 +82,9 @@ def test_rules_that_a_full_playbook_applies_are_all_listed(wave, wave_model):
     channels = dict.fromkeys(book.channels, numbers)
     never_sent = dict.fromkeys(book.actions, np.full(n, np.inf))
     closed = dict.fromkeys(book.channels, flags)
+    nothing = np.full(n, None, dtype=object)
     history = TouchHistory(
-        numbers, numbers, numbers, flags, flags, flags, numbers, channels, channels, closed, never_sent
+        numbers, numbers, numbers, flags, flags, flags, numbers, channels, channels, closed, never_sent, nothing
     )
     segments = SegmentBuilder.fit(people, at, book).transform(people, at)
     situation = Situation(history, segments, people["reason"], flags)
