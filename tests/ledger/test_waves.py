@@ -117,6 +117,7 @@ def test_the_same_wave_twice_is_recorded_once_and_gives_the_same_file(ledger, de
     same(again, first)
     same(ledger.assignments(CAMPAIGN), before)
     assert (counted.standing, counted_again.standing) == (0, len(people))
+    assert [c["campaign"] for c in ledger.campaigns()] == [CAMPAIGN]
     assert counted_again.used == pytest.approx(counted.used)
     assert counted_again.prices == counted.prices
     assert len(ledger.waves()) == 1
@@ -164,13 +165,13 @@ def test_a_person_who_is_decided_on_or_erased_meanwhile_stops_the_wave(
     one = people.head(1)
     commit = StagedWave.record
 
-    def meanwhile(self, **values):
+    def meanwhile(self, about, **values):
         if happens == "decided":
             decisions, chances = small_model.decide_with_probabilities(one, at=at, campaign=CAMPAIGN)
             ledger.add_decisions(decisions, at, chances)
         else:
             ledger.erase(one["customer_id"].iloc[0])
-        commit(self, **values)
+        commit(self, about, **values)
 
     monkeypatch.setattr(StagedWave, "record", meanwhile)
     with pytest.raises(JobError, match=r"1 of 600 people were decided on or erased .* run it again"):

@@ -14,7 +14,6 @@ import numpy as np
 
 from propensity.evaluation.estimate import Estimate, estimate_with_error
 
-
 ROUNDING = 1e-9
 """Share of their size by which predictions may differ and still be the same."""
 

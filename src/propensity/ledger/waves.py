@@ -89,10 +89,11 @@ class StagedWave:
         if staged:
             self._writer.write_table(pa.Table.from_pylist(staged, schema=_STAGED))
 
-    def record(self, **values: Any) -> None:
+    def record(self, about: dict[str, Any], **values: Any) -> None:
         """Record the wave and all its decisions in one transaction, after the last were added.
 
-        The columns are those of `schema.waves`.
+        The columns are those of `schema.waves`; ``about`` has those of `schema.campaigns`, for a campaign that the
+        ledger does not know yet.
 
         Raises
         ------
@@ -102,6 +103,7 @@ class StagedWave:
         row = {**values, "decided_at": self.decided_at.to_pydatetime(), "recorded_at": datetime.now(UTC)}
         try:
             with self.ledger.engine.begin() as connection:
+                self.ledger.insert(connection, schema.campaigns, [{"campaign": values["campaign"], **about}])
                 wave_id = connection.scalar(schema.waves.insert().values(row).returning(schema.waves.c.id))
                 with pq.ParquetFile(self.file) as staged:
                     for batch in staged.iter_batches(BATCH):
