@@ -10,7 +10,7 @@ import pandas as pd
 
 from propensity.contract import CONTROL
 from propensity.playbook import Playbook
-from propensity.policy import codes, contact_costs, decision_keys, window_end, window_number
+from propensity.policy import TIE_SHARE, codes, contact_costs, decision_keys, window_end, window_number
 
 DECISION_COLUMNS = (
     "decision_id",
@@ -199,7 +199,7 @@ def _alternative(chosen: Chosen) -> dict[str, np.ndarray]:
     there = np.isfinite(value)
     assignment = drawn["assignment"].to_numpy()
     lost = np.select(
-        [assignment == "holdout", assignment == "explore", value <= 0, value > own],
+        [assignment == "holdout", assignment == "explore", value <= 0, value > own + TIE_SHARE * np.abs(own)],
         codes.ALTERNATIVE_LOST[:-1],
         default=codes.LESS_WORTH,
     )
@@ -237,12 +237,19 @@ def _part(playbook: Playbook, action: str, part: str) -> str | None:
 def _reason_codes(chosen: Chosen) -> list[list[str]]:
     pays, pays_not = chosen.codes
     drawn = chosen.drawn
+    best, would_be = (
+        _of_action(chosen.value.fillna(0.0), np.asarray(a, dtype=object))
+        for a in (chosen.unlimited, drawn["would_have_sent"])
+    )
+    # what is worth the same is no better
+    better = best > would_be + TIE_SHARE * np.abs(would_be)
     reasons = []
-    for assignment, would, unlimited, rule, why in zip(
+    for assignment, would, unlimited, is_better, rule, why in zip(
         # texts of pandas come one by one only slowly
         drawn["assignment"].tolist(),
         drawn["would_have_sent"].tolist(),
         chosen.unlimited,
+        better.tolist(),
         chosen.stopped_by,
         chosen.effect_reasons,
         strict=True,
@@ -258,5 +265,5 @@ def _reason_codes(chosen: Chosen) -> list[list[str]]:
         elif would == CONTROL:
             reasons.append([pays_not])
         else:
-            reasons.append([pays, *([codes.BEST_WITHIN_LIMITS] if would != unlimited else []), *why])
+            reasons.append([pays, *([codes.BEST_WITHIN_LIMITS] if is_better else []), *why])
     return reasons

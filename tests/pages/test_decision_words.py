@@ -132,7 +132,7 @@ def test_a_chosen_action_is_told_with_its_worth_and_the_next_best(decisions):
     assert words.explanation(row, "USD") == (
         "Letter was chosen because it is predicted to be worth most to this person after costs: USD 5.00; it does more "
         "for them than for most, going by high tenure months and region north; the message also answers why they left "
-        "(the price, as they said). Next best was email hold, worth USD 3.10, which is less."
+        "(the price, as they said). Next best was email hold, worth USD 3.10, which is no more."
     )
 
 

@@ -11,9 +11,10 @@ from propensity.learners.explanation import LESS, LEVELS, MORE
 from propensity.pages.words import LEFT_ALONE, action_words, left_alone, listed
 from propensity.policy import codes
 
+FOR_ALL = "best_action_for_all"
 CHOSEN = {
     "worth_more_than_it_costs": "it is predicted to be worth most to this person after costs",
-    "best_action_for_all": "it is worth most to people on average, and people are not told apart here",
+    FOR_ALL: "it is worth most to people on average, and people are not told apart here",
 }
 """Why an action was chosen, by the first reason code."""
 MORE_OF_CHOSEN = {codes.BEST_WITHIN_LIMITS: "what is worth more goes to others, because budget or capacity end"}
@@ -23,7 +24,7 @@ ALTERNATIVE_LOST = {
     codes.TRIED: "but here the choice was left to chance, to learn",
     codes.DEAR: "which is less than nothing: it costs more than it brings",
     codes.LIMITS: "which is more, but budget or capacity end before this person",
-    codes.LESS_WORTH: "which is less",
+    codes.LESS_WORTH: "which is no more",
 }
 ARCHETYPE_BY = {
     codes.BY_REASON_AND_EFFECT: "the message also answers why they left",
@@ -77,7 +78,9 @@ def explanation(decision: Mapping[Any, Any], currency: str) -> str:
             f"; they would have got {action_words(would)}" if would else ""
         )
     elif decision["send"]:
-        why = f"{action} was chosen because {CHOSEN[first]}: {_money(decision['net_value'], currency)}"
+        why = f"{action} was chosen because {CHOSEN[first]}"
+        # averages are not the person's own value
+        why += f": {_money(decision['net_value'], currency)}" if first != FOR_ALL else ""
         why = "; ".join([why, *_additions(decision, more)])
     else:
         why = f"not contacted: {left_alone(first)}"
@@ -111,6 +114,7 @@ def _alternative(decision: Mapping[Any, Any], currency: str) -> list[str]:
     if not isinstance(other, str) or decision["assignment"] in ("holdout", "suppressed"):
         return []
     worth = _money(decision["alternative_net_value"], currency)
+    worth += " on average" if decision["reason_codes"][0] == FOR_ALL else ""
     if not decision["send"]:  # why was said of the person
         return [f"best would have been {action_words(other)}, worth {worth}"]
     best = "next best" if decision["assignment"] == "policy" else "best"

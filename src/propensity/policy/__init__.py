@@ -12,6 +12,7 @@ from propensity.policy.schedule import keep_to_sequence, next_touch, not_before
 from propensity.policy.valuation import contact_costs, net_value, offer_costs, profit
 from propensity.policy.wave import (
     BUDGET,
+    TIE_SHARE,
     Terms,
     WavePlan,
     plan_wave,
@@ -24,6 +25,7 @@ from propensity.policy.wave import (
 
 __all__ = [
     "BUDGET",
+    "TIE_SHARE",
     "Allocation",
     "Eligibility",
     "Limit",
