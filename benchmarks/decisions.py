@@ -8,7 +8,8 @@ within a budget and the channels' capacities: `python benchmarks/decisions.py --
   model's place, against an oracle: the best allocation (its dual bound) of the same people within the same limits.
 - learnt: decisions as they are, exploration included, against the rule playbook and the best e-mail for everybody who
   may get it, to the same people within the same limits. Nobody of the holdout gets anything under any of them.
-- expected: whether the what-if's 95 % intervals of extra returns and extra revenue hold the true ones.
+- expected: whether the what-if's 95 % intervals of extra returns and extra revenue hold the true ones; effects were
+  measured on about as many people of the first program, from whom the model did not learn.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from propensity import playbook
+from propensity.assessment import held_out_people, measured_effects
 from propensity.contract import CONTROL
 from propensity.deciding import Wave
 from propensity.frame import training_frame
@@ -128,15 +130,18 @@ def _of(limits: Sequence[Limit], people: np.ndarray) -> list[Limit]:
 
 
 def train(contacts: int, seed: int) -> DecisionModel:
-    """A model that learnt from the first so many contacts of a program, and the holdouts among them."""
+    """A model that learnt from the first so many contacts of a program, measured on the other people of it."""
     book = playbook.load("default")
-    program = simulate(int(contacts * 1.5), seed=seed, playbook=book)
+    program = simulate(int(contacts * 2.6), seed=seed, playbook=book)
     window = book.program.attribution_window_days
     frame = training_frame(program.customers, program.contacts, program.outcomes, window_days=window)
     contacted = (frame["action"] != CONTROL).cumsum().to_numpy()
     if contacted[-1] < contacts:
         raise ValueError(f"expected {contacts:,} contacts to learn from, found {contacted[-1]:,}")
-    return DecisionModel(book, seed).fit(frame[contacted <= contacts].reset_index(drop=True))
+    learns = contacted <= contacts
+    model = DecisionModel(book, seed).fit(frame[learns].reset_index(drop=True))
+    model.measured_ = measured_effects(held_out_people(model, frame[~learns].reset_index(drop=True)))
+    return model
 
 
 if __name__ == "__main__":

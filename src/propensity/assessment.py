@@ -24,6 +24,7 @@ from propensity.evaluation import (
     policy_value,
     qini_score,
 )
+from propensity.evaluation.expected import MeasuredEffects
 from propensity.frame import all_actions, logged_propensity
 from propensity.model import MODES, DecisionModel, PolicyMode, Predictions
 from propensity.playbook import Playbook
@@ -271,6 +272,16 @@ def held_out_people(model: DecisionModel, frame: pd.DataFrame) -> HeldOutPeople:
         observed_gain=observed,
         n_unknown=len(frame) - len(known),
     )
+
+
+def measured_effects(people: HeldOutPeople) -> dict[str, MeasuredEffects]:
+    """What contact did to them by what was predicted: `DecisionModel.measured_`, on people whom no fit saw."""
+    predicted = {"reactivated": people.predictions.effect, "revenue": people.predictions.extra_revenue}
+    scores = {"reactivated": people.scores["reactivations"], "revenue": people.scores["revenue"]}
+    return {
+        name: MeasuredEffects.fit(scores[name].to_numpy(), effect.where(people.allowed).to_numpy())
+        for name, effect in predicted.items()
+    }
 
 
 def _known_actions(frame: pd.DataFrame, actions: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -162,7 +162,9 @@ class DecisionModel:
     ----------
     evidence_ : TrainingEvidence
     measured_ : dict of MeasuredEffects
-        Measured effects on ``reactivated`` and on ``revenue`` by predicted ones, for totals over other people.
+        Measured effects on ``reactivated`` and on ``revenue`` by predicted ones, for totals over other people. By
+        `fit`: out of fold, which understates what the model itself brings, for it learnt from more people; training
+        replaces it by `assessment.measured_effects` of people whom no fit saw.
     reason_models : ReasonModels
         Tell the reason for churn of those who stated none.
     explainer : EffectExplainer or None

@@ -191,7 +191,9 @@ class Outlook:
         for label in set(action) - {CONTROL}:
             chance = expected.reactivated.loc[action == label, label].clip(0.0, 1.0)
             self.offers_cost += cost[label] * float(chance.sum())
-        self._sum_up(action, {"reactivated": expected.effect, "revenue": expected.extra_revenue})
+        allowed = people.eligible.allowed
+        predicted = {"reactivated": expected.effect.where(allowed), "revenue": expected.extra_revenue.where(allowed)}
+        self._sum_up(action, predicted)
         self.moves.update(zip(action if before is None else before, action, strict=True))
         self._count_rates(people.customers, decisions)
         return action

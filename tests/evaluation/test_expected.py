@@ -36,27 +36,29 @@ def test_the_interval_of_a_total_over_other_people_covers():
     assert held / 300 > 0.91
 
 
-def test_it_is_a_line_over_the_predictions_with_a_mean_for_each_action():
-    predicted = np.column_stack([np.arange(10.0), np.arange(10.0) / 5])
-    scores = np.column_stack([np.zeros(10), 3 + 0.5 * predicted[:, 0], 7 + 0.5 * predicted[:, 1]])
+def test_it_is_a_line_over_the_predictions_with_a_mean_for_each_action_and_a_bonus_for_the_best():
+    rng = np.random.default_rng(0)
+    predicted = rng.normal([1.0, 2.0], 1.0, (50, 2))
+    best = predicted == predicted.max(axis=1, keepdims=True)
+    scores = np.column_stack([np.zeros(50), [3.0, 7.0] + 0.5 * predicted + 4.0 * best])
     measured = MeasuredEffects.fit(scores, predicted)
-    assert measured.coefficients == pytest.approx([5.25, 7.45, 0.5])
-    people = measured.people(np.array([[20.0, 0], [0, 1], [9, 9]]), np.array([0, 1, -1]))
-    assert people[:2].tolist() == [1, 1]
-    assert measured.total(people).value == pytest.approx(13 + 7.5)
-    assert measured.total(people).standard_error == pytest.approx(0, abs=1e-9)
+    assert measured.coefficients[2:] == pytest.approx([0.5, 4.0])
+    people = measured.people(np.array([[20.0, 0], [2, 1], [9, np.nan], [9, 9]]), np.array([0, 1, 0, -1]))
+    assert people[:2].tolist() == [2, 1]
+    assert measured.total(people).value == pytest.approx((3 + 10 + 4) + (7 + 0.5) + (3 + 4.5 + 4))
+    assert measured.total(people).standard_error == pytest.approx(0, abs=1e-6)
 
 
 def test_where_predictions_do_not_differ_each_action_has_its_mean():
     scores = np.column_stack([np.zeros(4), [0.0, 1, 2, 3], [5.0, 5, 5, 5]])
     measured = MeasuredEffects.fit(scores, np.tile([0.1 + 0.2, 0.7], (4, 1)))
-    assert measured.coefficients == pytest.approx([1.5, 5.0, 0.0])
+    assert measured.coefficients == pytest.approx([1.5, 5.0, 0.0, 0.0])
 
 
 def test_where_an_action_had_no_chance_nothing_is_measured():
     scores = np.array([[0, 1.0], [0, 3.0], [0, 1000.0]])
     measured = MeasuredEffects.fit(scores, np.array([[0.2], [0.2], [np.nan]]))
-    assert measured.total(np.array([10.0, 0.0])).value == pytest.approx(20)
+    assert measured.total(np.array([10.0, 0.0, 0.0])).value == pytest.approx(20)
 
 
 def test_a_state_is_json_and_gives_the_same_total():

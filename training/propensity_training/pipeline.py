@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from propensity import __version__, registry
-from propensity.assessment import CURRENCIES, Assessment, assess_people, held_out_people
+from propensity.assessment import CURRENCIES, Assessment, assess_people, held_out_people, measured_effects
 from propensity.contact_times import ContactTimes
 from propensity.datasets import Dataset
 from propensity.evaluation import Estimate
@@ -98,6 +98,7 @@ def train(
         people = held_out_people(model, sides.held_out)
         assessment = assess_people(model, people)
         model.restrict(assessment.gate.granted)
+        model.measured_ = measured_effects(people)
         step.result = assessment.gate.why
     with steps.step("Write the model report") as step:
         report = model_report(

@@ -1,8 +1,9 @@
 """What to expect of contacts with other people, by what was measured on people with similar predictions.
 
 A sum of predictions has no honest interval: the errors of people are those of one model. So the measured effects of
-training people, who were predicted out of fold, are put on a line over their predictions, and a total over other people
-is read off that line, with the errors of its intercepts and slope.
+people whom the model did not see are put on a line over their predictions, and a total over other people is read off
+that line, with the errors of its intercepts and slope. Whoever gets the action that is best for them by prediction may
+gain more than others of the same prediction, which is measured too.
 """
 
 from __future__ import annotations
@@ -20,24 +21,26 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class MeasuredEffects:
-    """Measured effects as a function of predicted ones: an intercept for each action, and one slope.
+    """Measured effects as a function of predicted ones: a mean for each action, a slope, and a bonus for the best one.
 
     Attributes
     ----------
-    centre : array (k,)
-        Mean prediction of each action without control.
-    coefficients : array (k + 1,)
-        Measured mean effect of each action, in units of the outcome, and the slope of measured on predicted effects.
-    covariance : array (k + 1, k + 1)
+    centre : array (2, k)
+        Of each action without control: its mean prediction, and the share of people for whom it is the best.
+    coefficients : array (k + 2,)
+        Measured mean effect of each action, in units of the outcome; the slope of measured on predicted effects; what
+        the action of greatest prediction brings beyond that.
+    covariance : array (k + 2, k + 2)
         Of their errors: the same people tell of all actions.
     n : int
         People that were measured.
 
     Notes
     -----
-    score(i, a) = mean_a + slope (prediction(i, a) - centre_a) + error, by least squares, each action weighted by the
-    inverse variance of its scores; errors are those of independent people (sandwich). The slope is common because the
-    models are: their predictions of all actions are too wide or too narrow together.
+    score(i, a) = mean_a + slope (prediction(i, a) - centre_a) + bonus (best(i, a) - share_a) + error, by least squares,
+    each action weighted by the inverse variance of its scores; errors are those of independent people (sandwich).
+    Slope and bonus are common because the models are: their predictions of all actions are too wide or too narrow
+    together.
     """
 
     centre: np.ndarray
@@ -59,40 +62,45 @@ class MeasuredEffects:
         there = ~np.isnan(predicted)
         n_of_action = np.maximum(there.sum(axis=0), 1)
         effect = np.where(there, scores[:, 1:] - scores[:, :1], 0.0)
-        centre = np.where(there, predicted, 0.0).sum(axis=0) / n_of_action
-        x = np.where(there, predicted - centre, 0.0)
+        features = _features(predicted)
+        centre = features.sum(axis=1) / n_of_action
+        x = np.where(there, features - centre[:, None, :], 0.0)
+        # where predictions differ by rounding alone there is no slope to be found
+        x[0] *= np.ptp(x[0]) > ROUNDING * np.abs(centre[0]).max(initial=0.0)
         mean = effect.sum(axis=0) / n_of_action
         rest = np.where(there, effect - mean, 0.0)
         variance = (rest**2).sum(axis=0) / n_of_action
         weight = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0)
-        square = float((weight * x**2).sum())
-        # where predictions differ by rounding alone there is no slope to be found
-        there_is_a_slope = square > 0 and bool((np.ptp(x, axis=0) > ROUNDING * np.abs(centre)).any())
-        slope = float((weight * x * rest).sum()) / square if there_is_a_slope else 0.0
-        rest = rest - slope * x
-        of_slope = (weight * x * rest).sum(axis=1) / square if there_is_a_slope else np.zeros(len(x))
-        influence = np.column_stack([rest / n_of_action, of_slope])
-        covariance = influence.T @ influence * len(x) / max(len(x) - 1, 1)
-        return cls(centre, np.append(mean, slope), covariance, len(x))
+        size = np.sqrt((weight * x**2).sum(axis=(1, 2)))
+        x = np.divide(x, size[:, None, None], out=np.zeros_like(x), where=size[:, None, None] > 0)
+        inverse = np.linalg.pinv(np.einsum("k,pik,qik->pq", weight, x, x), rcond=ROUNDING)
+        slopes = inverse @ np.einsum("k,pik,ik->p", weight, x, rest)
+        rest = rest - np.einsum("p,pik->ik", slopes, x)
+        of_slopes = np.einsum("k,pik,ik->ip", weight, x, rest) @ inverse
+        scale = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
+        influence = np.column_stack([rest / n_of_action, of_slopes * scale])
+        covariance = influence.T @ influence * len(predicted) / max(len(predicted) - 1, 1)
+        return cls(centre, np.concatenate([mean, slopes * scale]), covariance, len(predicted))
 
     def people(self, predicted: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """What a total needs to know of people, (k + 1,); parts of a wave add up.
+        """What a total needs to know of people, (k + 2,); parts of a wave add up.
 
         Parameters
         ----------
         predicted : array (m, k)
-            Their predicted effects.
+            Their predicted effects; missing where they may not get an action.
         action : int array (m,)
             Column of the action that each person gets; below 0: none.
 
         Returns
         -------
-        array (k + 1,)
-            How many get each action, and the sum of their predictions beyond the action's mean.
+        array (k + 2,)
+            How many get each action; the sums of their predictions and of whether it is their best one, beyond the
+            action's means.
         """
         gets = np.flatnonzero(action >= 0)
-        beyond = predicted[gets, action[gets]] - self.centre[action[gets]]
-        return np.append(np.bincount(action[gets], minlength=len(self.centre)), beyond.sum())
+        beyond = _features(predicted[gets])[:, np.arange(len(gets)), action[gets]] - self.centre[:, action[gets]]
+        return np.concatenate([np.bincount(action[gets], minlength=self.centre.shape[1]), beyond.sum(axis=1)])
 
     def total(self, people: np.ndarray, level: float = 0.95) -> Estimate:
         """The effect on people (from `people`) together, in units of the outcome.
@@ -117,3 +125,11 @@ class MeasuredEffects:
         """What `to_state` described."""
         centre, coefficients, covariance = (np.asarray(state[n]) for n in ("centre", "coefficients", "covariance"))
         return cls(centre, coefficients, covariance, int(state["n"]))
+
+
+def _features(predicted: np.ndarray) -> np.ndarray:
+    """What effects are told from, (2, n, k): the prediction, and whether it is the greatest of a person; 0 if missing."""
+    known = np.where(np.isnan(predicted), -np.inf, predicted)
+    best = known >= known.max(axis=1, keepdims=True, initial=-np.inf)
+    there = np.isfinite(known)
+    return np.stack([np.where(there, known, 0.0), best & there])
