@@ -128,7 +128,7 @@ class MeasuredEffects:
 
 
 def _features(predicted: np.ndarray) -> np.ndarray:
-    """What effects are told from, (2, n, k): the prediction, and whether it is the greatest of a person; 0 if missing."""
+    """What effects are told from, (2, n, k): the prediction, and whether it is a person's greatest; 0 where missing."""
     known = np.where(np.isnan(predicted), -np.inf, predicted)
     best = known >= known.max(axis=1, keepdims=True, initial=-np.inf)
     there = np.isfinite(known)
