@@ -28,7 +28,7 @@ from propensity.evaluation.expected import MeasuredEffects
 from propensity.frame import all_actions, logged_propensity
 from propensity.model import MODES, DecisionModel, PolicyMode, Predictions
 from propensity.playbook import Playbook
-from propensity.policy import best_action, contact_costs, profit, rule_action
+from propensity.policy import best_action, best_column, contact_costs, profit, rule_action
 
 PEOPLE = 1000
 """Policies are compared per so many people."""
@@ -278,8 +278,9 @@ def measured_effects(people: HeldOutPeople) -> dict[str, MeasuredEffects]:
     """What contact did to them by what was predicted: `DecisionModel.measured_`, on people whom no fit saw."""
     predicted = {"reactivated": people.predictions.effect, "revenue": people.predictions.extra_revenue}
     scores = {"reactivated": people.scores["reactivations"], "revenue": people.scores["revenue"]}
+    best = best_column(people.predictions.net_value, people.allowed)
     return {
-        name: MeasuredEffects.fit(scores[name].to_numpy(), effect.where(people.allowed).to_numpy())
+        name: MeasuredEffects.fit(scores[name].to_numpy(), effect.where(people.allowed).to_numpy(), best)
         for name, effect in predicted.items()
     }
 

@@ -29,7 +29,7 @@ from propensity.learners.hurdle import AmountModel
 from propensity.learners.sample import derive_seed
 from propensity.persistence import load_state, save_state
 from propensity.playbook import FACTORS, Playbook
-from propensity.policy import Eligibility, best_action, net_value, profit
+from propensity.policy import Eligibility, best_action, best_column, net_value, profit
 from propensity.reactivation import ReactivationPropensity
 from propensity.reasons import ReasonModels
 from propensity.segments import SegmentBuilder
@@ -300,16 +300,24 @@ class DecisionModel:
         arm = pd.Index(self.actions).get_indexer(pd.Index(frame["action"]))
         outcome, effect = self.reactivation.out_of_fold_outcome_, self.reactivation.out_of_fold_effect_
         reactivated = score_matrix(frame["reactivated"].to_numpy(dtype=float), arm, propensity.to_numpy(), outcome)
+        amounts = self.amount.predict(encoded)
         if self.revenue is None:
-            amounts = self.amount.predict(encoded)
             expected = self.amount.mean_ * self.amount.factors_ * outcome
             more = amounts[:, 1:] * (outcome[:, :1] + effect) - amounts[:, :1] * outcome[:, :1]
         else:
             expected, more = self.revenue.out_of_fold_outcome_, self.revenue.out_of_fold_effect_
         revenue = score_matrix(frame["revenue"].to_numpy(dtype=float), arm, propensity.to_numpy(), expected)
+        unsubscribed = np.tile(np.r_[0.0, self.unsubscribe_effect], (len(frame), 1))
+        at_control, back = outcome[:, :1], outcome[:, :1] + np.nan_to_num(effect)
+        money = amounts * np.hstack([at_control, back]) if self.revenue is None else expected
+        profits = profit(money, np.hstack([at_control, back]), unsubscribed, self.playbook, self.actions)
+        best = best_column(
+            net_value(profits, self.actions, frame.index),
+            pd.DataFrame(~np.isnan(effect), columns=self.actions[1:], index=frame.index),
+        )
         self.measured_ = {
-            "reactivated": MeasuredEffects.fit(reactivated, effect),
-            "revenue": MeasuredEffects.fit(revenue, more),
+            "reactivated": MeasuredEffects.fit(reactivated, effect, best),
+            "revenue": MeasuredEffects.fit(revenue, more, best),
         }
 
     def _by_action(self, values: np.ndarray) -> dict[str, float]:

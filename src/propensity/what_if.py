@@ -24,7 +24,7 @@ from propensity.errors import InputError
 from propensity.evaluation import Estimate
 from propensity.model import DecisionModel
 from propensity.playbook import Playbook
-from propensity.policy import Terms, offer_costs
+from propensity.policy import Terms, best_column, offer_costs
 from propensity.wave_file import WaveFile, WaveSummary
 from propensity.wave_ledger import people_of
 from propensity.wave_people import customers_of, look_through
@@ -139,8 +139,8 @@ class Outlook:
         Of offers, as far as they are expected to be redeemed, in currency.
     messages : set
         Actions and value tiers for which a message must be made: one each; of unknown value counts as mass.
-    sums : dict of array
-        For each of the model's measures, what a total needs of those who are contacted (`MeasuredEffects.people`).
+    cells : dict of array
+        For each of the model's measures, contacts by cell (`MeasuredEffects.contacts`).
     moves : Counter
         People by their action in the first scenario and in this one.
     rates : dict of DataFrame
@@ -154,7 +154,7 @@ class Outlook:
     assignments: Counter[str] = field(default_factory=Counter)
     offers_cost: float = 0.0
     messages: set[tuple[str, str]] = field(default_factory=set)
-    sums: dict[str, np.ndarray] = field(default_factory=dict)
+    cells: dict[str, np.ndarray] = field(default_factory=dict)
     moves: Counter[tuple[str, str]] = field(default_factory=Counter)
     rates: dict[str, pd.DataFrame] = field(default_factory=dict)
 
@@ -172,7 +172,7 @@ class Outlook:
     @property
     def expected(self) -> dict[str, Estimate]:
         """Extra people who come back (``reactivated``) and extra ``revenue``, currency, that contact brings."""
-        return {name: measured.total(self.sums[name]) for name, measured in self.model.measured_.items()}
+        return {name: measured.total(self.cells[name]) for name, measured in self.model.measured_.items()}
 
     def add(self, people: Wave, before: np.ndarray | None) -> np.ndarray:
         """Decide for a batch and count it; ``before`` (n,): actions in the first scenario. Returns the actions (n,)."""
@@ -191,19 +191,17 @@ class Outlook:
         for label in set(action) - {CONTROL}:
             chance = expected.reactivated.loc[action == label, label].clip(0.0, 1.0)
             self.offers_cost += cost[label] * float(chance.sum())
-        allowed = people.eligible.allowed
-        predicted = {"reactivated": expected.effect.where(allowed), "revenue": expected.extra_revenue.where(allowed)}
-        self._sum_up(action, predicted)
+        best = best_column(expected.net_value, people.eligible.allowed)
+        self._count_cells(action, best, {"reactivated": expected.effect, "revenue": expected.extra_revenue})
         self.moves.update(zip(action if before is None else before, action, strict=True))
         self._count_rates(people.customers, decisions)
         return action
 
-    def _sum_up(self, action: np.ndarray, predicted: dict[str, pd.DataFrame]) -> None:
-        learnt = self.model.reactivation.actions_[1:]
-        column = pd.Index(learnt).get_indexer(pd.Index(action))
+    def _count_cells(self, action: np.ndarray, best: np.ndarray, predicted: dict[str, pd.DataFrame]) -> None:
+        column = predicted["revenue"].columns.get_indexer(pd.Index(action))
         for name, values in predicted.items():
-            found = self.model.measured_[name].people(values.reindex(columns=learnt).to_numpy(), column)
-            self.sums[name] = self.sums.get(name, 0.0) + found
+            found = self.model.measured_[name].contacts(values.to_numpy(), column, best)
+            self.cells[name] = self.cells.get(name, 0.0) + found
 
     def _count_rates(self, people: pd.DataFrame, decisions: pd.DataFrame) -> None:
         offers = self.scenario.playbook.offers

@@ -20,51 +20,46 @@ def experiment(rng, n):
     return truth, truth + rng.normal(0, 0.5, truth.shape), scores
 
 
-def test_the_interval_of_a_total_over_other_people_covers():
+def test_the_interval_of_a_total_over_other_people_covers_though_each_gets_their_best():
     rng = np.random.default_rng(0)
     held = 0
     for _ in range(300):
         _, predicted, scores = experiment(rng, 600)
-        measured = MeasuredEffects.fit(scores, predicted)
+        measured = MeasuredEffects.fit(scores, predicted, chosen(predicted))
         truth, predicted, _ = experiment(rng, 4000)
-        action = predicted.argmax(axis=1)
-        action[predicted.max(axis=1) <= 0] = -1
+        action = chosen(predicted)
         expected = truth[np.flatnonzero(action >= 0), action[action >= 0]].sum()
-        found = measured.total(measured.people(predicted, action))
+        found = measured.total(measured.contacts(predicted, action, action))
         held += found.low <= expected <= found.high
     # 95 % of 300, less three standard errors
     assert held / 300 > 0.91
 
 
-def test_it_is_a_line_over_the_predictions_with_a_mean_for_each_action_and_a_bonus_for_the_best():
-    rng = np.random.default_rng(0)
-    predicted = rng.normal([1.0, 2.0], 1.0, (50, 2))
-    best = predicted == predicted.max(axis=1, keepdims=True)
-    scores = np.column_stack([np.zeros(50), [3.0, 7.0] + 0.5 * predicted + 4.0 * best])
-    measured = MeasuredEffects.fit(scores, predicted)
-    assert measured.coefficients[2:] == pytest.approx([0.5, 4.0])
-    people = measured.people(np.array([[20.0, 0], [2, 1], [9, np.nan], [9, 9]]), np.array([0, 1, 0, -1]))
-    assert people[:2].tolist() == [2, 1]
-    assert measured.total(people).value == pytest.approx((3 + 10 + 4) + (7 + 0.5) + (3 + 4.5 + 4))
-    assert measured.total(people).standard_error == pytest.approx(0, abs=1e-6)
+def chosen(predicted):
+    best = predicted.argmax(axis=1)
+    best[predicted.max(axis=1) <= 0] = -1
+    return best
 
 
-def test_where_predictions_do_not_differ_each_action_has_its_mean():
-    scores = np.column_stack([np.zeros(4), [0.0, 1, 2, 3], [5.0, 5, 5, 5]])
-    measured = MeasuredEffects.fit(scores, np.tile([0.1 + 0.2, 0.7], (4, 1)))
-    assert measured.coefficients == pytest.approx([1.5, 5.0, 0.0, 0.0])
+def test_contacts_are_counted_by_prediction_apart_from_those_with_the_best_action():
+    predicted = np.column_stack([np.arange(20.0), np.zeros(20)])
+    best = np.zeros(20, dtype=int)
+    measured = MeasuredEffects.fit(np.zeros((20, 3)), predicted, best)
+    assert [len(ends) + 1 for ends in measured.edges] == [10, 1]
+    counts = measured.contacts(np.array([[0.0, 0], [19, 0], [19, 0], [19, 0]]), np.array([0, 0, 1, -1]), best[:4])
+    assert counts.tolist() == [1, *[0] * 8, 1, 1]
 
 
 def test_where_an_action_had_no_chance_nothing_is_measured():
     scores = np.array([[0, 1.0], [0, 3.0], [0, 1000.0]])
-    measured = MeasuredEffects.fit(scores, np.array([[0.2], [0.2], [np.nan]]))
-    assert measured.total(np.array([10.0, 0.0, 0.0])).value == pytest.approx(20)
+    measured = MeasuredEffects.fit(scores, np.array([[0.2], [0.2], [np.nan]]), np.array([0, 0, -1]))
+    assert measured.total(np.array([10.0, 0.0])).value == pytest.approx(20)
 
 
 def test_a_state_is_json_and_gives_the_same_total():
     rng = np.random.default_rng(1)
     _, predicted, scores = experiment(rng, 500)
-    measured = MeasuredEffects.fit(scores, predicted)
+    measured = MeasuredEffects.fit(scores, predicted, chosen(predicted))
     again = MeasuredEffects.from_state(json.loads(json.dumps(measured.to_state())))
-    people = rng.integers(0, 50, len(measured.coefficients)).astype(float)
-    assert again.total(people) == pytest.approx(measured.total(people), rel=1e-4)
+    contacts = rng.integers(0, 50, len(measured.mean)).astype(float)
+    assert again.total(contacts) == pytest.approx(measured.total(contacts), rel=1e-9)

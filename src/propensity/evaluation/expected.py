@@ -1,9 +1,9 @@
 """What to expect of contacts with other people, by what was measured on people with similar predictions.
 
-A sum of predictions has no honest interval: the errors of people are those of one model. So the measured effects of
-people whom the model did not see are put on a line over their predictions, and a total over other people is read off
-that line, with the errors of its intercepts and slope. Whoever gets the action that is best for them by prediction may
-gain more than others of the same prediction, which is measured too.
+A sum of predictions has no honest interval: the errors of people are those of one model. So pairs of person and action
+are put into cells by predicted effect, apart where the action is the person's best one, which a policy would choose; the
+effect on each cell is measured on people whom the model did not see, and a total over other people is the cells' measured
+means, times how many contacts of each cell there are.
 """
 
 from __future__ import annotations
@@ -15,42 +15,34 @@ import numpy as np
 
 from propensity.evaluation.estimate import Estimate, estimate_with_error
 
-ROUNDING = 1e-9
-"""Share of their size by which predictions may differ and still be the same."""
+N_CELLS = 10
+"""Of best actions, and of others."""
 
 
 @dataclass(frozen=True, eq=False)
 class MeasuredEffects:
-    """Measured effects as a function of predicted ones: a mean for each action, a slope, and a bonus for the best one.
+    """Measured effects of contact by predicted ones.
 
     Attributes
     ----------
-    centre : array (2, k)
-        Of each action without control: its mean prediction, and the share of people for whom it is the best.
-    coefficients : array (k + 2,)
-        Measured mean effect of each action, in units of the outcome; the slope of measured on predicted effects; what
-        the action of greatest prediction brings beyond that.
-    covariance : array (k + 2, k + 2)
-        Of their errors: the same people tell of all actions.
+    edges : tuple of two arrays
+        Predicted effects at which cells end, for actions that are the person's best one, and for others.
+    mean : array (n cells,)
+        Measured effect of a contact of each cell, in units of the outcome; first those of best actions.
+    covariance : array (n cells, n cells)
+        Of their errors: the same people are in several cells.
     n : int
         People that were measured.
-
-    Notes
-    -----
-    score(i, a) = mean_a + slope (prediction(i, a) - centre_a) + bonus (best(i, a) - share_a) + error, by least squares,
-    each action weighted by the inverse variance of its scores; errors are those of independent people (sandwich).
-    Slope and bonus are common because the models are: their predictions of all actions are too wide or too narrow
-    together.
     """
 
-    centre: np.ndarray
-    coefficients: np.ndarray
+    edges: tuple[np.ndarray, np.ndarray]
+    mean: np.ndarray
     covariance: np.ndarray
     n: int
 
     @classmethod
-    def fit(cls, scores: np.ndarray, predicted: np.ndarray) -> Self:
-        """Put measured effects on a line over predictions.
+    def fit(cls, scores: np.ndarray, predicted: np.ndarray, best: np.ndarray) -> Self:
+        """Measure the effect of each cell.
 
         Parameters
         ----------
@@ -58,64 +50,63 @@ class MeasuredEffects:
             Doubly robust, control in the first column.
         predicted : array (n, k)
             Effects predicted by models that did not see the person; missing where an action had no chance.
+        best : int array (n,)
+            Column of the action that is worth most to each person; below 0: none.
+
+        Notes
+        -----
+        The error of a cell's mean is that of the mean over independent people. Cells are tenths of the best actions,
+        and of the others; one with fewer than two contacts has the mean of all.
         """
         there = ~np.isnan(predicted)
-        n_of_action = np.maximum(there.sum(axis=0), 1)
-        effect = np.where(there, scores[:, 1:] - scores[:, :1], 0.0)
-        features = _features(predicted)
-        centre = features.sum(axis=1) / n_of_action
-        x = np.where(there, features - centre[:, None, :], 0.0)
-        # where predictions differ by rounding alone there is no slope to be found
-        x[0] *= np.ptp(x[0]) > ROUNDING * np.abs(centre[0]).max(initial=0.0)
-        mean = effect.sum(axis=0) / n_of_action
-        rest = np.where(there, effect - mean, 0.0)
-        variance = (rest**2).sum(axis=0) / n_of_action
-        weight = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0)
-        size = np.sqrt((weight * x**2).sum(axis=(1, 2)))
-        x = np.divide(x, size[:, None, None], out=np.zeros_like(x), where=size[:, None, None] > 0)
-        inverse = np.linalg.pinv(np.einsum("k,pik,qik->pq", weight, x, x), rcond=ROUNDING)
-        slopes = inverse @ np.einsum("k,pik,ik->p", weight, x, rest)
-        rest = rest - np.einsum("p,pik->ik", slopes, x)
-        of_slopes = np.einsum("k,pik,ik->ip", weight, x, rest) @ inverse
-        scale = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
-        influence = np.column_stack([rest / n_of_action, of_slopes * scale])
-        covariance = influence.T @ influence * len(predicted) / max(len(predicted) - 1, 1)
-        return cls(centre, np.concatenate([mean, slopes * scale]), covariance, len(predicted))
+        effect = scores[:, 1:] - scores[:, :1]
+        is_best = np.arange(predicted.shape[1]) == best[:, None]
+        sides = (there & is_best, there & ~is_best)
+        edges = (_edges(predicted[sides[0]]), _edges(predicted[sides[1]]))
+        means, influences = [], []
+        for side, ends in zip(sides, edges, strict=True):
+            cell = np.where(side, np.searchsorted(ends, predicted, side="right"), -1)
+            for number in range(len(ends) + 1):
+                members = cell == number
+                members = members if members.sum() > 1 else there
+                n = max(int(members.sum()), 1)
+                means.append(float(effect[members].sum() / n))
+                influences.append(np.where(members, effect - means[-1], 0.0).sum(axis=1) / n)
+        table = np.column_stack(influences)
+        return cls(edges, np.array(means), table.T @ table * len(scores) / max(len(scores) - 1, 1), len(scores))
 
-    def people(self, predicted: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """What a total needs to know of people, (k + 2,); parts of a wave add up.
+    def contacts(self, predicted: np.ndarray, action: np.ndarray, best: np.ndarray) -> np.ndarray:
+        """How many contacts of each cell there are, (n cells,).
 
         Parameters
         ----------
         predicted : array (m, k)
-            Their predicted effects; missing where they may not get an action.
-        action : int array (m,)
-            Column of the action that each person gets; below 0: none.
-
-        Returns
-        -------
-        array (k + 2,)
-            How many get each action; the sums of their predictions and of whether it is their best one, beyond the
-            action's means.
+            Effects that are predicted of people.
+        action, best : int array (m,)
+            Column of the action that each person gets, and of the one that is worth most to them; below 0: none.
         """
         gets = np.flatnonzero(action >= 0)
-        beyond = _features(predicted[gets])[:, np.arange(len(gets)), action[gets]] - self.centre[:, action[gets]]
-        return np.concatenate([np.bincount(action[gets], minlength=self.centre.shape[1]), beyond.sum(axis=1)])
+        values, is_best = predicted[gets, action[gets]], action[gets] == best[gets]
+        counts = [
+            np.bincount(np.searchsorted(ends, values[side], side="right"), minlength=len(ends) + 1)
+            for ends, side in zip(self.edges, (is_best, ~is_best), strict=True)
+        ]
+        return np.concatenate(counts).astype(float)
 
-    def total(self, people: np.ndarray, level: float = 0.95) -> Estimate:
-        """The effect on people (from `people`) together, in units of the outcome.
+    def total(self, contacts: np.ndarray, level: float = 0.95) -> Estimate:
+        """The effect of so many contacts of each cell (n cells,) together, in units of the outcome.
 
-        The interval holds the total that is to be expected of people like those in training; what these very people
-        do varies besides.
+        The interval holds the total that is to be expected of people like those who were measured; what these very
+        people do varies besides.
         """
-        error = float(np.sqrt(max(0.0, people @ self.covariance @ people)))
-        return estimate_with_error(float(people @ self.coefficients), error, self.n, level)
+        error = float(np.sqrt(max(0.0, contacts @ self.covariance @ contacts)))
+        return estimate_with_error(float(contacts @ self.mean), error, self.n, level)
 
     def to_state(self) -> dict[str, Any]:
         """As JSON-ready values."""
         return {
-            "centre": self.centre.tolist(),
-            "coefficients": self.coefficients.tolist(),
+            "edges": [ends.tolist() for ends in self.edges],
+            "mean": self.mean.tolist(),
             "covariance": self.covariance.tolist(),
             "n": self.n,
         }
@@ -123,13 +114,12 @@ class MeasuredEffects:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """What `to_state` described."""
-        centre, coefficients, covariance = (np.asarray(state[n]) for n in ("centre", "coefficients", "covariance"))
-        return cls(centre, coefficients, covariance, int(state["n"]))
+        of_best, of_others = (np.asarray(ends, dtype=float) for ends in state["edges"])
+        return cls((of_best, of_others), np.asarray(state["mean"]), np.asarray(state["covariance"]), int(state["n"]))
 
 
-def _features(predicted: np.ndarray) -> np.ndarray:
-    """What effects are told from, (2, n, k): the prediction, and whether it is a person's greatest; 0 where missing."""
-    known = np.where(np.isnan(predicted), -np.inf, predicted)
-    best = known >= known.max(axis=1, keepdims=True, initial=-np.inf)
-    there = np.isfinite(known)
-    return np.stack([np.where(there, known, 0.0), best & there])
+def _edges(predicted: np.ndarray) -> np.ndarray:
+    """Where tenths end; none where all predictions are the same."""
+    if len(predicted) == 0 or np.ptp(predicted) == 0:
+        return np.empty(0)
+    return np.unique(np.quantile(predicted, np.linspace(0, 1, N_CELLS + 1)[1:-1]))

@@ -2,7 +2,7 @@
 
 from propensity.policy.allocation import Allocation, Limit, allocate, best_under_prices
 from propensity.policy.archetypes import archetype_by_rule, changed_since
-from propensity.policy.decide import action_probabilities, best_action, decide, holdout_share, is_held_out
+from propensity.policy.decide import action_probabilities, best_action, best_column, decide, holdout_share, is_held_out
 from propensity.policy.draws import decision_keys, uniform_draws, window_end, window_number
 from propensity.policy.eligibility import Eligibility, Situation, eligibility, what_stops
 from propensity.policy.funnel import funnel
@@ -37,6 +37,7 @@ __all__ = [
     "allocate",
     "archetype_by_rule",
     "best_action",
+    "best_column",
     "best_under_prices",
     "changed_since",
     "contact_costs",

@@ -20,6 +20,11 @@ def best_action(net_value: pd.DataFrame, allowed: pd.DataFrame) -> np.ndarray:
     return np.where(worth, net_value.columns.to_numpy(dtype=object)[best], CONTROL)
 
 
+def best_column(net_value: pd.DataFrame, allowed: pd.DataFrame) -> np.ndarray:
+    """Column of each person's `best_action`, (n,); below 0 where there is none."""
+    return net_value.columns.get_indexer(pd.Index(best_action(net_value, allowed)))
+
+
 def action_probabilities(
     best: np.ndarray, allowed: pd.DataFrame, learning: Learning, explore_weights: Mapping[str, float] | None = None
 ) -> pd.DataFrame:
