@@ -1,9 +1,9 @@
 """What to expect of contacts with other people, by what was measured on people with similar predictions.
 
 A sum of predictions has no honest interval: the errors of people are those of one model. So pairs of person and action
-are put into cells by predicted effect, apart where the action is the person's best one, which a policy would choose; the
-effect on each cell is measured on people whom the model did not see, and a total over other people is the cells' measured
-means, times how many contacts of each cell there are.
+are put into cells by predicted effect, apart where the action is the best one for the person, which a policy would
+choose; the effect on each cell is measured on people whom the model did not see, and a total over other people is the
+measured means of the cells, times how many contacts of each there are.
 """
 
 from __future__ import annotations
