@@ -35,7 +35,7 @@ from propensity.learners.base import UpliftLearner
 from propensity.learners.factored import FactoredBoostedLearner, FactoredLinearLearner
 from propensity.learners.s import SLearner
 from propensity.model import DecisionModel
-from propensity.reasons.model import TreeScorer
+from propensity.reasons.model import ReasonModel, TreeScorer
 from propensity.simulation import simulate
 from propensity.simulation.customers import draw_customers
 from propensity.simulation.program import DECIDED_AT
@@ -102,8 +102,9 @@ def needed(model: DecisionModel, people: pd.DataFrame) -> Iterator[tuple[lgb.Boo
     if model.amount.booster_ is not None:
         yield model.amount.booster_, encoded
     silent = people[people["reason"].isna()]
-    if model.reason_model is not None and isinstance(model.reason_model.scorer_, TreeScorer):
-        scorer = model.reason_model.scorer_
+    reasons = model.reason_models.features and model.reason_models.features.model
+    if isinstance(reasons, ReasonModel) and isinstance(reasons.scorer_, TreeScorer):
+        scorer = reasons.scorer_
         yield scorer.booster, np.ascontiguousarray(scorer.encoder.transform(model.reason_features(silent, at)))
 
 
