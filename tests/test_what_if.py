@@ -216,6 +216,19 @@ def test_the_command_shows_scenarios_side_by_side_and_writes_only_what_is_asked(
     assert "add --what-if" in err
 
 
+def test_revenue_is_measured_returns_times_what_one_brings_with_the_errors_of_both(model, people, at):
+    (found,) = outlooks(model, people, at, first(model))
+    returns, revenue = found.expected["reactivated"], found.expected["revenue"]
+    each = found.predicted_revenue / found.predicted_returns
+    assert revenue.value == pytest.approx(returns.value * each)
+    shares = returns.standard_error / abs(returns.value), model.amount.relative_error_
+    assert revenue.standard_error == pytest.approx(abs(revenue.value) * np.hypot(*shares))
+    assert 0 < shares[1] < 0.5
+    direct = first(model).changed({"value.revenue_effect": "direct"})
+    (measured,) = outlooks(model, people, at, direct)
+    assert measured.expected["revenue"] == model.measured_["revenue"].total(measured.cells["revenue"])
+
+
 def test_held_out_people_are_not_counted_as_contacted(model, people, at):
     (found,) = outlooks(model, people, at, first(model))
     assert (

@@ -22,6 +22,7 @@ from propensity.decide_file import decide_within, planned
 from propensity.deciding import Wave
 from propensity.errors import InputError
 from propensity.evaluation import Estimate
+from propensity.evaluation.estimate import estimate_with_error
 from propensity.model import DecisionModel
 from propensity.playbook import Playbook
 from propensity.policy import Terms, best_column, offer_costs
@@ -141,6 +142,8 @@ class Outlook:
         Actions and value tiers for which a message must be made: one each; of unknown value counts as mass.
     cells : dict of array
         For each of the model's measures, contacts by cell (`MeasuredEffects.contacts`).
+    predicted_returns, predicted_revenue : float
+        Extra ones of those who are contacted, by the model; people, and currency.
     moves : Counter
         People by their action in the first scenario and in this one.
     rates : dict of DataFrame
@@ -155,6 +158,8 @@ class Outlook:
     offers_cost: float = 0.0
     messages: set[tuple[str, str]] = field(default_factory=set)
     cells: dict[str, np.ndarray] = field(default_factory=dict)
+    predicted_returns: float = 0.0
+    predicted_revenue: float = 0.0
     moves: Counter[tuple[str, str]] = field(default_factory=Counter)
     rates: dict[str, pd.DataFrame] = field(default_factory=dict)
 
@@ -171,8 +176,20 @@ class Outlook:
 
     @property
     def expected(self) -> dict[str, Estimate]:
-        """Extra people who come back (``reactivated``) and extra ``revenue``, currency, that contact brings."""
-        return {name: measured.total(self.cells[name]) for name, measured in self.model.measured_.items()}
+        """Extra people who come back (``reactivated``) and extra ``revenue``, currency, that contact brings.
+
+        Both as measured; but where the playbook takes revenue to come through returns, revenue is the measured returns
+        times what one brings by the model: few people spend much, and intervals around their sum would not hold.
+        """
+        found = {name: measured.total(self.cells[name]) for name, measured in self.model.measured_.items()}
+        through_returns = self.scenario.playbook.value.revenue_effect == "through_reactivation"
+        if through_returns and self.predicted_returns > 0:
+            found["revenue"] = _in_money(
+                found["reactivated"],
+                self.predicted_revenue / self.predicted_returns,
+                self.model.amount.relative_error_,
+            )
+        return found
 
     def add(self, people: Wave, before: np.ndarray | None) -> np.ndarray:
         """Decide for a batch and count it; ``before`` (n,): actions in the first scenario. Returns the actions (n,)."""
@@ -199,6 +216,9 @@ class Outlook:
 
     def _count_cells(self, action: np.ndarray, best: np.ndarray, predicted: dict[str, pd.DataFrame]) -> None:
         column = predicted["revenue"].columns.get_indexer(pd.Index(action))
+        gets = np.flatnonzero(column >= 0)
+        self.predicted_returns += float(predicted["reactivated"].to_numpy()[gets, column[gets]].sum())
+        self.predicted_revenue += float(predicted["revenue"].to_numpy()[gets, column[gets]].sum())
         for name, values in predicted.items():
             found = self.model.measured_[name].contacts(values.to_numpy(), column, best)
             self.cells[name] = self.cells.get(name, 0.0) + found
@@ -308,6 +328,13 @@ def rates_by_value(counts: pd.DataFrame) -> list[dict[str, Any]]:
 def _rate(count: int, people: int) -> dict[str, float]:
     low, high = proportion_confint(count, people, method="wilson")
     return {"value": count / people, "low": float(low), "high": float(high)}
+
+
+def _in_money(returns: Estimate, currency_each: float, relative_error: float) -> Estimate:
+    """Returns in currency, with the error of what one brings (a share of it) beside that of their number."""
+    value = returns.value * currency_each
+    error = float(np.hypot(returns.standard_error * currency_each, value * relative_error))
+    return estimate_with_error(value, error, returns.n, returns.level)
 
 
 def _as_json(found: Estimate) -> dict[str, float]:

@@ -72,6 +72,7 @@ class AmountModel:
         """
         weight = np.ones(len(amount)) if weight is None else weight
         self.mean_ = float(np.average(amount, weights=weight)) if weight.sum() > 0 else 0.0
+        self.relative_error_ = _relative_error(amount, weight, self.mean_)
         self.booster_: lgb.Booster | None = None
         self.scale_ = 1.0
         spent = amount[amount > 0]
@@ -130,6 +131,7 @@ class AmountModel:
         """As JSON-ready values and a Booster."""
         return {
             "mean": self.mean_,
+            "relative_error": self.relative_error_,
             "scale": self.scale_,
             "booster": self.booster_,
             "factors": self.factors_.tolist(),
@@ -138,6 +140,14 @@ class AmountModel:
     def load_state(self, state: State) -> Self:
         """Take over a state that `to_state` wrote."""
         self.mean_, self.scale_, self.booster_ = state["mean"], state["scale"], state["booster"]
+        self.relative_error_ = state["relative_error"]
         self.factors_ = np.asarray(state["factors"], dtype=float)
         self.varies_ = self.booster_ is not None
         return self
+
+
+def _relative_error(amount: Vector, weight: Vector, mean: float) -> float:
+    """Standard error of the mean amount, as a share of it; 0 where nothing was spent."""
+    if mean <= 0 or weight.sum() <= 0:
+        return 0.0
+    return float(np.sqrt((weight**2 * (amount - mean) ** 2).sum()) / weight.sum() / mean)
