@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from markupsafe import Markup
 
 from propensity.pages import environment
 from propensity.pages.words import action_words, chance, signed
+from propensity.segments import SEGMENTS
 from propensity_experiments import charts, words
 from propensity_experiments.summary import Summary
 
@@ -21,6 +23,8 @@ def render(summary: Summary) -> str:
         "summary": summary,
         "verdict": words.verdict(summary),
         "clear": words.holm(summary),
+        "segments": [(name, list(rows)) for name, rows in groupby(summary.segments, lambda x: x.segment)],
+        "segments_note": words.segments_note(summary),
         "lift_chart": Markup(charts.lift_chart(summary)),
         "policy_chart": Markup(charts.policy_chart(summary)),
         "propensity_chart": Markup(charts.propensity_chart(summary)),
@@ -46,6 +50,7 @@ def _environment() -> Environment:
         "action": action_words,
         "chance": chance,
         "per_thousand": words.lift_per_thousand,
+        "meaning": lambda name: SEGMENTS[name].description,
         "signed": signed,
     }
     return made

@@ -6,15 +6,22 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from propensity.assessment import PEOPLE, Assessment, PolicyResult
 from propensity.contract import CONTROL
 from propensity.errors import InputError
-from propensity.evaluation import Estimate
+from propensity.evaluation import Estimate, segment_effects
 from propensity.frame import all_actions, logged_propensity, require_separate_windows, training_frame
-from propensity.inference import Lift, SampleRatio, lift, sample_ratio_test
+from propensity.inference import Lift, SampleRatio, contact_gain, lift, sample_ratio_test
 from propensity.ledger import Ledger
+from propensity.playbook import Playbook
+from propensity.segments import SegmentBuilder, telling_segments
+
+CONFIDENCE = 0.95
+FOUND_BELOW = 0.05
+"""A segment differs where its p-value, adjusted for all that were tested (Holm), is below this."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,28 @@ class Arm:
     revenue: float
     reactivation_lift: Lift | None
     revenue_lift: Lift | None
+
+
+@dataclass(frozen=True)
+class SegmentEffect:
+    """What contact of any kind brought to the people of one segment.
+
+    Attributes
+    ----------
+    segment, value : str
+        See `propensity.segments.SEGMENTS`.
+    people : int
+    reactivations : Estimate
+        Extra ones per 1,000 people, against no contact.
+    differs : bool
+        Whether it is told from everybody else's, the chance of any false finding among all segments being 5 % (Holm).
+    """
+
+    segment: str
+    value: str
+    people: int
+    reactivations: Estimate
+    differs: bool
 
 
 @dataclass(frozen=True)
@@ -75,13 +104,17 @@ class NextWave:
 
 @dataclass(frozen=True)
 class Summary:
-    """An experiment, its health, its arms, the policy learnt from it, and the wave that follows."""
+    """An experiment, its health, its arms, whom contact moves, the policy learnt from it, and the wave that follows.
+
+    ``segments`` is empty where the campaign's playbook is not known or no segment holds enough people.
+    """
 
     campaign: dict[str, Any]
     people: int
     open_windows: int
     sample_ratio: SampleRatio
     arms: tuple[Arm, ...]
+    segments: tuple[SegmentEffect, ...]
     assessment: Assessment | None
     model_version: str | None
     next_wave: NextWave | None
@@ -100,6 +133,7 @@ class Summary:
             "healthy": self.healthy,
             "sample_ratio": self.sample_ratio._asdict(),
             "arms": [_arm_json(arm) for arm in self.arms],
+            "segments": [{**asdict(x), "reactivations": x.reactivations._asdict()} for x in self.segments],
             "assessment": self.assessment.to_json() if self.assessment else None,
             "model_version": self.model_version,
             "next_wave": _wave_json(self.next_wave),
@@ -123,6 +157,7 @@ def summarise(ledger: Ledger, campaign: str, now: pd.Timestamp | None = None) ->
         The campaign is unknown, or has no control or no contacts to compare.
     """
     row = ledger.campaign(campaign)
+    playbook = row.pop("playbook")
     contacts = ledger.contacts(campaign)
     if contacts.empty:
         raise InputError(f"campaign {campaign}: nobody was contacted or held out yet, so there is nothing to compare")
@@ -145,6 +180,7 @@ def summarise(ledger: Ledger, campaign: str, now: pd.Timestamp | None = None) ->
         open_windows=len(contacts) - len(frame),
         sample_ratio=sample_ratio_test(frame["action"], propensity),
         arms=_arms(frame, propensity),
+        segments=_segments(frame, propensity, Playbook.model_validate(playbook)) if playbook else (),
         assessment=assessment,
         model_version=recorded["model_version"] if recorded else None,
         next_wave=_next_wave(ledger, campaign, assessment.policy("model") if assessment else None),
@@ -168,6 +204,33 @@ def _arms(frame: pd.DataFrame, propensity: pd.DataFrame) -> tuple[Arm, ...]:
             )
         )
     return tuple(arms)
+
+
+def _segments(frame: pd.DataFrame, propensity: pd.DataFrame, playbook: Playbook) -> tuple[SegmentEffect, ...]:
+    """Those that hold enough people, in their order; fifths and thirds are those of the experiment's people."""
+    gain = contact_gain(frame["reactivated"], frame["action"], propensity)
+    counted = ~np.isnan(gain)
+    people = frame[counted]
+    if people.empty:
+        return ()
+    named = SegmentBuilder.fit(people, people["decided_at"], playbook).transform(people, people["decided_at"])
+    telling = telling_segments(named)
+    if not telling:
+        return ()
+    found = segment_effects(gain[counted], named[telling], level=CONFIDENCE)
+    return tuple(
+        SegmentEffect(
+            segment=row.segment,
+            value=row.level,
+            people=int(row.n),
+            reactivations=Estimate(row.effect, row.standard_error, row.low, row.high, int(row.n), CONFIDENCE).times(
+                PEOPLE
+            ),
+            differs=bool(row.p_adjusted < FOUND_BELOW),
+        )
+        for row in found.itertuples()
+        if not math.isnan(row.p_value)
+    )
 
 
 def _next_wave(ledger: Ledger, campaign: str, policy: PolicyResult | None) -> NextWave | None:

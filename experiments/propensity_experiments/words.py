@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from propensity.contract import CONTROL
 from propensity.evaluation import Estimate
 from propensity.inference import Lift
-from propensity.pages.words import action_words, chance, interval
-from propensity_experiments.summary import Summary
+from propensity.pages.words import action_words, chance, interval, listed, signed
+from propensity_experiments.summary import SegmentEffect, Summary
+
+MOST_SEGMENTS = 3
+"""Named in a sentence; the page has all."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def verdict(summary: Summary) -> Verdict:
                 "Find out where people were lost or added before trusting any figure below.",
             ),
         )
-    found = [*_arm_sentences(summary), _health(summary)]
+    found = [*_arm_sentences(summary), *_segment_sentences(summary), _health(summary)]
     assessment = summary.assessment
     if assessment is None:
         return Verdict("measured", "No model has learnt from this experiment yet.", tuple(found))
@@ -93,6 +96,41 @@ def _arm_sentences(summary: Summary) -> list[str]:
             f"{_money_lift(summary, arm.revenue_lift)} of revenue for each 1,000 people contacted."
         )
     return sentences
+
+
+def _segment_sentences(summary: Summary) -> list[str]:
+    """Whom contact moved more or less than the others, where that is told from chance."""
+    if not any(s.differs for s in summary.segments):
+        return []
+    overall = sum(s.reactivations.value * s.people for s in summary.segments) / sum(s.people for s in summary.segments)
+    sides = []
+    for side, kept in (("more", lambda e: e > overall), ("less", lambda e: e <= overall)):
+        clear = [s for s in summary.segments if s.differs and kept(s.reactivations.value)]
+        clear.sort(key=lambda s: -abs(s.reactivations.value - overall))
+        if clear:
+            told = [f"{segment_words(s)} ({signed(s.reactivations.value)})" for s in clear[:MOST_SEGMENTS]]
+            rest = len(clear) - MOST_SEGMENTS
+            sides.append(f"{side} among {listed([*told, f'{rest} more'] if rest > 0 else told)}")
+    many, looked = summary.campaign["reactivated_words"], len(summary.segments)
+    return [
+        f"Contact brought clearly {'; '.join(sides)}, in extra {many} per 1,000 people; {looked} segments were looked "
+        "at, and that is allowed for."
+    ]
+
+
+def segments_note(summary: Summary) -> str:
+    """How the segments are to be read."""
+    if not summary.segments:
+        return ""
+    found, looked = sum(s.differs for s in summary.segments), f"{len(summary.segments)} segments were looked at"
+    if not found:
+        return f"{looked}; none can be told from everybody else, once it is allowed for how many they are."
+    return f"{looked}; {found} can be told from everybody else, once it is allowed for how many they are."
+
+
+def segment_words(segment: SegmentEffect) -> str:
+    """A segment in words: ``time since churn: 60 to 180 days``."""
+    return f"{action_words(segment.segment)}: {action_words(segment.value)}"
 
 
 def holm(summary: Summary, level: float = 0.05) -> dict[str, bool]:

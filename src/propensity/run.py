@@ -153,6 +153,7 @@ def _record(ledger: Ledger, dataset: Dataset, trained: dict[str, Any]) -> str:
         "window_days": dataset.playbook.program.attribution_window_days,
         "reactivated_word": dataset.words.reactivated,
         "reactivated_words": dataset.words.reactivated_plural,
+        "playbook": dataset.playbook.model_dump(mode="json"),
     }
     first = dataset.contacts["decided_at"].min()
     ledger.add_campaign(dataset.campaign, title=dataset.title, follows=None, started_at=first.to_pydatetime(), **common)

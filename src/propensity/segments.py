@@ -307,6 +307,11 @@ def meets(condition: Condition, customers: pd.DataFrame, segments: pd.DataFrame)
     return met
 
 
+def telling_segments(segments: pd.DataFrame) -> list[str]:
+    """Segments that part these people: those with two values or more, `rfm` apart, whose three scores stand alone."""
+    return [str(name) for name in segments if name != "rfm" and segments[name].nunique() > 1]
+
+
 def segment_counts(segments: pd.DataFrame) -> pd.DataFrame:
     """How many people have each value of each segment.
 

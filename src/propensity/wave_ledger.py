@@ -106,6 +106,7 @@ def record_wave(
         "reactivated_word": words.reactivated,
         "reactivated_words": words.reactivated_plural,
         "started_at": wave.at.to_pydatetime(),
+        "playbook": model.playbook.model_dump(mode="json"),
     }
     staged.record(
         about,

@@ -82,25 +82,18 @@ def lift(
     for label in propensity.columns:
         if label == control:
             continue
-        pair = propensity[[control, label]].to_numpy(dtype=float)
-        possible = (pair > 0).all(axis=1)
-        values, served, chances = outcome[possible], labels[possible], pair[possible]
-        weights = np.column_stack([(served == control) / chances[:, 0], (served == label) / chances[:, 1]])
-        if ((weights > 0).sum(axis=0) < 2).any():
+        arm = np.where(labels == control, 0, np.where(labels == label, 1, 2))
+        compared = _compare(outcome, arm, propensity[[control, label]].to_numpy(dtype=float))
+        if compared is None:
             continue
-        means = (weights * values[:, None]).sum(axis=0) / weights.sum(axis=0)
-        arm = np.where(served == control, 0, np.where(served == label, 1, 2))
-        # a third column takes everybody in another arm: their scores are the means alone
-        padded = np.column_stack([chances, np.ones(len(values))])
-        scores = score_matrix(values, arm, padded, np.tile([*means, 0.0], (len(values), 1)))
-        gain = scores[:, 1] - scores[:, 0]
+        means, gain, possible = compared
         difference = float(means[1] - means[0])
         error = float(gain.std(ddof=1) / np.sqrt(len(gain)))
         results.append(
             Lift(
                 action=str(label),
-                n=int((served == label).sum()),
-                n_control=int((served == control).sum()),
+                n=int((arm[possible] == 1).sum()),
+                n_control=int((arm[possible] == 0).sum()),
                 mean=float(means[1]),
                 control_mean=float(means[0]),
                 difference=difference,
@@ -112,3 +105,46 @@ def lift(
             )
         )
     return results
+
+
+def contact_gain(y: object, action: object, propensity: pd.DataFrame, *, control: str = "control") -> np.ndarray:
+    """What contact of any kind, as it was handed out, brought each person, as scores whose means are effects.
+
+    Parameters
+    ----------
+    y, action, propensity, control
+        See `lift`.
+
+    Returns
+    -------
+    array (n,)
+        The doubly robust score of being contacted minus that of not being, units of the outcome; NaN where only one of
+        the two had a chance, and for everybody where fewer than two people were contacted, or were not. A mean over
+        people estimates the effect among them; of everybody it is that of `lift` with all arms as one.
+    """
+    labels = np.asarray(action)
+    left_alone = propensity[control].to_numpy(dtype=float)
+    pair = np.column_stack([left_alone, propensity.drop(columns=control).sum(axis=1)])
+    gains = np.full(len(labels), np.nan)
+    compared = _compare(np.asarray(y, dtype=float), np.where(labels == control, 0, 1), pair)
+    if compared is not None:
+        _, gain, possible = compared
+        gains[possible] = gain
+    return gains
+
+
+def _compare(y: np.ndarray, arm: np.ndarray, pair: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Weighted means of arms 0 and 1 (2 is another one), gains of those who could have got either, and who they are.
+
+    None where one of the two holds fewer than two people.
+    """
+    possible: np.ndarray = np.all(pair > 0, axis=1)
+    values, served, chances = y[possible], arm[possible], pair[possible]
+    weights = np.column_stack([(served == k) / chances[:, k] for k in (0, 1)])
+    if ((weights > 0).sum(axis=0) < 2).any():
+        return None
+    means = (weights * values[:, None]).sum(axis=0) / weights.sum(axis=0)
+    # a third column takes everybody in another arm: their scores are the means alone
+    padded = np.column_stack([chances, np.ones(len(values))])
+    scores = score_matrix(values, served, padded, np.tile([*means, 0.0], (len(values), 1)))
+    return means, scores[:, 1] - scores[:, 0], possible

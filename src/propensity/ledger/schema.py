@@ -43,6 +43,7 @@ campaigns = sa.Table(
     sa.Column("reactivated_word", sa.Text, nullable=False),
     sa.Column("reactivated_words", sa.Text, nullable=False, comment="its plural"),
     sa.Column("started_at", UtcTime, nullable=False),
+    sa.Column("playbook", sa.JSON(none_as_null=True), comment="as it was when the campaign began, with its defaults"),
 )
 customers = sa.Table(
     "customers",
