@@ -10,24 +10,15 @@ from typing import Any
 
 import pandas as pd
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from starlette.requests import Request
 
 from propensity import contract
 from propensity.features import required_columns
 from propensity.playbook import Playbook
 from propensity.segments import SEGMENTS
+from propensity_serving.problems import Problem
 
-MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_CUSTOMERS = 1_000
 MAX_SCENARIOS = 10
-
-
-class Problem(Exception):  # noqa: N818 - the name that RFC 9457 gives it
-    """An error that the caller is told, as ``application/problem+json`` (RFC 9457)."""
-
-    def __init__(self, status: int, title: str, detail: str) -> None:
-        super().__init__(detail)
-        self.status, self.title, self.detail = status, title, detail
 
 
 class DecisionRequest(BaseModel):
@@ -57,38 +48,6 @@ class DecisionRequest(BaseModel):
     def rows(self) -> list[dict[str, Any]]:
         """The customers, one or many."""
         return self.customers if self.customers is not None else [self.customer or {}]
-
-
-async def read_json(request: Request) -> Any:
-    """The request's body as JSON, at most `MAX_BODY_BYTES`, also when its length is not announced.
-
-    Raises
-    ------
-    Problem
-        413 too large, 400 not JSON, or text that cannot be stored.
-    """
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise Problem(413, "Body too large", f"the body may have {MAX_BODY_BYTES} bytes; send fewer customers")
-    try:
-        content = json.loads(body, parse_constant=_refuse_constant)
-        if b"\\u" in body:  # only an escape can hide half a character or a NUL
-            text = json.dumps(content, ensure_ascii=False)
-            text.encode()
-            if _NUL.search(text):
-                raise Problem(400, "Not JSON", "the body holds a NUL character (\\u0000), which no text may have")
-    except (ValueError, RecursionError) as error:
-        raise Problem(400, "Not JSON", "the body is not valid JSON in UTF-8") from error
-    return content
-
-
-_NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")  # an escaped NUL, not an escaped backslash before u0000
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def parse_decision_request(content: Any) -> DecisionRequest:

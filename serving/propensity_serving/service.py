@@ -9,7 +9,8 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
 import bentoml
 
-from propensity_serving.app import FrontPage, build_app
+from propensity_serving.app import build_app
+from propensity_serving.front import FrontPage
 from propensity_serving.state import ServingState
 
 state = ServingState()

@@ -12,6 +12,7 @@ from propensity import playbook, registry
 from propensity.errors import InputError
 from propensity.ledger import Ledger, is_playbook_approved
 from propensity.model import DecisionModel
+from propensity_serving.problems import Problem
 
 LEDGER_VARIABLE = "PROPENSITY_LEDGER"
 MODEL_VARIABLE = "PROPENSITY_MODEL"
@@ -55,6 +56,18 @@ class ServingState:
         gc.collect()
         gc.freeze()
         gc.set_threshold(100_000, 50, 1000)
+
+    def required(self) -> tuple[DecisionModel, Ledger]:
+        """The model and the ledger.
+
+        Raises
+        ------
+        Problem
+            503: one of them is not there yet.
+        """
+        if self.model is None or self.ledger is None:
+            raise Problem(503, "Not ready", "the model or the ledger is not loaded yet; try again in a few seconds")
+        return self.model, self.ledger
 
     @property
     def ready(self) -> bool:

@@ -17,7 +17,7 @@ from propensity.model import DecisionModel
 from propensity.playbook import Playbook, PlaybookError
 from propensity.policy import decision_keys, window_number
 from propensity.what_if import FIRST, Scenario, compare
-from propensity_serving.requests import Problem
+from propensity_serving.problems import Problem
 
 
 def what_if(

@@ -18,8 +18,10 @@ from propensity.decision import DECISION_COLUMNS
 from propensity.features import required_columns
 from propensity.ledger import Ledger, schema
 from propensity.policy.decide import is_held_out
-from propensity_serving.app import FrontPage, build_app
-from propensity_serving.requests import MAX_BODY_BYTES, MAX_CUSTOMERS
+from propensity_serving.app import build_app
+from propensity_serving.bodies import MAX_BODY_BYTES
+from propensity_serving.front import FrontPage
+from propensity_serving.requests import MAX_CUSTOMERS
 from propensity_serving.state import ServingState
 
 AT = "2026-03-05T09:00:00Z"

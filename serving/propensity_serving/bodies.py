@@ -1,0 +1,45 @@
+"""Bodies of requests, read within their limit."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from starlette.requests import Request
+
+from propensity_serving.problems import Problem
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+
+
+async def read_json(request: Request) -> Any:
+    """The request's body as JSON, at most `MAX_BODY_BYTES`, also when its length is not announced.
+
+    Raises
+    ------
+    Problem
+        413 too large, 400 not JSON, or text that cannot be stored.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise Problem(413, "Body too large", f"the body may have {MAX_BODY_BYTES} bytes; send fewer customers")
+    try:
+        content = json.loads(body, parse_constant=_refuse_constant)
+        if b"\\u" in body:  # only an escape can hide half a character or a NUL
+            text = json.dumps(content, ensure_ascii=False)
+            text.encode()
+            if _NUL.search(text):
+                raise Problem(400, "Not JSON", "the body holds a NUL character (\\u0000), which no text may have")
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, "Not JSON", "the body is not valid JSON in UTF-8") from error
+    return content
+
+
+_NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")  # an escaped NUL, not an escaped backslash before u0000
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
