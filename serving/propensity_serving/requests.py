@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
@@ -62,6 +63,17 @@ def parse_decision_request(content: Any) -> DecisionRequest:
         return DecisionRequest.model_validate(content)
     except ValidationError as error:
         raise Problem(422, "Request not understood", "; ".join(map(_sentence, error.errors()))) from error
+
+
+def parse_stored_request(query: Mapping[str, str]) -> DecisionRequest:
+    """Check the query of a request for a decision on a stored customer, who is to be filled in.
+
+    Raises
+    ------
+    Problem
+        422, saying where and what.
+    """
+    return parse_decision_request({**query, "customer": {}})
 
 
 _KINDS = {
