@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -164,15 +165,18 @@ class Caller:
 
 
 def _checked_url(url: str) -> str:
+    expected = "url: expected the service's address, such as https://propensity.example.com"
     try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, TypeError) as error:
-        raise InputError("url: expected the service's address, such as https://propensity.example.com") from error
-    if parsed.userinfo:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment
+        httpx.URL(url)
+    except (httpx.InvalidURL, TypeError, ValueError, AttributeError) as error:
+        raise InputError(expected) from error
+    if parts.username is not None or parts.password is not None:
         raise InputError("url: holds a user or password; give the key as key= or in PROPENSITY_API_KEY")
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise InputError(f"url: expected one such as https://propensity.example.com, found {url!r}")
-    return str(parsed).rstrip("/")
+    if not usable:
+        raise InputError(expected)
+    return url.rstrip("/")
 
 
 def _checked_key(key: str) -> str:
