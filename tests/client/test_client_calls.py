@@ -255,7 +255,9 @@ def test_what_cannot_be_a_key_is_refused_unseen(key):
     assert not key.strip() or key not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["", "propensity.example.com", "ftp://example.com", "http://", "http://[", "http://x/?key=1", None, 5])
+@pytest.mark.parametrize(
+    "url", ["", "propensity.example.com", "ftp://example.com", "http://", "http://[", "http://x/?key=1", None, 5]
+)
 def test_what_is_no_address_is_refused(url):
     with pytest.raises(InputError, match="url: expected"):
         Client(url)
