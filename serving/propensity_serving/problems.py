@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from propensity_serving.private_paths import masked
+
 logger = logging.getLogger("propensity.serving")
 
 
@@ -41,12 +43,6 @@ async def tell_http_problem(request: Request, error: Exception) -> Response:
     return response
 
 
-def _path_without_person(scope: Scope) -> str:
-    """A request's path as a log may hold it: without a customer's id."""
-    path, person = str(scope.get("path")), scope.get("path_params", {}).get("customer_id")
-    return path if person is None else path.removesuffix(person) + "{customer_id}"
-
-
 class Faults:
     """Turns an internal fault into a problem, and logs it without what it said.
 
@@ -73,7 +69,7 @@ class Faults:
             while place is not None and place.tb_next is not None:
                 place = place.tb_next
             where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "unknown"
-            what = f"{scope.get('method')} {_path_without_person(scope)}"
+            what = f"{scope.get('method')} {masked(str(scope.get('path')))}"
             logger.error("%s failed: %s at %s", what, type(error).__name__, where)
             if not started:
                 detail = "the request could not be answered; it has been logged"

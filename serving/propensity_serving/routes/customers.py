@@ -78,7 +78,7 @@ def record(state: ServingState, items: list[Any]) -> dict[str, Any]:
     kept = snapshots(checked.table, model.playbook)
     timeless = {place for number, place in checked.position.items() if rows[number].get("as_of") is None}
     repeats = _repeats(kept, timeless, ledger) if len(kept) else set()
-    fresh = kept[[place not in repeats for place in range(len(kept))]]
+    fresh = kept.drop(index=sorted(repeats))
     new = ledger.add_customers(fresh) if len(fresh) else set()
     erased = ledger.erased(fresh["customer_id"].tolist())
     for number, item in enumerate(items):

@@ -99,11 +99,11 @@ def paths() -> dict[str, Any]:
                 "summary": "Report what happened to customers",
                 "description": (
                     "CloudEvents 1.0 over HTTP: one event or a batch in structured mode, one in binary mode "
-                    "(attributes in ce- headers, the data as the body), or the same JSON as application/json, where specversion "
-                    "may be left out. An event that was reported before, by source and id, is a duplicate and changes "
-                    "nothing, so whatever is in doubt may be sent again. One faulty event never fails the rest. The "
-                    "answer is 202 even where every event was rejected, for sending them again would not help; read "
-                    "the counts. When it comes, accepted events are in the ledger."
+                    "(attributes in ce- headers, the data as the body), or the same JSON as application/json, where "
+                    "specversion may be left out. An event that was reported before, by source and id, is a duplicate "
+                    "and changes nothing, so whatever is in doubt may be sent again. One faulty event never fails the "
+                    "rest. The answer is 202 even where every event was rejected, for sending them again would not "
+                    "help; read the counts. When it comes, accepted events are in the ledger."
                 ),
                 "parameters": [
                     {"name": f"ce-{name}", "in": "header", "required": False, "schema": {"type": "string"}}

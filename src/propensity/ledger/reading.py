@@ -204,8 +204,8 @@ class Reading(Database):
         c = schema.customers.c
         found: dict[str, dict[str, Any]] = {}
         for part in parts(customer_ids):
-            newest = sa.select(c.customer_id, sa.func.max(c.as_of).label("as_of")).where(c.customer_id.in_(part))
-            newest = newest.group_by(c.customer_id).subquery()
+            times = sa.select(c.customer_id, sa.func.max(c.as_of).label("as_of")).where(c.customer_id.in_(part))
+            newest = times.group_by(c.customer_id).subquery()
             is_newest = (c.customer_id == newest.c.customer_id) & (c.as_of == newest.c.as_of)
             query = sa.select(schema.customers).join(newest, is_newest)
             found |= {row["customer_id"]: row for row in self._rows(query)}
