@@ -11,10 +11,8 @@ import bentoml
 
 from propensity_serving.app import build_app
 from propensity_serving.front import FrontPage
-from propensity_serving.private_paths import RestorePath, hide_from_server
 from propensity_serving.state import ServingState
 
-hide_from_server()
 state = ServingState()
 
 
@@ -30,6 +28,5 @@ class PropensityService:
         return state.ready
 
 
-PropensityService.add_asgi_middleware(RestorePath)
 PropensityService.add_asgi_middleware(FrontPage)
 PropensityService.mount_asgi_app(build_app(state), path="/")

@@ -208,7 +208,7 @@ def test_an_internal_fault_logs_no_id_from_a_path(client, ledger, caplog):
         problem(client.get(at("anna@example.org")), 500)
         problem(client.post("/v1/outcomes", json={"id": "1", "source": "s", "type": "sent", "subject": "anna@x"}), 500)
     told = [r.getMessage() for r in caplog.records if r.name == "propensity.serving"]
-    assert told[0].startswith("GET /v1/customers/{customer_id} failed: ")
+    assert len(told) == 2
     assert "anna" not in "".join(told)
 
 

@@ -25,6 +25,10 @@ from propensity_serving.routes.holdouts import text_schema
 from propensity_serving.state import ServingState
 
 
+ROWS = ("snapshots", "decisions", "events")
+"""What may be held on a person; of the erased there is none."""
+
+
 def routes(state: ServingState) -> list[BaseRoute]:
     """The routes around a worker's state."""
 
@@ -35,7 +39,7 @@ def routes(state: ServingState) -> list[BaseRoute]:
     async def get(request: Request) -> Response:
         _, ledger = state.required()
         held = await run_in_threadpool(ledger.held_on, customer_in_path(request))
-        if not any(value for name, value in held.items() if name != "customer_id"):
+        if not any(held[name] for name in ROWS):
             raise Problem(404, "Not found", "nothing is held on this customer")
         return Response(json.dumps(held, default=_told), media_type="application/json")
 
@@ -165,8 +169,8 @@ def schemas(model: DecisionModel | None) -> dict[str, Any]:
     return {
         "Held": {
             "type": "object",
-            "required": ["customer_id", "snapshots", "decisions", "events"],
-            "properties": {"customer_id": {"type": "string"}, "snapshots": rows, "decisions": rows, "events": rows},
+            "required": ["customer_id", *ROWS],
+            "properties": {"customer_id": {"type": "string"}, **dict.fromkeys(ROWS, rows)},
         },
         "CustomersReceipt": receipt_schema(
             {"customer_id": OPTIONAL_TEXT, "as_of": {"type": ["string", "null"], "format": "date-time"}}
