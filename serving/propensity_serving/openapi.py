@@ -19,7 +19,7 @@ _PROBLEM = {
 }
 
 
-_PARTS = (decisions, outcomes, suppressions, holdouts, customers, models)
+_PARTS: tuple[Any, ...] = (decisions, outcomes, suppressions, holdouts, customers, models)
 
 
 def specification(model: DecisionModel | None) -> dict[str, Any]:

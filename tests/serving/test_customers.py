@@ -5,20 +5,16 @@ from __future__ import annotations
 import http.client
 import json
 import logging
-import time
 from datetime import UTC, datetime
-from threading import Thread
 from urllib.parse import quote
 
 import pandas as pd
 import pytest
-import uvicorn
 from conftest import BOTH_DATABASES
 from reports import AT, decide, events, person, problem, rows, statuses
 
 from propensity.ledger import schema
 from propensity.policy.decide import is_held_out
-from propensity_serving.app import build_app
 
 ODD = ["a/b", "/", "Zoë 名前 \U0001f600", "a?b#c&d", "anna@example.org", "two\nlines", "x" * 200, "a//"]
 
@@ -121,20 +117,6 @@ def test_any_id_may_be_in_a_path(client, email_playbook, key):
     found = client.get(f"/v1/holdouts/{quote(key, safe='')}", params={"campaign": "spring"}).json()
     assert found["customer_id"] == key
     assert found["held_out"] == bool(is_held_out(pd.Series([key]), "spring", email_playbook.learning)[0])
-
-
-@pytest.fixture
-def server(state):
-    """The application on a real server, which decodes paths itself."""
-    server = uvicorn.Server(uvicorn.Config(build_app(state), port=0, log_level="error"))
-    thread = Thread(target=server.run)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    thread.join(timeout=20)
 
 
 @pytest.mark.parametrize("key", [*ODD, "a%2Fb", "..", "../../models", "100%"])

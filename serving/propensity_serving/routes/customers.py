@@ -24,7 +24,6 @@ from propensity_serving.requests import check_customers
 from propensity_serving.routes.holdouts import text_schema
 from propensity_serving.state import ServingState
 
-
 ROWS = ("snapshots", "decisions", "events")
 """What may be held on a person; of the erased there is none."""
 
