@@ -6,10 +6,10 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any
 
 from propensity_serving.edge.asked import ASKED
+from propensity_serving.problems import place
 
 OURS = "propensity"
 
@@ -39,15 +39,8 @@ class JsonLines(logging.Formatter):
         return json.dumps(line)
 
 
-def place(traceback: TracebackType | None) -> str:
-    """Where a fault came from: file and line."""
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    return f"{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}" if traceback else "unknown"
-
-
 def configure_logs() -> None:
-    """Let everything that this process logs go to standard error as JSON; what others say below a warning is left out."""
+    """Let all that this process logs go to standard error as JSON; what others say below a warning is left out."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.root.handlers = [handler]

@@ -1,5 +1,8 @@
-"""What a request passes before BentoML and the application see it, and an answer after them: the log, the form and
-headers of answers, faults, limits, and who may pass. Outside of BentoML, so that its own routes and errors are covered."""
+"""What a request passes before BentoML and the application see it, and an answer after them.
+
+The log, the form and headers of answers, faults, limits, and who may pass: outside of BentoML, so that its own routes
+and errors are covered.
+"""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def _is_foreign(headers: Headers) -> bool:
     if site is not None:
         return site not in (b"same-origin", b"none")
     origin = header(headers, b"origin")  # browsers that say nothing of sites, or have no safe connection
-    return origin is not None and urlsplit(origin).netloc != header(headers, b"host")
+    return origin is not None and origin.partition(b"://")[2] != header(headers, b"host")
 
 
 def _require_local(headers: Headers) -> None:

@@ -6,19 +6,25 @@ import asyncio
 import base64
 import binascii
 import hmac
+import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import sqlalchemy as sa
 from starlette.concurrency import run_in_threadpool
 
 from propensity.ledger import Ledger
 from propensity.ledger.keys import ApiKey, hash_key, prefix_of, usable_keys
 from propensity_serving.edge.asked import Headers, header
+from propensity_serving.problems import Problem
 
 FRESH_SECONDS = 3.0
 """A new key works, and a revoked one ends, at most this much later in each worker."""
 _NO_HASH = hash_key("")
+UNCHECKED = (503, "Not ready", "keys cannot be checked at the moment; try again in a few seconds")
+
+logger = logging.getLogger("propensity.serving")
 
 
 class Keyring:
@@ -37,7 +43,13 @@ class Keyring:
         self._reading = asyncio.Lock()
 
     async def find(self, key: str) -> ApiKey | None:
-        """What the ledger knows of a key, or None where it does not work."""
+        """What the ledger knows of a key, or None where it does not work.
+
+        Raises
+        ------
+        Problem
+            503: the ledger is not there, or does not answer.
+        """
         if time.monotonic() >= self._stale_at:
             async with self._reading:
                 if time.monotonic() >= self._stale_at:
@@ -49,7 +61,11 @@ class Keyring:
 
     async def _read(self) -> None:
         asked_at = time.monotonic()
-        keys = await run_in_threadpool(usable_keys, self._ledger())
+        try:
+            keys = await run_in_threadpool(usable_keys, self._ledger())
+        except sa.exc.SQLAlchemyError as error:
+            logger.error("keys cannot be read from the ledger: %s", type(error).__name__)
+            raise Problem(*UNCHECKED) from error
         self._keys = {key.prefix: key for key in keys}
         self._stale_at = asked_at + FRESH_SECONDS
 

@@ -1,4 +1,4 @@
-"""API keys: who may ask the service for what. Of a key only its hash is kept, and its row changes only by revocation."""
+"""API keys: who may ask the service for what. Only a key's hash is kept; its row changes only by revocation."""
 
 from __future__ import annotations
 
