@@ -12,7 +12,7 @@ import bentoml
 from starlette.types import ASGIApp
 
 from propensity_serving.app import build_app
-from propensity_serving.edge import Keyring, RealPath, guarded
+from propensity_serving.edge import HiddenPath, Keyring, RealPath, guarded
 from propensity_serving.edge.webhooks import read_secrets
 from propensity_serving.front import FrontPage
 from propensity_serving.logs import configure_logs
@@ -33,7 +33,7 @@ class GuardedService(bentoml.Service):
         keys = None if os.environ.get(NO_KEYS_VARIABLE) == "1" else Keyring(lambda: state.required()[1])
         if keys is None:
             logger.warning("no keys are asked for: whoever is on this machine may do everything; for development")
-        return guarded(super().to_asgi(is_main), keys, read_secrets())
+        return guarded(HiddenPath(super().to_asgi(is_main)), keys, read_secrets())
 
 
 # BentoML keeps every request alive for the whole time-out, so it is short; its own access log would print paths

@@ -18,7 +18,7 @@ from propensity_serving.edge.paths import HiddenPath, RealPath
 from propensity_serving.edge.request_log import RequestLog
 from propensity_serving.problems import Faults
 
-__all__ = ["Keyring", "RealPath", "guarded"]
+__all__ = ["HiddenPath", "Keyring", "RealPath", "guarded"]
 
 
 def guarded(app: ASGIApp, keys: Keyring | None, secrets: Sequence[bytes] = ()) -> ASGIApp:
@@ -32,4 +32,4 @@ def guarded(app: ASGIApp, keys: Keyring | None, secrets: Sequence[bytes] = ()) -
     secrets : sequence of bytes
         Of webhooks' senders.
     """
-    return RequestLog(Answers(Faults(Limits(Guard(HiddenPath(app), keys, secrets)))))
+    return RequestLog(Answers(Faults(Limits(Guard(app, keys, secrets)))))
