@@ -15,6 +15,7 @@ INDEX = f"""<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
 <title>Propensity</title>
 <link rel="stylesheet" href="static_content/swagger-ui.css">
 <style>body {{ margin: 0; font-family: system-ui, sans-serif }} header {{ padding: 1rem 1.5rem; background: #17324d }}

@@ -9,6 +9,7 @@ import time
 
 import httpx
 import pytest
+from playwright.sync_api import sync_playwright
 from real_server import running, stop
 from test_webhooks import signature, text
 
@@ -175,3 +176,25 @@ def test_for_development_keys_can_be_left_out_and_the_log_says_so(mlflow_of_trai
         stop(process)
     (warning,) = [json.loads(line) for line in log.read_text().splitlines() if '"warning"' in line]
     assert warning["event"].startswith("no keys are asked for")
+
+
+@pytest.mark.browser
+def test_a_browser_opens_the_pages_with_a_key_as_password_and_their_policies_hold(
+    mlflow_of_trained, ledger, keys, tmp_path, chromium
+):
+    wrong: list[str] = []
+    with running(tmp_path, ledger.name) as (url, _, process), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        context = browser.new_context(http_credentials={"username": "", "password": keys["read"]})
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("request", lambda asked: None if asked.url.startswith((url, "data:")) else wrong.append(asked.url))
+        page.goto(url)
+        page.locator(".opblock-summary-path", has_text="decisions").first.wait_for(timeout=10_000)
+        page.get_by_role("link", name="Experiments").click()
+        page.locator(".headline").wait_for(timeout=10_000)
+        assert page.locator(".headline").evaluate("e => getComputedStyle(e).color") != "rgb(0, 0, 0)"
+        browser.close()
+        stop(process)
+    assert wrong == []
