@@ -402,7 +402,8 @@ async def collect(app, receive, headers=()) -> tuple[int, dict[str, str], bytes]
         "http_version": "1.1",
         "asgi": {"version": "3.0"},
     }
-    await app(scope, receive, send)
+    with anyio.fail_after(10):
+        await app(scope, receive, send)
     names = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], names, b"".join(m.get("body", b"") for m in sent[1:])
 
