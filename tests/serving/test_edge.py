@@ -37,6 +37,7 @@ OPEN = {("GET", "/livez"), ("GET", "/readyz"), ("GET", "/healthz"), ("GET", "/")
 NEEDED = {
     ("POST", "/v1/decisions"): "decide",
     ("GET", "/v1/decisions/x"): "decide",
+    ("GET", "/v1/decisions/x%2Fy%0Az"): "decide",
     ("GET", "/v1/holdouts/x"): "decide",
     ("POST", "/v1/outcomes"): "report",
     ("POST", "/v1/suppressions"): "report",

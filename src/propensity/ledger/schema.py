@@ -27,7 +27,7 @@ class UtcTime(sa.types.TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-OPT_OUTS = ("unsubscribed", "complained")
+OPT_OUTS = ("unsubscribed", "complained", "excluded")
 """Types of events after which a person is not contacted again."""
 
 metadata = sa.MetaData()
