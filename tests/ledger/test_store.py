@@ -380,11 +380,9 @@ def test_a_promotion_that_was_not_carried_out_is_not_recorded(ledger):
     assert ledger.promotions() == []
 
 
-def test_a_ledger_of_an_older_version_says_how_to_bring_it_up_to_date_and_keeps_its_rows(ledger, url):
+def test_a_ledger_of_an_older_version_says_how_to_bring_it_up_to_date_and_keeps_its_rows(ledger, url, older):
     ledger.add_promotion(**ROW)
-    with ledger.engine.begin() as connection:
-        for column in ("kind", "checks"):
-            connection.execute(sa.text(f"ALTER TABLE promotions DROP COLUMN {column}"))
+    older(*(f"ALTER TABLE promotions DROP COLUMN {column}" for column in ("kind", "checks")))
     old = Ledger(url)
     with pytest.raises(InputError, match=r"older version; bring it up to date, .*: propensity ledger init "):
         old.open()

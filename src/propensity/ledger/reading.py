@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from propensity.contract import CONTROL, PROBABILITY_PREFIX
 from propensity.errors import InputError
 from propensity.files import written_aside
-from propensity.ledger import schema
-from propensity.ledger.database import Database, parts
+from propensity.ledger import schema, used_alone
+from propensity.ledger.database import Database, erased, parts
 
 SHOW_THAT_IT_WAS_SENT = ("sent", "delivered", "opened", "clicked", "bounced")
 """Types of events that show that the decision they name was carried out."""
@@ -91,9 +91,7 @@ class Reading(Database):
         """The answers that were given in a campaign, one row a decision, in the decision's own columns."""
         d = schema.decisions
         query = sa.select(d.c.answer).where(d.c.campaign == campaign).order_by(d.c.decision_id)
-        with self.engine.connect() as connection:
-            answers = [row for (row,) in connection.execute(query) if row is not None]
-        return pd.DataFrame(answers)
+        return pd.DataFrame([row["answer"] for row in self._rows(query) if row["answer"] is not None])
 
     def assignments(self, campaign: str) -> pd.DataFrame:
         """What was drawn for whom in a campaign, one row a decision, also of the erased.
@@ -131,13 +129,17 @@ class Reading(Database):
         d, e = schema.decisions.c, schema.events.c
         chosen = (d.decision_id, d.customer_id, d.decided_at, d.campaign, d.action)
         happened = (e.event_id, e.source, e.customer_id, e.decision_id, e.at, e.type, e.amount)
-        contacts: list[Any] = []
-        outcomes: list[Any] = []
-        with self.engine.connect() as connection:
+
+        def ask(connection: sa.Connection) -> tuple[list[Any], list[Any]]:
+            contacts: list[Any] = []
+            outcomes: list[Any] = []
             for part in parts(customer_ids):
                 query = sa.select(*chosen).where(d.customer_id.in_(part), d.action != CONTROL)
                 contacts += connection.execute(query).all()
                 outcomes += connection.execute(sa.select(*happened).where(e.customer_id.in_(part))).all()
+            return contacts, outcomes
+
+        contacts, outcomes = self.read(ask)
         sent = _table_of(contacts, chosen, times=["decided_at"])
         events = _table_of(outcomes, happened, times=["at"])
         shown = events.loc[events["type"].isin(SHOW_THAT_IT_WAS_SENT), "decision_id"].dropna()
@@ -168,14 +170,10 @@ class Reading(Database):
             By action: ``spend``, currency, of all since ``since``; ``contacts``, how many were decided since
             ``lately``, which is no earlier.
         """
-        d = schema.decisions.c
-        contacts = sa.func.sum(sa.case((d.decided_at >= lately, 1), else_=0))
-        query = (
-            sa.select(d.action, sa.func.coalesce(sa.func.sum(d.spend), 0.0).label("spend"), contacts.label("contacts"))
-            .where(d.campaign == campaign, d.wave_id.is_(None), d.decided_at >= since, d.action != CONTROL)
-            .group_by(d.action)
-        )
-        return pd.DataFrame(self._rows(query), columns=["action", "spend", "contacts"]).set_index("action")
+        of_all = self.read(lambda connection: used_alone.since(connection, campaign, since))
+        late = of_all if lately == since else self.read(lambda c: used_alone.since(c, campaign, lately))
+        rows = [(action, spend, late.get(action, (0.0, 0))[1]) for action, (spend, _) in of_all.items()]
+        return pd.DataFrame(rows, columns=["action", "spend", "contacts"]).set_index("action")
 
     def assessment(self, campaign: str) -> dict[str, Any] | None:
         """The newest assessment of a model that learnt from this campaign: its row, or None."""
@@ -191,21 +189,20 @@ class Reading(Database):
 
     def erased(self, customer_ids: Sequence[str]) -> set[str]:
         """Those of these customers who were erased."""
-        return self._erased(customer_ids)
+        return self.read(lambda connection: erased(connection, customer_ids))
 
     def suppressed(self, customer_ids: Sequence[str]) -> set[str]:
         """Those of these customers who opted out, complained or were erased."""
-        found = self._erased(customer_ids)
-        e = schema.events
-        with self.engine.connect() as connection:
+        e = schema.events.c
+
+        def ask(connection: sa.Connection) -> set[str]:
+            found = erased(connection, customer_ids)
             for part in parts(list(customer_ids)):
-                query = (
-                    sa.select(e.c.customer_id)
-                    .where(e.c.customer_id.in_(part), e.c.type.in_(schema.OPT_OUTS))
-                    .distinct()
-                )
-                found |= set(connection.scalars(query))
-        return found
+                opted_out = sa.select(e.customer_id).where(e.customer_id.in_(part), e.type.in_(schema.OPT_OUTS))
+                found |= set(connection.scalars(opted_out.distinct()))
+            return found
+
+        return self.read(ask)
 
     def export(self, directory: str | Path) -> None:
         """Write every table as a Parquet file into a directory, whole or not at all."""

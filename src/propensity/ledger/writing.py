@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
 from propensity.contract import CONTROL, PROBABILITY_PREFIX
-from propensity.ledger import schema
-from propensity.ledger.database import Database, parts
+from propensity.ledger import schema, used_alone
+from propensity.ledger.database import Database, parts, without_erased
 from propensity.ledger.rows import decision_answers, decision_rows, none_if_missing, snapshot_rows
 
 IMPORTED = "import"
@@ -24,11 +25,12 @@ class Writing(Database):
 
     def add_campaign(self, campaign: str, **values: Any) -> None:
         """Record a campaign; the columns are those of `schema.campaigns`."""
-        self._insert_new(schema.campaigns, [{"campaign": campaign, **values}])
+        row = {"campaign": campaign, **values}
+        self.write(lambda connection: self.insert(connection, schema.campaigns, [row]), rows=1)
 
     def add_customers(self, customers: pd.DataFrame) -> None:
         """Record snapshots of customers (a checked contract table)."""
-        self._insert_new(schema.customers, self._without_erased(snapshot_rows(customers)))
+        self._insert_new(schema.customers, snapshot_rows(customers))
 
     def add_contacts(self, contacts: pd.DataFrame) -> None:
         """Record contacts of the past (a checked contract table): decisions that were carried out or held out."""
@@ -47,7 +49,10 @@ class Writing(Database):
                     "answer": None,
                 }
             )
-        rows = self._without_erased(rows)
+        self.write(lambda connection: self._insert_contacts(connection, rows), rows=len(rows))
+
+    def _insert_contacts(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
+        kept = without_erased(connection, rows)
         sent = [
             {
                 "source": IMPORTED,
@@ -58,12 +63,11 @@ class Writing(Database):
                 "type": "sent",
                 "amount": None,
             }
-            for row in rows
+            for row in kept
             if row["action"] != CONTROL
         ]
-        with self.engine.begin() as connection:
-            self.insert(connection, schema.decisions, rows)
-            self.insert(connection, schema.events, sent)
+        self._insert_alone(connection, kept)
+        self.insert(connection, schema.events, sent)
 
     def add_decisions(
         self,
@@ -95,22 +99,33 @@ class Writing(Database):
             back as they were given.
         """
         answers = decision_answers(decisions)
-        rows = self._without_erased(decision_rows(answers, decided_at, probabilities, spend))
-        with self.engine.begin() as connection:
-            new = self._insert_counted(connection, rows)
+        stands = self.standing([answer["decision_id"] for answer in answers])
+        rows = decision_rows(answers, decided_at, probabilities, spend)
+        # one order for all, so that no two wait for each other's rows in a circle
+        open_ = sorted((row for row in rows if row["decision_id"] not in stands), key=itemgetter("decision_id"))
+
+        def record(connection: sa.Connection) -> dict[str, dict[str, Any]]:
+            kept = without_erased(connection, open_)
+            new = self._insert_alone(connection, kept)
             if customers is not None and new:
-                about = {row["customer_id"] for row in rows if row["decision_id"] in new}
+                about = {row["customer_id"] for row in kept if row["decision_id"] in new}
                 snapshots = snapshot_rows(customers[customers["customer_id"].isin(about)])
                 self.insert(connection, schema.customers, snapshots)
-        stored = self.standing([row["decision_id"] for row in rows if row["decision_id"] not in new])
-        return [stored.get(a["decision_id"], a) for a in answers]
+            # somebody else may have decided at the same time
+            return _standing(connection, [row["decision_id"] for row in kept if row["decision_id"] not in new])
 
-    def _insert_counted(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> set[str]:
-        """Insert decisions; the ids of those that were not there yet."""
+        if open_:
+            stands |= self.write(record, rows=len(open_))
+        return [stands.get(a["decision_id"], a) for a in answers]
+
+    def _insert_alone(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> set[str]:
+        """Insert decisions of no wave, and count them; the ids of those that were not there yet."""
         if not rows:
             return set()
         statement = self._insert_statement(schema.decisions).returning(schema.decisions.c.decision_id)
-        return set(connection.scalars(statement, rows))
+        new = set(connection.scalars(statement, rows))
+        used_alone.count(connection, (row for row in rows if row["decision_id"] in new))
+        return new
 
     def add_outcomes(self, outcomes: pd.DataFrame) -> None:
         """Record events (a checked contract table); an event that is there already, by source and id, is skipped."""
@@ -124,7 +139,7 @@ class Writing(Database):
             }
             for row in records
         ]
-        self._insert_new(schema.events, self._without_erased(rows))
+        self._insert_new(schema.events, rows)
 
     def add_assessment(self, campaign: str, model_version: str, content: dict[str, Any]) -> None:
         """Record what a model that learnt from a campaign was worth on its held-out people."""
@@ -163,10 +178,13 @@ class Writing(Database):
 
     def standing(self, decision_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The answers that were given, by decision, of those of these decisions that are in the ledger."""
-        d = schema.decisions
-        found: dict[str, dict[str, Any]] = {}
-        with self.engine.connect() as connection:
-            for part in parts(decision_ids):
-                query = sa.select(d.c.decision_id, d.c.answer).where(d.c.decision_id.in_(part))
-                found.update((key, answer) for key, answer in connection.execute(query))
-        return found
+        return self.read(lambda connection: _standing(connection, decision_ids))
+
+
+def _standing(connection: sa.Connection, decision_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    d = schema.decisions.c
+    found: dict[str, dict[str, Any]] = {}
+    for part in parts(decision_ids):
+        query = sa.select(d.decision_id, d.answer).where(d.decision_id.in_(part))
+        found.update((key, answer) for key, answer in connection.execute(query))
+    return found
