@@ -9,15 +9,12 @@ from datetime import UTC, datetime, timedelta, timezone
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from ledger_cases import AT, CAMPAIGN, decided, event, record, rows
 
 from propensity import contract
 from propensity.decision import DECISION_COLUMNS
 from propensity.errors import InputError, JobError
 from propensity.ledger import Ledger, schema
-
-AT = pd.Timestamp("2026-03-02T09:00:00Z")
-CAMPAIGN = "spring"
-
 
 @pytest.fixture(scope="session")
 def tables(small_dataset):
@@ -41,40 +38,6 @@ def filled(ledger, tables):
 @pytest.fixture
 def wave(tables) -> str:
     return str(tables["contacts"]["campaign"].iloc[0])
-
-
-def decided(*customer_ids: str, action: str = "email", **values) -> pd.DataFrame:
-    """Decisions, the same for all but the person."""
-    row = {
-        **dict.fromkeys(DECISION_COLUMNS),
-        "campaign": CAMPAIGN,
-        "action": action,
-        "send": action != "control",
-        "assignment": "policy",
-        "probability": 0.9,
-        "cost": 0.01,
-        "reason_codes": ["tried"],
-        "uplift": float("nan"),
-        "not_before": AT,
-        **values,
-    }
-    return pd.DataFrame([{**row, "customer_id": c, "decision_id": f"d-{c}"} for c in customer_ids])
-
-
-def record(ledger: Ledger, decisions: pd.DataFrame, at: pd.Timestamp) -> list[dict]:
-    """Record decisions of which each action had the chance of the served one, e-mail and control alike."""
-    chances = pd.DataFrame(dict.fromkeys(("control", "email"), decisions["probability"]), index=decisions.index)
-    return ledger.add_decisions(decisions, at, chances)
-
-
-def event(customer_id: str, kind: str, at: object = AT, **values) -> pd.DataFrame:
-    row = {"event_id": f"{kind}-{customer_id}", "source": "esp", "customer_id": customer_id, "at": at, "type": kind}
-    return pd.DataFrame([{**row, **values}])
-
-
-def rows(ledger: Ledger, table: sa.Table) -> list:
-    with ledger.engine.connect() as connection:
-        return list(connection.execute(sa.select(table)).mappings())
 
 
 # --------------------------------------------------------------------------------------------------- written once

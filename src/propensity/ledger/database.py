@@ -6,7 +6,8 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -51,14 +52,17 @@ class Database:
         self._group: GroupWriter | None = None
 
     def create(self) -> Self:
-        """Bring the tables to the newest revision: of nothing, of a ledger of an older version, of any revision."""
-        try:
-            with self.engine.connect() as connection:
-                is_newest = migrating.current(connection) == migrating.newest()
-            if not is_newest:
-                migrating.upgrade(self.engine)
-        except sa.exc.DatabaseError as error:
-            raise LedgerUnavailable(f"ledger {self.name}: cannot be opened ({first_line(error)})") from error
+        """Bring the tables to the newest revision: of nothing, of a ledger of an older version, of any revision.
+
+        Raises
+        ------
+        InputError
+            A newer version made the ledger.
+        LedgerUnavailable
+            The database does not answer.
+        """
+        if self._revision() != migrating.newest():
+            self.upgrade()
         return self
 
     def open(self) -> Self:
@@ -71,28 +75,75 @@ class Database:
         LedgerUnavailable
             The database does not answer.
         """
-        if self.engine.dialect.name == "sqlite" and not Path(self.engine.url.database or "").exists():
-            raise InputError(f"ledger {self.name}: does not exist; make it with: propensity ledger init {self.name}")
-        try:
-            with self.engine.connect() as connection:
-                found = set(sa.inspect(connection).get_table_names()) & set(schema.metadata.tables)
-                revision = migrating.current(connection)
-                _warn_of_lost_writes(connection, self.name)
-        except sa.exc.DatabaseError as error:
-            raise LedgerUnavailable(f"ledger {self.name}: cannot be opened ({first_line(error)})") from error
+        revision = self.revision()
+        with self._opening(), self.engine.connect() as connection:
+            found = set(sa.inspect(connection).get_table_names()) & set(schema.metadata.tables)
+            _warn_of_lost_writes(connection, self.name)
         if not found:
             raise InputError(f"ledger {self.name}: is not initialised; run: propensity ledger init {self.name}")
-        if revision is not None and revision not in {r.revision for r in migrating.revisions()}:
-            raise InputError(
-                f"ledger {self.name}: is of revision {revision}, which a newer version made; this one knows "
-                f"{migrating.newest()} at most: install the newer version"
-            )
         if revision != migrating.newest():
             raise InputError(
                 f"ledger {self.name}: was made by an older version; bring it up to date, which keeps what it holds: "
                 f"propensity ledger init {self.name}"
             )
         return self
+
+    def revision(self) -> str | None:
+        """The revision of the tables; None of an empty database and of a ledger older than migrations.
+
+        Raises
+        ------
+        InputError
+            There is no such database, or a newer version made the ledger.
+        LedgerUnavailable
+            The database does not answer.
+        """
+        if self.engine.dialect.name == "sqlite" and not Path(self.engine.url.database or "").exists():
+            raise InputError(f"ledger {self.name}: does not exist; make it with: propensity ledger init {self.name}")
+        return self._revision()
+
+    def upgrade(self, revision: str = migrating.HEAD) -> None:
+        """Bring the tables forward to a revision; see `create`."""
+        if revision != migrating.HEAD:
+            self._require_known(revision)
+        self._revision()
+        with self._opening():
+            migrating.upgrade(self.engine, revision)
+
+    def downgrade(self, revision: str) -> None:
+        """Bring the tables back to a revision; what only later ones can hold is lost.
+
+        Raises
+        ------
+        InputError
+            There is no such earlier revision.
+        """
+        self._require_known(revision)
+        self.revision()
+        with self._opening():
+            migrating.downgrade(self.engine, revision)
+
+    def _revision(self) -> str | None:
+        with self._opening(), self.engine.connect() as connection:
+            found = migrating.current(connection)
+        if found is not None and not migrating.is_known(found):
+            raise InputError(
+                f"ledger {self.name}: is of revision {found}, which a newer version made; this one knows "
+                f"{migrating.newest()} at most: install the newer version"
+            )
+        return found
+
+    def _require_known(self, revision: str) -> None:
+        if not migrating.is_known(revision):
+            known = ", ".join(r.revision for r in migrating.revisions())
+            raise InputError(f"ledger {self.name}: expected a revision among {known}, found {revision}")
+
+    @contextmanager
+    def _opening(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.DatabaseError as error:
+            raise LedgerUnavailable(f"ledger {self.name}: cannot be opened ({first_line(error)})") from error
 
     @property
     def name(self) -> str:

@@ -27,8 +27,9 @@ class Erasing(Database):
         dict
             ``customer_id``; ``suppressed``, whether they are never contacted again, and by which events and when
             (``suppressed_by``: rows of ``type``, ``source``, ``at``); ``erased_at``, or None; ``snapshots``,
-            ``decisions`` (each with the ``answer`` that was given) and ``events``: rows of the tables `schema.customers`,
-            `schema.decisions` and `schema.events`, oldest first. Of the erased nothing but the tombstone is held.
+            ``decisions`` (each with the ``answer`` that was given) and ``events``: rows of the tables
+            `schema.customers`, `schema.decisions` and `schema.events`, oldest first. Of the erased nothing but the
+            tombstone is held.
         """
         c, d, e = schema.customers.c, schema.decisions.c, schema.events.c
         t = schema.tombstones.c

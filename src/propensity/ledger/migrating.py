@@ -17,8 +17,8 @@ from alembic.util import CommandError
 
 from propensity.errors import InputError
 
-BASE = "base"
-"""The revision before all others: a database without a ledger."""
+HEAD = "head"
+"""The newest revision, in Alembic's words."""
 
 _ADVISORY_LOCK = 5_076_112_207_319
 """A number that no other use of the database should take."""
@@ -53,20 +53,19 @@ def revisions() -> tuple[Revision, ...]:
     return tuple(Revision(script.revision, script.doc) for script in scripts)[::-1]
 
 
+def is_known(revision: str) -> bool:
+    """Whether this version of the product has such a revision."""
+    return revision in {r.revision for r in revisions()}
+
+
 def current(connection: sa.Connection) -> str | None:
     """The revision of a ledger; None where it has none: it is empty or older than the migrations."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def upgrade(engine: sa.Engine, revision: str = "head") -> None:
-    """Migrate forward; a ledger from before the migrations is taken over with what it holds.
-
-    Raises
-    ------
-    InputError
-        There is no such revision, or the ledger is past it.
-    """
-    with _alone(engine) as connection, _telling_of(revision):
+def upgrade(engine: sa.Engine, revision: str = HEAD) -> None:
+    """Migrate forward; a ledger from before the migrations is taken over with what it holds."""
+    with _alone(engine) as connection:
         command.upgrade(config(connection), revision)
 
 
@@ -76,10 +75,13 @@ def downgrade(engine: sa.Engine, revision: str) -> None:
     Raises
     ------
     InputError
-        There is no such revision, or the ledger is not past it.
+        The ledger is not past this revision.
     """
-    with _alone(engine) as connection, _telling_of(revision):
-        command.downgrade(config(connection), revision)
+    with _alone(engine) as connection:
+        try:
+            command.downgrade(config(connection), revision)
+        except CommandError as error:
+            raise InputError(f"revision {revision}: the ledger is not past it; see propensity ledger current") from error
 
 
 def config(connection: sa.Connection | None = None) -> Config:
@@ -99,12 +101,3 @@ def _alone(engine: sa.Engine) -> Iterator[sa.Connection]:
         else:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         yield connection
-
-
-@contextmanager
-def _telling_of(revision: str) -> Iterator[None]:
-    try:
-        yield
-    except CommandError as error:
-        known = ", ".join(r.revision for r in revisions())
-        raise InputError(f"revision {revision}: {error} (known: {known})") from error

@@ -73,9 +73,14 @@ def _counted(connection: sa.Connection) -> list[dict[str, Any]]:
 
 
 def _by_minute(connection: sa.Connection) -> dict[tuple[str, datetime, str], list[float]]:
-    names = ("campaign", "action", "decided_at", "spend", "wave_id")
-    kinds = (sa.Text, sa.Text, _TIME, sa.Float, sa.Integer)
-    d = sa.table("decisions", *(sa.column(name, kind) for name, kind in zip(names, kinds, strict=True))).c
+    d = sa.table(
+        "decisions",
+        sa.column("campaign", sa.Text),
+        sa.column("action", sa.Text),
+        sa.column("decided_at", _TIME),
+        sa.column("spend", sa.Float),
+        sa.column("wave_id", sa.Integer),
+    ).c
     query = sa.select(d.campaign, d.decided_at, d.action, d.spend).where(d.wave_id.is_(None), d.action != "control")
     sums: dict[tuple[str, datetime, str], list[float]] = defaultdict(lambda: [0.0, 0])
     for campaign, at, action, spend in connection.execute(query.execution_options(yield_per=_ROWS)):
