@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
@@ -140,8 +141,8 @@ class Reading(Database):
             return contacts, outcomes
 
         contacts, outcomes = self.read(ask)
-        sent = _table_of(contacts, chosen, times=["decided_at"])
-        events = _table_of(outcomes, happened, times=["at"])
+        sent = _table_of(contacts, chosen)
+        events = _table_of(outcomes, happened)
         shown = events.loc[events["type"].isin(SHOW_THAT_IT_WAS_SENT), "decision_id"].dropna()
         sent["sent"] = sent["decision_id"].isin(shown)
         return sent, events
@@ -226,10 +227,13 @@ def _with_chances(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table, pd.DataFrame(rows, index=table.index).add_prefix(PROBABILITY_PREFIX)], axis=1)
 
 
-def _table_of(rows: list[Any], columns: Sequence[sa.Column[Any]], times: list[str]) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=[c.name for c in columns])
-    # also without rows, texts are texts
-    table = table.astype({c.name: "str" for c in columns if isinstance(c.type, sa.Text)})
-    for name in times:
-        table[name] = pd.to_datetime(table[name], utc=True).astype("datetime64[us, UTC]")
-    return table
+def _table_of(rows: list[Any], columns: Sequence[sa.Column[Any]]) -> pd.DataFrame:
+    """A table whose kinds do not depend on its rows, made column by column: every request makes two."""
+    values: Sequence[Any] = list(zip(*rows, strict=True)) or [()] * len(columns)
+    return pd.DataFrame({c.name: _column(list(v), c.type) for c, v in zip(columns, values, strict=True)})
+
+
+def _column(values: list[Any], kind: sa.types.TypeEngine[Any]) -> Any:
+    if isinstance(kind, schema.UtcTime):
+        return pd.DatetimeIndex(values, dtype="datetime64[us, UTC]")
+    return pd.array(values, dtype="str") if isinstance(kind, sa.Text) else np.array(values, dtype=float)

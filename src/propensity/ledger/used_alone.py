@@ -61,26 +61,33 @@ def count(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
 
 def since(connection: sa.Connection, campaign: str, at: datetime) -> dict[str, tuple[float, int]]:
     """Spend (currency) and number of the contacts that were decided alone from a time on, by action."""
+    bounds = [at]
+    for span in SPANS:
+        bounds.append(_next_start(bounds[-1], span))
+    values = {"campaign": campaign, **{f"from_{n}": bound for n, bound in enumerate(bounds)}}
+    return {action: (float(spend), int(contacts)) for action, spend, contacts in connection.execute(_SINCE, values)}
+
+
+def _sums() -> sa.Select[Any]:
+    """Sums by action: of decisions between ``from_0`` and ``from_1``, then of minutes, hours and days."""
     t, d = schema.used_alone.c, schema.decisions.c
-    first = _next_start(at, SPANS[0])
+    campaign = sa.bindparam("campaign", type_=sa.Text)
+    bounds = [sa.bindparam(f"from_{n}", type_=schema.UtcTime) for n in range(len(SPANS) + 1)]
     queries = [
-        sa.select(d.action, sa.func.coalesce(d.spend, 0.0).label("spend"), sa.literal(1).label("contacts")).where(
-            d.campaign == campaign, d.wave_id.is_(None), d.decided_at >= at, d.decided_at < first, d.action != CONTROL
-        )
+        sa.select(d.action, sa.func.coalesce(d.spend, 0.0).label("spend"), sa.literal(1).label("contacts"))
+        .where(d.campaign == campaign, d.wave_id.is_(None), d.action != CONTROL)
+        .where(d.decided_at >= bounds[0], d.decided_at < bounds[1])
     ]
-    for span, longer in zip(SPANS, (*SPANS[1:], None), strict=True):
+    for span, first, last in zip(SPANS, bounds[1:], (*bounds[2:], None), strict=True):
         mine = (t.campaign == campaign, t.seconds == span // timedelta(seconds=1), t.starts_at >= first)
         query = sa.select(t.action, t.spend, t.contacts).where(*mine)
-        if longer is not None:
-            first = _next_start(first, longer)
-            query = query.where(t.starts_at < first)
-        queries.append(query)
+        queries.append(query if last is None else query.where(t.starts_at < last))
     every = sa.union_all(*queries).subquery()
     total = sa.select(every.c.action, sa.func.sum(every.c.spend), sa.func.sum(every.c.contacts))
-    return {
-        action: (float(spend), int(contacts))
-        for action, spend, contacts in connection.execute(total.group_by(every.c.action))
-    }
+    return total.group_by(every.c.action)
+
+
+_SINCE = _sums()  # made once: every request asks
 
 
 def _start(at: datetime, span: timedelta) -> datetime:
