@@ -1,10 +1,11 @@
-"""A database that is gone, full, locked or read only: nothing half written, nothing twice, and on it goes afterwards."""
+"""A database that is gone, full, locked or read only: nothing is half written, nothing twice, and on it goes after."""
 
 from __future__ import annotations
 
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pandas as pd
@@ -14,6 +15,7 @@ from ledger_cases import AT, CAMPAIGN, count, decided, event, everything, record
 
 from propensity.errors import JobError
 from propensity.ledger import Ledger, LedgerUnavailable, StagedWave, schema
+from propensity.ledger.group_commit import GroupWriter
 
 
 @pytest.fixture
@@ -169,7 +171,7 @@ def test_a_server_that_stops_and_starts_is_used_again_by_itself(postgres, mode):
         record(ledger, decided("a"), spend=0.5)
         gate.close()
         for ask in (lambda: ledger.standing(["d-a"]), lambda: record(ledger, decided("b"), spend=0.5)):
-            with pytest.raises(LedgerUnavailable, match="is not available now .*; try again later") as caught:
+            with pytest.raises(LedgerUnavailable, match=r"is not available now .*; try again later") as caught:
                 ask()
             assert "d-a" not in str(caught.value)
         with pytest.raises(LedgerUnavailable, match="cannot be opened"):
@@ -182,14 +184,43 @@ def test_a_server_that_stops_and_starts_is_used_again_by_itself(postgres, mode):
 
 
 @pytest.mark.postgres
+@pytest.mark.parametrize("largest", [1, 50])
+def test_transactions_that_wait_for_each_other_in_a_circle_all_succeed(postgres, largest):
+    """One of a pair that collides is given up by the server, and tried again."""
+    with closing(Ledger(postgres.engine.url.render_as_string(hide_password=False))) as other:
+        met = threading.Barrier(2, timeout=5)
+        attempts = []
+
+        def write(ledger: Ledger, first: str, second: str) -> None:
+            def change(connection: sa.Connection) -> None:
+                attempts.append(first)
+                for number, name in enumerate((first, second)):
+                    row = {"customer_hash": name, "erased_at": AT.to_pydatetime()}
+                    ledger.insert(connection, schema.tombstones, [row])
+                    if number == 0 and len(attempts) <= 2:
+                        met.wait()
+
+            if largest == 1:
+                ledger.transact(change)
+            else:
+                with closing(GroupWriter(ledger, largest)) as writer:
+                    writer.submit(change).result(20)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(write, (postgres, other), "ab", "ba"))
+    assert len(attempts) >= 3
+    assert {row["customer_hash"] for row in rows(postgres, schema.tombstones)} == {"a", "b"}
+
+
+@pytest.mark.postgres
 def test_a_server_that_would_rather_be_fast_still_makes_commits_durable(postgres):
     with postgres.engine.begin() as connection:
         name = connection.scalar(sa.text("SELECT current_database()"))
         connection.execute(sa.text(f"ALTER DATABASE {name} SET synchronous_commit = off"))
     try:
-        with closing(Ledger(postgres.engine.url.render_as_string(hide_password=False))) as again:
-            with again.engine.connect() as connection:
-                assert connection.scalar(sa.text("SHOW synchronous_commit")) == "on"
+        url = postgres.engine.url.render_as_string(hide_password=False)
+        with closing(Ledger(url)) as again, again.engine.connect() as connection:
+            assert connection.scalar(sa.text("SHOW synchronous_commit")) == "on"
     finally:
         with postgres.engine.begin() as connection:
             connection.execute(sa.text(f"ALTER DATABASE {name} RESET synchronous_commit"))

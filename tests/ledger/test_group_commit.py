@@ -21,14 +21,23 @@ def commits(ledger):
     return made
 
 
+class Held:
+    """A group writer that is busy with a first write until it is told to go on, so that others gather behind it."""
+
+    def __init__(self, ledger: Ledger, largest: int = 200) -> None:
+        self.writer = GroupWriter(ledger, largest)
+        self.go_on = threading.Event()
+        begun = threading.Event()
+        self.writer.submit(lambda _: (begun.set(), self.go_on.wait(10)))
+        assert begun.wait(10)
+
+
 @pytest.fixture
 def held(ledger):
-    """A group writer that waits with its first write until it is told to go on, so that others gather behind it."""
-    writer, go_on = GroupWriter(ledger), threading.Event()
-    writer.submit(lambda _: go_on.wait(10))
-    yield writer, go_on
-    go_on.set()
-    writer.close()
+    made = Held(ledger)
+    yield made.writer, made.go_on
+    made.go_on.set()
+    made.writer.close()
 
 
 def tombstone(name: str):
@@ -56,8 +65,8 @@ def test_what_gathers_is_committed_at_once_and_each_gets_its_own_answer(ledger, 
 
 
 def test_no_transaction_takes_more_than_a_group(ledger, commits):
-    writer, go_on = GroupWriter(ledger, largest=10), threading.Event()
-    writer.submit(lambda _: go_on.wait(10))
+    held = Held(ledger, largest=10)
+    writer, go_on = held.writer, held.go_on
     for n in range(50):
         writer.submit(tombstone(f"t{n}"))
     go_on.set()
@@ -98,9 +107,8 @@ def test_a_write_is_acknowledged_when_others_can_see_it(ledger, held):
     assert seen == [{"t"}]
 
 
-def test_closing_commits_what_waits_and_takes_no_more(ledger):
-    writer, go_on = GroupWriter(ledger), threading.Event()
-    writer.submit(lambda _: go_on.wait(10))
+def test_closing_commits_what_waits_and_takes_no_more(ledger, held):
+    writer, go_on = held
     answers = [writer.submit(tombstone(f"t{n}")) for n in range(5)]
     threading.Timer(0.05, go_on.set).start()
     writer.close()

@@ -16,6 +16,7 @@ from propensity.decision import DECISION_COLUMNS
 from propensity.errors import InputError, JobError
 from propensity.ledger import Ledger, schema
 
+
 @pytest.fixture(scope="session")
 def tables(small_dataset):
     """The first sixty people of the small program, and everything that happened to them."""

@@ -31,6 +31,10 @@ class LedgerUnavailable(JobError):  # noqa: N818 - it names a state that passes,
     """The ledger cannot be read or written now; nothing of what was asked is acknowledged, and asking again is safe."""
 
 
+class Collided(LedgerUnavailable):
+    """Of several transactions that waited for each other in a circle this one was given up; it may be tried again."""
+
+
 def is_unavailable(error: sa.exc.SQLAlchemyError) -> bool:
     """Whether an error is the database's state (gone, full, locked, read only) and not the statement's fault."""
     if isinstance(error, sa.exc.TimeoutError):  # no connection of the pool came free
@@ -45,11 +49,14 @@ def is_unavailable(error: sa.exc.SQLAlchemyError) -> bool:
     return state.startswith(_POSTGRESQL) or state in _COLLIDED
 
 
-def is_worth_another_try(error: sa.exc.SQLAlchemyError) -> bool:
-    """Whether the connection was cut or the transaction collided: on a new one it may succeed at once."""
-    if not isinstance(error, sa.exc.DBAPIError) or isinstance(error.orig, sqlite3.Error):
-        return False
-    return error.connection_invalidated or _sqlstate(error) in _COLLIDED
+def is_cut(error: sa.exc.SQLAlchemyError) -> bool:
+    """Whether the connection was cut: on a new one it may succeed at once."""
+    return isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated
+
+
+def is_collision(error: sa.exc.SQLAlchemyError) -> bool:
+    """Whether the transaction was given up, that others may go on."""
+    return isinstance(error, sa.exc.DBAPIError) and _sqlstate(error) in _COLLIDED
 
 
 def first_line(error: Exception) -> str:
@@ -58,4 +65,4 @@ def first_line(error: Exception) -> str:
 
 
 def _sqlstate(error: sa.exc.DBAPIError) -> str | None:
-    return getattr(error.orig, "sqlstate", None)
+    return getattr(error.orig, "sqlstate", None)  # SQLite's errors have none

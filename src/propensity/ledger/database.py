@@ -17,7 +17,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from propensity.errors import InputError
 from propensity.ledger import migrating, schema
-from propensity.ledger.availability import LedgerUnavailable, first_line, is_unavailable, is_worth_another_try
+from propensity.ledger.availability import (
+    Collided,
+    LedgerUnavailable,
+    first_line,
+    is_collision,
+    is_cut,
+    is_unavailable,
+)
 from propensity.ledger.group_commit import GroupWriter
 
 T = TypeVar("T")
@@ -26,6 +33,9 @@ logger = logging.getLogger("propensity.ledger")
 
 PATIENCE_SECONDS = 10.0
 """How long a connection, or the lock of a busy SQLite file, is waited for."""
+
+COLLISIONS = 4
+"""So often a transaction may collide with others before it is told."""
 
 MOST_ROWS_IN_A_GROUP = 200
 """A write of more rows has a transaction of its own, so that small ones need not wait for it."""
@@ -186,6 +196,15 @@ class Database:
 
     def transact(self, change: Callable[[sa.Connection], T]) -> T:
         """Carry out a change that is harmless when repeated, in a transaction of its own; see `write`."""
+        for _ in range(COLLISIONS):
+            try:
+                return self.attempt(change)
+            except Collided:
+                continue
+        return self.attempt(change)
+
+    def attempt(self, change: Callable[[sa.Connection], T]) -> T:
+        """The same, but a collision with other transactions is told (`Collided`) and not tried again."""
         return self._twice(lambda: self._changed(change))
 
     def _asked(self, ask: Callable[[sa.Connection], T]) -> T:
@@ -204,15 +223,14 @@ class Database:
             try:
                 return act()
             except sa.exc.DBAPIError as error:
-                if not is_worth_another_try(error):
+                if not is_cut(error):
                     raise
                 return act()
         except sa.exc.SQLAlchemyError as error:
             if not is_unavailable(error):
                 raise
-            raise LedgerUnavailable(
-                f"ledger {self.name}: is not available now ({first_line(error)}); try again later"
-            ) from error
+            kind = Collided if is_collision(error) else LedgerUnavailable
+            raise kind(f"ledger {self.name}: is not available now ({first_line(error)}); try again later") from error
 
     def insert(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
         """Insert the rows that are not there yet."""

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from propensity.ledger.availability import LedgerUnavailable
+from propensity.ledger.availability import Collided, LedgerUnavailable
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -101,17 +101,32 @@ class GroupWriter:
 
     def _commit(self, group: list[_Item]) -> None:
         try:
-            answers = self._ledger.transact(lambda connection: [item.write(connection) for item in group])
-        except LedgerUnavailable as error:
-            # the ledger's state, not one item's fault: a try for each would only make all wait
-            for item in group:
-                item.answer.set_exception(LedgerUnavailable(str(error)))
-        except Exception as error:  # noqa: BLE001 - whoever handed the write over gets its error
-            if len(group) == 1:
-                group[0].answer.set_exception(error)
-                return
-            for item in group:
-                self._commit([item])
+            answers = self._ledger.attempt(lambda connection: [item.write(connection) for item in group])
+        except Exception as error:  # noqa: BLE001 - whoever handed a write over gets its error
+            if _is_of_the_ledger(error):
+                _refuse(group, error)
+            else:
+                self._commit_one_by_one(group)
         else:
             for item, answer in zip(group, answers, strict=True):
                 item.answer.set_result(answer)
+
+    def _commit_one_by_one(self, group: list[_Item]) -> None:
+        for number, item in enumerate(group):
+            try:
+                item.answer.set_result(self._ledger.transact(item.write))
+            except Exception as error:  # noqa: BLE001 - as above
+                if _is_of_the_ledger(error):
+                    return _refuse(group[number:], error)
+                item.answer.set_exception(error)
+        return None
+
+
+def _is_of_the_ledger(error: Exception) -> bool:
+    """Whether the database is the reason, so that a try for each write would only make all of them wait."""
+    return isinstance(error, LedgerUnavailable) and not isinstance(error, Collided)
+
+
+def _refuse(group: list[_Item], error: Exception) -> None:
+    for item in group:  # each in a thread of its own: no two may raise the same object
+        item.answer.set_exception(LedgerUnavailable(str(error)))

@@ -81,7 +81,9 @@ def downgrade(engine: sa.Engine, revision: str) -> None:
         try:
             command.downgrade(config(connection), revision)
         except CommandError as error:
-            raise InputError(f"revision {revision}: the ledger is not past it; see propensity ledger current") from error
+            raise InputError(
+                f"revision {revision}: the ledger is not past it; see propensity ledger current"
+            ) from error
 
 
 def config(connection: sa.Connection | None = None) -> Config:
