@@ -1,8 +1,8 @@
 """How many durable writes does the ledger take, and does it stay as fast when it grows?
 
-`python benchmarks/ledger.py --commits`: single decisions, each recorded with `Ledger.add_decisions` as the service does,
-by one caller and by 32 at once, with and without group commit; each counts when it is durable. Beside them what the
-disk gives: a file that is appended to and synced, one write at a time.
+`python benchmarks/ledger.py --commits`: single decisions, each recorded with `Ledger.add_decisions` as the service
+does, by one caller and by 32 at once, with and without group commit; each counts when it is durable. Beside them what
+the disk gives: a file that is appended to and synced, one write at a time.
 
 `python benchmarks/ledger.py --decisions 10000 1000000`: ledgers of so many decisions, filled in bulk, and the reads of
 a request for a person on whom a decision stands already (`known_of`, `latest_wave`, `used_alone`, `standing`): the
