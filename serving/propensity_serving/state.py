@@ -45,7 +45,7 @@ class ServingState:
         name = os.environ.get(MODEL_VARIABLE) or None
         alias = os.environ.get(ALIAS_VARIABLE) or registry.CHAMPION
         model, registered = registry.load(name, alias)
-        ledger = Ledger(os.environ[LEDGER_VARIABLE]).open()
+        ledger = Ledger(os.environ[LEDGER_VARIABLE]).open().grouped()
         try:
             require_approved_playbook(model, ledger)
         except InputError as error:

@@ -56,7 +56,7 @@ def ask_with_personal_data_everywhere(client: httpx.Client, keys: dict[str, str]
     for body in (f'{{"campaign": "{EMAIL}"', json.dumps({**asked, EMAIL: ID}), f'"{EMAIL}"', EMAIL.encode() + b"\xff"):
         response = client.post("/v1/decisions", content=body, headers=decide)
         assert response.status_code in (400, 422)
-    wrong = {**asked, "customer": {**PERSON, "churned_at": EMAIL}}
+    wrong = {**asked, "campaign": "other", "customer": {**PERSON, "churned_at": EMAIL}}
     assert client.post("/v1/decisions", json=wrong, headers=decide).json()["decisions"][0]["status"] == "rejected"
     for path in (f"/v1/customers/{ID}", f"/v1/customers/{EMAIL}", f"/{EMAIL}", f"/experiments/{EMAIL}", f"/v1/x/{ID}"):
         for method in ("GET", "DELETE", "PUT"):

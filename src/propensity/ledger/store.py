@@ -15,6 +15,8 @@ class Ledger(Writing, Reading, Lookups, Erasing):
     ----------
     url : str
         ``sqlite:///path`` or ``postgresql+psycopg://user@host/database``.
+    patience_seconds : float
+        How long a connection, or the lock of a busy SQLite file, is waited for before `LedgerUnavailable`.
 
     Raises
     ------
