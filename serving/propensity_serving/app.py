@@ -11,7 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from propensity_serving import metrics
 from propensity_serving.answering import Answering
+from propensity_serving.lazy import LazyApp
 from propensity_serving.openapi import specification
 from propensity_serving.problems import Faults, Problem, tell_http_problem, tell_problem
 from propensity_serving.routes import decisions, models
@@ -31,11 +33,12 @@ def build_app(state: ServingState) -> Starlette:
         routes=[
             *decisions.routes(state, Answering(state)),
             *models.routes(state),
+            *metrics.routes(),
             Route("/openapi.json", openapi),
             *_pages(state),
         ],
         exception_handlers={Problem: tell_problem, HTTPException: tell_http_problem},
-        middleware=[Middleware(Faults)],
+        middleware=[Middleware(metrics.Timed), Middleware(Faults)],
     )
 
 
@@ -43,7 +46,7 @@ def _pages(state: ServingState) -> list[BaseRoute]:
     routes: list[BaseRoute] = []
     for pages in entry_points(group=PAGES):
         routes += [
-            Mount(f"/{pages.name}", app=pages.load()(lambda: state.required()[1])),
+            Mount(f"/{pages.name}", app=LazyApp(lambda pages=pages: pages.load()(lambda: state.required()[1]))),
             Route(f"/{pages.name}", lambda _, name=pages.name: RedirectResponse(f"/{name}/")),
         ]
     return routes

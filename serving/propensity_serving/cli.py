@@ -26,43 +26,18 @@ def serve(
     ] = False,
 ) -> None:
     """Serve decisions over HTTP, by an approved playbook."""
-    import os
-    import sys
-    from contextlib import closing
+    from propensity.registered import tracking_address
+    from propensity_serving.settings import ALIAS_VARIABLE, LEDGER_VARIABLE, MODEL_VARIABLE, UNAPPROVED_VARIABLE
+    from propensity_serving.starting import start
 
-    from propensity import registry
-    from propensity.ledger import Ledger
-    from propensity_serving.state import (
-        ALIAS_VARIABLE,
-        LEDGER_VARIABLE,
-        MODEL_VARIABLE,
-        UNAPPROVED_VARIABLE,
-        require_approved_playbook,
-    )
-
-    port = _free_port(host, port)
-    with closing(Ledger(ledger).open()) as opened:
-        loaded, registered = registry.load(model, alias)
-        if not unapproved_playbook:
-            require_approved_playbook(loaded, opened)
-    typer.echo(
-        f"Serving {registered.name} version {registered.version} on http://{host}:{port}/ "
-        f"(ledger {opened.name}); stop with Ctrl-C."
-    )
-    sys.stdout.flush()
     environment = {
-        **os.environ,
-        "BENTOML_DO_NOT_TRACK": "True",
-        "MLFLOW_TRACKING_URI": registered.tracking_uri,
+        "MLFLOW_TRACKING_URI": tracking_address(),
         LEDGER_VARIABLE: ledger,
-        MODEL_VARIABLE: registered.name,
+        MODEL_VARIABLE: model or "",
         ALIAS_VARIABLE: alias,
         UNAPPROVED_VARIABLE: "1" if unapproved_playbook else "",
     }
-    command = [sys.executable, "-m", "bentoml", "serve", "propensity_serving.service:PropensityService"]
-    options = ["--host", host, "--port", str(port), "--api-workers", str(workers)]
-    # this process becomes the server, so that signals reach it
-    os.execve(sys.executable, command + options, environment)
+    start(host, _free_port(host, port), workers, ledger, environment)
 
 
 def _free_port(host: str, port: int) -> int:

@@ -29,5 +29,5 @@ def specification(model: DecisionModel | None) -> dict[str, Any]:
             "description": "Whom to contact, with which archetype, channel and offer.",
         },
         "paths": {**decisions.paths(), **models.paths()},
-        "components": {"schemas": {**decisions.schemas(model), "Problem": _PROBLEM}},
+        "components": {"schemas": {**decisions.schemas(model), **models.schemas(), "Problem": _PROBLEM}},
     }

@@ -1,32 +1,66 @@
-"""The BentoML service: workers, lifecycle, metrics and packaging around the application."""
+"""The BentoML service: workers, lifecycle and packaging around the application.
+
+BentoML's parent process imports this module too, only to learn the service's name: what the workers need is imported
+when a worker begins.
+"""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 # read when BentoML is imported: nothing leaves this machine
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
 import bentoml
 
-from propensity_serving.app import build_app
+from propensity.threads import one_thread_for_algebra
 from propensity_serving.front import FrontPage
-from propensity_serving.state import ServingState
+from propensity_serving.lazy import LazyApp
 
-state = ServingState()
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from propensity_serving.state import ServingState
 
 
-# BentoML keeps every request alive for the whole time-out, so it is short
-@bentoml.service(name="propensity", traffic={"timeout": 10})
+class _Worker:
+    """A worker's state, made when the worker begins."""
+
+    state: ServingState
+
+    def application(self) -> ASGIApp:
+        from propensity_serving.app import build_app
+
+        return build_app(self.state)
+
+
+one_thread_for_algebra()
+_worker = _Worker()
+_application = LazyApp(_worker.application)
+
+
+# BentoML keeps every request alive for the whole time-out, so it is short; its own metrics have paths as labels, in
+# which customers' ids may be, so /metrics is the application's
+@bentoml.service(name="propensity", traffic={"timeout": 10}, metrics={"enabled": False})
 class PropensityService:
     """Decides for campaign tools."""
 
     def __init__(self) -> None:
-        state.load()
+        from propensity_serving.state import ServingState
+
+        _worker.state = ServingState()
+        _application.made()
+        _worker.state.start()
 
     def __is_ready__(self) -> bool:
-        return state.ready
+        return _worker.state.ready
+
+    @bentoml.on_shutdown
+    def stop(self) -> None:
+        """Watch the registry no more."""
+        _worker.state.stop()
 
 
 PropensityService.add_asgi_middleware(FrontPage)
-PropensityService.mount_asgi_app(build_app(state), path="/")
+PropensityService.mount_asgi_app(_application, path="/")
