@@ -6,6 +6,7 @@ when a worker begins.
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,8 @@ class PropensityService:
     """Decides for campaign tools."""
 
     def __init__(self) -> None:
+        # while modules are imported and the first model is loaded there is no garbage; the state turns it on again
+        gc.disable()
         from propensity_serving.state import ServingState
 
         _worker.state = ServingState()

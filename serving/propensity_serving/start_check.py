@@ -6,6 +6,7 @@ model that is to serve; workers check the rest when they load it.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from contextlib import closing
@@ -83,4 +84,5 @@ def _require_approved(settings: Settings, pointed: Pointed, files: Path | None, 
 
 
 if __name__ == "__main__":
+    gc.disable()  # it ends soon
     main()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import os
 import runpy
@@ -11,6 +13,8 @@ from pathlib import Path
 
 from propensity.errors import InputError, JobError
 from propensity_serving.settings import STATE_VARIABLE, default_state
+
+SERVICE = "propensity_serving.service"
 
 
 def start(host: str, port: int, workers: int, ledger: str, environment: dict[str, str]) -> None:
@@ -43,8 +47,12 @@ def start(host: str, port: int, workers: int, ledger: str, environment: dict[str
         stderr=subprocess.PIPE,
         text=True,
     )
-    import bentoml_cli.cli  # noqa: F401 - takes as long as the check does
-
+    # this takes as long as the check does; imports leave no garbage
+    gc.disable()
+    for module in ("bentoml_cli.cli", "bentoml_cli.serve", "_bentoml_impl.server.serving", "circus.arbiter"):
+        importlib.import_module(module)
+    importlib.import_module(SERVICE)
+    gc.enable()
     told, wrong = check.communicate()
     if check.returncode != 0:
         lines = wrong.strip().splitlines() or ["the check before the start failed without a word"]
@@ -58,6 +66,6 @@ def start(host: str, port: int, workers: int, ledger: str, environment: dict[str
         flush=True,
     )
     home.mkdir(parents=True, exist_ok=True)
-    sys.argv = ["bentoml", "serve", "propensity_serving.service:PropensityService"]
+    sys.argv = ["bentoml", "serve", f"{SERVICE}:PropensityService"]
     sys.argv += ["--host", host, "--port", str(port), "--api-workers", str(workers)]
     runpy.run_module("bentoml", run_name="__main__")

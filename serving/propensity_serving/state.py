@@ -164,10 +164,12 @@ class ServingState:
 
     def _watch(self) -> None:
         assert self._settings is not None  # set by start
+        self.turn(self._settings)
+        _settle_memory()
         while True:
-            self.turn(self._settings)
             if self._stopping.wait(self._settings.poll_seconds):
                 return
+            self.turn(self._settings)
 
     def turn(self, settings: Settings) -> None:
         """Look once what ought to serve, and see to it; whatever fails is logged, and what serves goes on."""
@@ -242,16 +244,10 @@ class ServingState:
                 raise
             self._say("unapproved", f"{error}; it serves all the same, as asked")
         require_sane_decisions(model)
-        first = self.serving is None
         self._swap(Serving(model, datetime.now(UTC), pointed, settings.alias, source))
         metrics.model_loaded()
         self.refused = None if source == "registry" else self.refused
         logger.info("Model %s serves, from the %s", pointed.title, source)
-        if first:
-            # what is loaded by now stays: the garbage collector need not look at it again for every request
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(100_000, 50, 1000)
 
     def _keep(self, settings: Settings, pointed: Pointed, files: Any) -> None:
         try:
@@ -340,6 +336,14 @@ def described(serving: Serving) -> dict[str, Any]:
         "serving_since": serving.since.isoformat(),
         "source": serving.source if pointed else None,
     }
+
+
+def _settle_memory() -> None:
+    """What is loaded by now stays: the garbage collector need not look at it again for every request."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
+    gc.enable()
 
 
 def _directory(pointed: Pointed) -> Any:
