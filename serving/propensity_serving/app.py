@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import entry_points
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -25,13 +28,20 @@ PAGES = "propensity.pages"
 
 def build_app(state: ServingState) -> Starlette:
     """The application around a worker's state."""
+    answering = Answering(state)
 
     async def openapi(request: Request) -> Response:
         return JSONResponse(specification(state.model))
 
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        # no request is open any more; what was begun in their place is finished
+        await run_in_threadpool(answering.close)
+
     return Starlette(
         routes=[
-            *decisions.routes(state, Answering(state)),
+            *decisions.routes(state, answering),
             *models.routes(state),
             *metrics.routes(),
             Route("/openapi.json", openapi),
@@ -39,6 +49,7 @@ def build_app(state: ServingState) -> Starlette:
         ],
         exception_handlers={Problem: tell_problem, HTTPException: tell_http_problem},
         middleware=[Middleware(metrics.Timed), Middleware(Faults)],
+        lifespan=lifespan,
     )
 
 

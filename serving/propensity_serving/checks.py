@@ -35,10 +35,8 @@ def read_model(files: Path, title: str) -> DecisionModel:
     try:
         model = DecisionModel.load(files)
     except InputError as error:
-        raise ModelRefused(
-            f"model {title}: {error}", "its files are missing, changed or of another format"
-        ) from error
-    except Exception as error:  # noqa: BLE001 - whatever is in the files, the service goes on with what it has
+        raise ModelRefused(f"model {title}: {error}", "its files are missing, changed or of another format") from error
+    except Exception as error:
         raise _refused(title, f"its files cannot be read ({type(error).__name__})") from error
     model.version = title
     return model
@@ -70,7 +68,7 @@ def require_sane_decisions(model: DecisionModel) -> None:
     """
     try:
         decisions, chances = _decide_for_made_customers(model)
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the service goes on with what it has
+    except Exception as error:
         detail = f"model {model.version}: deciding for made customers failed ({type(error).__name__}: {error})"
         raise ModelRefused(detail, "deciding for made customers failed") from error
     numbers = decisions[list(_MUST_BE_NUMBERS)].to_numpy(dtype=float)

@@ -32,7 +32,7 @@ _DECISIONS = Counter(
     "propensity_decisions", "Decisions given, by what made them and what is done", ["assignment", "action", "dry_run"]
 )
 _REJECTED = Counter("propensity_rejected_customers", "Customers of requests for decisions who had a fault")
-_FALLBACKS = Counter("propensity_fallbacks", "Decisions for which limits left nothing of what was best")
+_FALLBACKS = Counter("propensity_fallbacks", "Decisions by rules in the model's place, or where limits left nothing")
 _SECONDS = Histogram(
     "propensity_request_seconds",
     "Time until the answer began, by route",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-from typing import TYPE_CHECKING
 
 # read when BentoML is imported: nothing leaves this machine
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
@@ -17,52 +16,40 @@ import bentoml
 
 from propensity.threads import one_thread_for_algebra
 from propensity_serving.front import FrontPage
-from propensity_serving.lazy import LazyApp
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp
-
-    from propensity_serving.state import ServingState
-
-
-class _Worker:
-    """A worker's state, made when the worker begins."""
-
-    state: ServingState
-
-    def application(self) -> ASGIApp:
-        from propensity_serving.app import build_app
-
-        return build_app(self.state)
-
+from propensity_serving.lazy import LateApp
 
 one_thread_for_algebra()
-_worker = _Worker()
-_application = LazyApp(_worker.application)
+_application = LateApp()
 
 
-# BentoML keeps every request alive for the whole time-out, so it is short; its own metrics have paths as labels, in
-# which customers' ids may be, so /metrics is the application's
-@bentoml.service(name="propensity", traffic={"timeout": 10}, metrics={"enabled": False})
+# BentoML keeps every request alive for the whole time-out, so it is short; its own metrics and access log tell paths as
+# they were asked, with customers' ids in them, so /metrics is the application's
+@bentoml.service(
+    name="propensity",
+    traffic={"timeout": 10},
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+)
 class PropensityService:
     """Decides for campaign tools."""
 
     def __init__(self) -> None:
         # while modules are imported and the first model is loaded there is no garbage; the state turns it on again
         gc.disable()
+        from propensity_serving.app import build_app
         from propensity_serving.state import ServingState
 
-        _worker.state = ServingState()
-        _application.made()
-        _worker.state.start()
+        self._state = ServingState()
+        _application.become(build_app(self._state))
+        self._state.start()
 
     def __is_ready__(self) -> bool:
-        return _worker.state.ready
+        return self._state.ready
 
     @bentoml.on_shutdown
     def stop(self) -> None:
         """Watch the registry no more."""
-        _worker.state.stop()
+        self._state.stop()
 
 
 PropensityService.add_asgi_middleware(FrontPage)

@@ -42,7 +42,9 @@ def _what_will_serve(settings: Settings, ledger: Ledger) -> tuple[Pointed, str |
         pointed = look(settings.model, settings.alias)
     except RegistryDown as error:
         if copy is None:
-            raise JobError(f"{error}, and there is no last good copy in {settings.state}; start the registry") from error
+            raise JobError(
+                f"{error}, and there is no last good copy in {settings.state}; start the registry"
+            ) from error
         _require_approved(settings, copy.pointed, copy.pointed.directory, ledger)
         return copy.pointed, f"{error}; the last good copy serves until it answers"
     if copy is not None and pointed.is_same(copy.pointed):

@@ -1,6 +1,7 @@
 """``python -m propensity.download NAME VERSION DIRECTORY``: a version's files, in a process of its own.
 
-A service that runs does not import MLflow, which would hold up its answers for a second, and can end a download that hangs.
+A service that runs does not import MLflow, which would hold up its answers for a second, and can end a download that
+hangs.
 """
 
 from __future__ import annotations

@@ -40,7 +40,6 @@ from propensity.features import required_columns
 from propensity.model import DecisionModel
 from propensity.registered import CHALLENGER, CHAMPION, DEFAULT_TRACKING_URI, MODEL_FILES, Registered, model_files
 
-
 # three of its loggers announce database migrations line by line on the first use
 for _name in ("mlflow.store.db.utils", "mlflow.tracking", "alembic", "alembic.runtime.migration"):
     logging.getLogger(_name).setLevel(logging.WARNING)

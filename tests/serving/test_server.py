@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import runpy
 import signal
 import socket
 import subprocess
@@ -168,20 +167,10 @@ def test_a_worker_that_is_started_in_another_way_refuses_too(
 
 
 def test_for_development_a_worker_decides_by_an_unapproved_playbook_and_says_so(
-    mlflow_of_trained, ledger_url, worker, propensity, monkeypatch, caplog
+    mlflow_of_trained, ledger_url, worker, monkeypatch, caplog
 ):
-    # what becoming the server would do to this process must end with this test
-    monkeypatch.setattr(os, "environ", dict(os.environ))
-    monkeypatch.setattr(sys, "argv", [])
-    started: list[list[str]] = []
-
-    def become_server(module: str, run_name: str) -> None:
-        started.append(sys.argv)
-        raise SystemExit
-
-    monkeypatch.setattr(runpy, "run_module", become_server)
-    assert propensity("serve", "--ledger", ledger_url, "--port", "0", "--unapproved-playbook")[0] == 0
-    assert started[0][:3] == ["bentoml", "serve", "propensity_serving.service:PropensityService"]
+    monkeypatch.setenv(settings.LEDGER_VARIABLE, ledger_url)
+    monkeypatch.setenv(settings.UNAPPROVED_VARIABLE, "1")
     worker.turn(Settings.read())
     assert worker.ready
     (warning,) = [r for r in caplog.records if r.name == "propensity.serving" and r.levelname == "WARNING"]
