@@ -19,12 +19,12 @@ from starlette.testclient import TestClient
 
 from propensity import registry
 from propensity.checksums import file_digest
+from propensity.deciding import Wave
 from propensity.errors import InputError
 from propensity.ledger import Ledger, approve_playbook
-from propensity.model import DecisionModel
 from propensity.playbook import Playbook
 from propensity.registered import RegistryDown, look, model_files
-from propensity_serving import copies, state
+from propensity_serving import checks, copies, state
 from propensity_serving.app import build_app
 from propensity_serving.checks import require_sane_decisions
 from propensity_serving.refusal import ModelRefused
@@ -257,23 +257,30 @@ def test_a_refused_version_serves_when_its_playbook_is_approved(versions, worker
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
-        (
-            lambda m: setattr(m, "unsubscribe_effect", m.unsubscribe_effect - math.inf),
-            "net_value not finite",
-        ),
-        (
-            lambda m: setattr(m, "unsubscribe_effect", m.unsubscribe_effect * math.nan),
-            "deciding for made customers failed",
-        ),
+        (lambda d, p: (d.assign(net_value=math.nan), p), "net_value not finite"),
+        (lambda d, p: (d.assign(uplift=math.inf), p), "uplift not finite"),
+        (lambda d, p: (d.assign(probability=0.0), p), r"not in \(0, 1\]"),
+        (lambda d, p: (d.assign(probability=1.2), p), r"not in \(0, 1\]"),
+        (lambda d, p: (d.assign(action="carrier_pigeon"), p), "an action that the playbook does not have"),
+        (lambda d, p: (d, p * 0.5), "do not add up to 1"),
     ],
 )
-def test_a_model_whose_decisions_are_not_sane_is_refused(trained, spoil, why):
-    pointed = look(MODEL, "champion", trained.registered.tracking_uri)
-    model = DecisionModel.load(model_files(pointed.directory))
-    require_sane_decisions(model)
-    spoil(model)
+def test_decisions_that_are_not_sane_are_refused(small_model, monkeypatch, spoil, why):
+    require_sane_decisions(small_model)
+
+    class Spoilt(Wave):
+        def decide(self):
+            return spoil(*super().decide())
+
+    monkeypatch.setattr(checks, "Wave", Spoilt)
     with pytest.raises(ModelRefused, match=why):
-        require_sane_decisions(model)
+        require_sane_decisions(small_model)
+
+
+def test_a_model_that_cannot_decide_is_refused(small_model, monkeypatch):
+    monkeypatch.setattr(small_model, "unsubscribe_effect", small_model.unsubscribe_effect * math.nan)
+    with pytest.raises(ModelRefused, match="deciding for made customers failed"):
+        require_sane_decisions(small_model)
 
 
 # ------------------------------------------------------------------------------------------------- the last good copy
