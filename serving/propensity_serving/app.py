@@ -19,7 +19,7 @@ from propensity_serving.answering import Answering
 from propensity_serving.lazy import LazyApp
 from propensity_serving.openapi import specification
 from propensity_serving.problems import Faults, Problem, tell_http_problem, tell_problem
-from propensity_serving.routes import decisions, models
+from propensity_serving.routes import customers, decisions, holdouts, models, outcomes, suppressions
 from propensity_serving.state import ServingState
 
 PAGES = "propensity.pages"
@@ -42,6 +42,10 @@ def build_app(state: ServingState) -> Starlette:
     return Starlette(
         routes=[
             *decisions.routes(state, answering),
+            *outcomes.routes(state),
+            *suppressions.routes(state),
+            *holdouts.routes(state),
+            *customers.routes(state),
             *models.routes(state),
             *metrics.routes(),
             Route("/openapi.json", openapi),

@@ -1,22 +1,12 @@
-"""Applications that are made later than they are named, because what they import takes long."""
+"""An application that is made when it is first asked, because what it imports takes long."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
-
-
-class LateApp(Starlette):
-    """An application that is empty until it becomes another."""
-
-    def become(self, app: Starlette) -> None:
-        """Have another's routes, middleware and handlers."""
-        self.router, self.state = app.router, app.state
-        self.user_middleware, self.exception_handlers = app.user_middleware, app.exception_handlers
 
 
 class LazyApp:

@@ -16,6 +16,8 @@ MODEL_VARIABLE = "PROPENSITY_MODEL"
 ALIAS_VARIABLE = "PROPENSITY_ALIAS"
 UNAPPROVED_VARIABLE = "PROPENSITY_UNAPPROVED_PLAYBOOK"
 """1 lets the service decide by a playbook that nobody approved."""
+NO_KEYS_VARIABLE = "PROPENSITY_NO_KEYS"
+"""1 lets everybody on this machine in."""
 POLL_VARIABLE = "PROPENSITY_POLL_SECONDS"
 STATE_VARIABLE = "PROPENSITY_STATE"
 DEFAULT_LEDGER = "sqlite:///ledger.db"
@@ -38,6 +40,7 @@ class Settings:
         Between two looks at the registry.
     state : Path
         Directory of the last good copy.
+    asks_for_keys : bool
     """
 
     ledger: str
@@ -46,6 +49,7 @@ class Settings:
     allow_unapproved: bool
     poll_seconds: float
     state: Path
+    asks_for_keys: bool = True
 
     @classmethod
     def read(cls) -> Settings:
@@ -65,6 +69,7 @@ class Settings:
             allow_unapproved=os.environ.get(UNAPPROVED_VARIABLE) == "1",
             poll_seconds=_poll_seconds(),
             state=Path(named) if named else default_state(ledger),
+            asks_for_keys=os.environ.get(NO_KEYS_VARIABLE) != "1",
         )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from propensity.checksums import STATE_FILE
 from propensity.errors import InputError, JobError
 from propensity.ledger import Ledger
+from propensity.ledger.keys import require_usable_key
 from propensity.playbook import Playbook
 from propensity.registered import Pointed, RegistryDown, look, model_files
 from propensity_serving import copies
@@ -27,6 +28,8 @@ def main() -> None:
     settings = Settings.read()
     try:
         with closing(Ledger(settings.ledger).open()) as ledger:
+            if settings.asks_for_keys:
+                require_usable_key(ledger)
             pointed, warning = _what_will_serve(settings, ledger)
             told = {"name": pointed.name, "version": pointed.version, "ledger": ledger.name, "warning": warning}
     except (InputError, JobError) as error:

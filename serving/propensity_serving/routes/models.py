@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from propensity.model import DecisionModel
 from propensity_serving.described import OPTIONAL_TEXT, problems
 from propensity_serving.problems import Problem
 from propensity_serving.state import ServingState, described
@@ -87,7 +88,7 @@ def paths() -> dict[str, Any]:
     }
 
 
-def schemas() -> dict[str, Any]:
+def schemas(model: DecisionModel | None) -> dict[str, Any]:
     """Objects that the paths name."""
     refused = {
         "type": ["object", "null"],
