@@ -113,6 +113,7 @@ def walk(routes, before):
         elif isinstance(route, Mount):
             yield from walk(route.routes or [Route("/x", print)], before + route.path)
 
+PropensityService.furnish()
 print(json.dumps(sorted(set(walk(bentoml.Service.to_asgi(PropensityService).routes, "")))))
 """
 """In a process of its own: BentoML sets up its whole house when it is imported."""
