@@ -60,7 +60,9 @@ def population_stability(before: object, now: object, seed: int = 0) -> Stabilit
     """
     first, second = (np.asarray(x, dtype=np.int64) for x in (before, now))
     if first.shape != second.shape or first.sum() == 0 or second.sum() == 0:
-        raise ValueError(f"before and now: expected people in the same cells, found {first.tolist()}, {second.tolist()}")
+        raise ValueError(
+            f"before and now: expected people in the same cells, found {first.tolist()}, {second.tolist()}"
+        )
     used = first + second > 0
     first, second = first[used], second[used]
     n, m = int(first.sum()), int(second.sum())

@@ -63,7 +63,9 @@ class Periods(Database):
         """Events until before ``until`` of the people on whom was decided in that time, as a contract table."""
         about = sa.select(schema.decisions.c.customer_id).where(*_inside(since, until, campaign))
         e = schema.events
-        query = sa.select(e).where(e.c.customer_id.in_(about), e.c.at >= since.to_pydatetime(), e.c.at < until.to_pydatetime())
+        query = sa.select(e).where(
+            e.c.customer_id.in_(about), e.c.at >= since.to_pydatetime(), e.c.at < until.to_pydatetime()
+        )
         return self._table(query.order_by(e.c.source, e.c.event_id), times=["at"])
 
     def playbooks(self) -> list[dict[str, Any]]:

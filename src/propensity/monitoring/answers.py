@@ -9,8 +9,8 @@ import pandas as pd
 
 from propensity.contract import CONTROL, OUTCOME_TYPES
 from propensity.inference import fewer_events, rate_change
-from propensity.monitoring.results import Check, Finding, Period, concluded
-from propensity.pages.words import chance, percent
+from propensity.monitoring.results import Check, Finding, Period, concluded, p_words
+from propensity.pages.words import percent
 
 RESPONSES = {"opened": ("opened",), "clicked": ("clicked",), "reactivated": ("reactivated", "purchased")}
 """Each response and the types of events that show it."""
@@ -20,6 +20,7 @@ PRACTICAL_LOSS = 0.5
 """Share of the expected events that is missing."""
 MIN_RESPONSES, MIN_EXPECTED = 20, 10
 STRATA = ["campaign", "action"]
+NO_EVENT = "No kind of event has come yet."
 _DAYS = (0, 1, 2, 3, 4, 5, 6, 7, 14, 21, 28, 42, 60, 90, 120, 180, 365)
 
 
@@ -54,9 +55,7 @@ def attached(events: pd.DataFrame, decisions: pd.DataFrame) -> pd.DataFrame:
     return both.loc[both["age_days"] >= 0, ["type", *columns, "age_days"]]
 
 
-def responses(
-    looked_at: str, decisions: pd.DataFrame, events: pd.DataFrame, period: Period, age_days: float
-) -> Check:
+def responses(looked_at: str, decisions: pd.DataFrame, events: pd.DataFrame, period: Period, age_days: float) -> Check:
     """Compare shares of the contacted who responded within some days, of decisions that reached that age now or before.
 
     Parameters
@@ -110,7 +109,7 @@ def _response(name: str, now: np.ndarray, before: np.ndarray) -> Finding:
         sentence=(
             f"{name}: {percent(changed.now)} of {changed.n_now:,} contacted, {percent(changed.before)} of as old "
             f"decisions before; a change by {100 * changed.difference:+.1f} points (95 % sure: {100 * changed.low:+.1f} "
-            f"to {100 * changed.high:+.1f}; so much by chance: {chance(changed.p_value)} of runs)."
+            f"to {100 * changed.high:+.1f}; {p_words(changed.p_value)})."
         ),
         p_value=changed.p_value,
         size=abs(changed.difference) / changed.before if changed.before > 0 else np.inf,
@@ -142,36 +141,47 @@ def missing_outcomes(
     open count for as long as they were.
     """
     spans = [d for d in _DAYS if d < window_days] + [window_days]
+    code, strata = pd.factorize(pd.MultiIndex.from_frame(decisions[STRATA]))
+    if not len(strata):
+        return concluded("missing_outcomes", looked_at, [], NO_EVENT)
     first = events.sort_values("age_days", kind="stable").drop_duplicates(["decision_id", "type"])
-    exposure = _exposure(decisions, spans, period)
-    findings = [
-        _missing(name, exposure, _exposure(first[first["type"] == name], spans, period, own_span=True))
-        for name in OUTCOME_TYPES
-        if (first["type"] == name).any()
-    ]
-    return concluded("missing_outcomes", looked_at, findings, "No kind of event has come yet.")
+    exposure = _by_span(code, decisions["decided_at"], None, len(strata), spans, period)
+    own = strata.get_indexer(pd.MultiIndex.from_frame(first[STRATA]))
+    findings = []
+    for name in OUTCOME_TYPES:
+        kind = (first["type"] == name).to_numpy()
+        if kind.any():
+            mine = first[kind]
+            happened = _by_span(own[kind], mine["decided_at"], mine["age_days"], len(strata), spans, period)
+            findings.append(_missing(name, happened, exposure))
+    return concluded("missing_outcomes", looked_at, findings, NO_EVENT)
 
 
-def _exposure(rows: pd.DataFrame, spans: Sequence[float], period: Period, own_span: bool = False) -> pd.DataFrame:
-    """Rows by stratum and span (n strata x spans, 2), of now and of before; with ``own_span`` each in its span only."""
-    tables = []
-    for start, end in zip(spans[:-1], spans[1:], strict=True):
-        mine = rows[rows["age_days"].between(start, end, inclusive="right" if start else "both")] if own_span else rows
-        over = mine["decided_at"] + pd.Timedelta(days=end)
-        counted = pd.DataFrame(
-            {
-                "now": (over > period.since) & (over <= period.until),
-                "before": (over > period.before) & (over <= period.since),
-            }
-        )
-        table = counted.groupby([mine[s] for s in STRATA]).sum()
-        tables.append(table.assign(span=start).set_index("span", append=True))
-    return pd.concat(tables)
+def _by_span(
+    stratum: np.ndarray,
+    decided_at: pd.Series,
+    age_days: pd.Series | None,
+    n_strata: int,
+    spans: Sequence[float],
+    period: Period,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of now and of before, each (n strata x spans,); with ages, each row in the span of its age only."""
+    counts = []
+    age = None if age_days is None else np.searchsorted(spans[1:], age_days.to_numpy(), side="left")
+    for since, until in ((period.since, period.until), (period.before, period.since)):
+        sides = []
+        for number, end in enumerate(spans[1:]):
+            over = decided_at + pd.Timedelta(days=end)
+            counted = ((over > since) & (over <= until)).to_numpy()
+            if age is not None:
+                counted &= age == number
+            sides.append(np.bincount(stratum[counted], minlength=n_strata))
+        counts.append(np.concatenate(sides).astype(float))
+    return counts[0], counts[1]
 
 
-def _missing(name: str, exposure: pd.DataFrame, events: pd.DataFrame) -> Finding:
-    happened = events.reindex(exposure.index, fill_value=0)
-    now, before = (np.column_stack([happened[side], exposure[side]]).astype(float) for side in ("now", "before"))
+def _missing(name: str, happened: tuple[np.ndarray, np.ndarray], exposure: tuple[np.ndarray, np.ndarray]) -> Finding:
+    now, before = (np.column_stack(side) for side in zip(happened, exposure, strict=True))
     found = fewer_events(now, before)
     if found.expected < MIN_EXPECTED:
         sentence = f"{name}: {found.observed:,} came where {found.expected:.1f} were to be expected; too few to tell."
@@ -179,8 +189,7 @@ def _missing(name: str, exposure: pd.DataFrame, events: pd.DataFrame) -> Finding
     return Finding(
         name=name,
         sentence=(
-            f"{name}: {found.observed:,} came where {found.expected:,.0f} were to be expected (so few by chance: "
-            f"{chance(found.p_value)} of runs)."
+            f"{name}: {found.observed:,} came where {found.expected:,.0f} were to be expected ({p_words(found.p_value)})."
         ),
         p_value=found.p_value,
         size=1 - found.observed / found.expected,

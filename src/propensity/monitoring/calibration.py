@@ -9,8 +9,7 @@ from scipy import stats
 
 from propensity.evaluation import Estimate
 from propensity.monitoring.reference import MIN_OUTCOMES, MIN_PEOPLE, Calibration
-from propensity.monitoring.results import Check, Finding, concluded
-from propensity.pages.words import chance
+from propensity.monitoring.results import Check, Finding, concluded, p_words
 
 PRACTICAL_DIFFERENCE = 0.2
 """Change of observed minus predicted, as a share of the mean that was predicted at the assessment."""
@@ -60,12 +59,13 @@ def _mean_error(name: str, words: str, then: Calibration, found: Calibration) ->
         sentence=(
             f"{words}: {1000 * found.predicted:.1f} per 1,000 predicted, {1000 * observed:.1f} observed of "
             f"{found.difference.n:,} people; observed minus predicted changed by {1000 * change:+.1f} since the "
-            f"assessment (so much by chance: {chance(p_value)} of runs)."
+            f"assessment ({p_words(p_value)})."
         ),
         p_value=p_value,
         size=abs(change) / scale if scale > 0 else np.inf,
         alarm_above=PRACTICAL_DIFFERENCE,
-        figures=_figures(found.difference, then.difference) | {"predicted": found.predicted, "outcomes": found.outcomes},
+        figures=_figures(found.difference, then.difference)
+        | {"predicted": found.predicted, "outcomes": found.outcomes},
     )
 
 
@@ -75,7 +75,7 @@ def _slope(name: str, words: str, then: Estimate, found: Estimate) -> Finding:
         name=f"{name}, slope",
         sentence=(
             f"{words}: slope of observed on predicted {found.value:.2f} ({found.low:.2f} to {found.high:.2f}), "
-            f"{then.value:.2f} at the assessment (so much by chance: {chance(p_value)} of runs)."
+            f"{then.value:.2f} at the assessment ({p_words(p_value)})."
         ),
         p_value=p_value,
         size=abs(found.value - then.value),

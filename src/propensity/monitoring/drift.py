@@ -9,8 +9,8 @@ import pandas as pd
 
 from propensity.inference import population_stability
 from propensity.monitoring.cells import Cells
-from propensity.monitoring.results import Check, Finding, concluded
-from propensity.pages.words import action_words, chance, percent
+from propensity.monitoring.results import Check, Finding, concluded, p_words
+from propensity.pages.words import action_words, percent
 
 PRACTICAL_PSI = 0.1
 """Beyond what chance makes. Of a normally distributed number: a shift by a third of its standard deviation."""
@@ -51,15 +51,17 @@ def _compared(column: str, cells: Cells, values: pd.Series, seed: int) -> Findin
     if ((before + now) > 0).sum() < 2:
         return Finding(column, f"{words} {_NOT_VARYING}.")
     found = population_stability(before, now, seed)
-    shares = [{"cell": cell, "training": int(b), "now": int(k)} for cell, b, k in zip(cells.names, before, now, strict=True)]
+    shares = [
+        {"cell": cell, "training": int(b), "now": int(k)} for cell, b, k in zip(cells.names, before, now, strict=True)
+    ]
     share_before, share_now = before / before.sum(), now / now.sum()
     most = int(np.argmax(np.abs(share_now - share_before)))
     return Finding(
         name=column,
         sentence=(
-            f"{words}: PSI {found.psi:.3f}, of which {found.by_chance:.3f} would be chance (so much by chance: "
-            f"{chance(found.p_value)} of runs). Largest change: {cells.names[most]}, {percent(share_before[most])} of "
-            f"people in training, {percent(share_now[most])} now."
+            f"{words}: PSI {found.psi:.3f}, of which {found.by_chance:.3f} would be chance ({p_words(found.p_value)}). "
+            f"Largest change: {cells.names[most]}, {percent(share_before[most])} of people in training, "
+            f"{percent(share_now[most])} now."
         ),
         p_value=found.p_value,
         size=max(0.0, found.psi - found.by_chance),

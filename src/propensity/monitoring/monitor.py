@@ -121,7 +121,9 @@ def monitor(
             period,
             settings.response_days,
         ),
-        missing_outcomes(f"events {when}, against those since {period.before:%Y-%m-%d}", reachable, follow, period, window),
+        missing_outcomes(
+            f"events {when}, against those since {period.before:%Y-%m-%d}", reachable, follow, period, window
+        ),
         _sent(decisions, events, period, settings.grace_days),
     )
     return Monitoring(campaign, model.version, period, int(lately.sum()), checks)
@@ -198,14 +200,18 @@ def _shares(decisions: pd.DataFrame, holdout_shares: Mapping[str, float], when: 
     planned = decisions.assign(holdout_share=decisions["playbook_version"].map(holdout_shares))
     # who may get nothing at all is neither held out nor drawn
     open_to_some = planned[(planned["assignment"] != "suppressed") & planned["holdout_share"].notna()]
-    each = open_to_some.sort_values("decided_at", kind="stable").drop_duplicates(["campaign", "customer_id"], keep="last")
+    each = open_to_some.sort_values("decided_at", kind="stable").drop_duplicates(
+        ["campaign", "customer_id"], keep="last"
+    )
     drawn = each[each["assignment"].isin(["policy", "explore"])]
     new = each[each["first_decided_at"] == each["decided_at"]].drop_duplicates("customer_id")
     unknown = decisions["playbook_version"].nunique() - len(set(decisions["playbook_version"]) & set(holdout_shares))
     lacking = f"; {unknown} versions of the playbook are not in the ledger and do not count" if unknown else ""
     return (
         served_shares(f"{len(drawn):,} people who were not held out, decided on {when}{lacking}", drawn),
-        assignment_shares(f"{len(each):,} people decided on {when}, {len(new):,} for the first time{lacking}", new, each),
+        assignment_shares(
+            f"{len(each):,} people decided on {when}, {len(new):,} for the first time{lacking}", new, each
+        ),
     )
 
 

@@ -162,6 +162,11 @@ def concluded(name: str, looked_at: str, findings: Sequence[Finding], nothing: s
     return Check(name, CHECKS[name], looked_at, LEVEL, tuple(judged), status, sentence)
 
 
+def p_words(p_value: float) -> str:
+    """The chance of a finding at least so far off if nothing is wrong: ``p = 0.0021``."""
+    return "p < 0.000001" if p_value < 1e-6 else f"p = {p_value:.2g}"
+
+
 def _status(finding: Finding, p_adjusted: float) -> Status:
     if np.isnan(p_adjusted):
         return "not enough data"

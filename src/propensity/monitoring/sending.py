@@ -9,8 +9,8 @@ from scipy import stats
 from propensity.contract import CONTROL
 from propensity.inference import rate_change
 from propensity.monitoring.answers import STRATA
-from propensity.monitoring.results import Check, Finding, Period, concluded
-from propensity.pages.words import chance, percent
+from propensity.monitoring.results import Check, Finding, Period, concluded, p_words
+from propensity.pages.words import percent
 
 UNSENT_TOLERATED = 0.1
 """Share of decisions to send that opt-outs and the like keep from being sent (assumption)."""
@@ -59,7 +59,9 @@ def _tolerated(unsent: int, n: int) -> Finding:
 
 def _trend(decisions: pd.DataFrame, unsent: pd.Series, now: pd.Series, before: pd.Series) -> Finding:
     name = "unsent, against before"
-    counts = [unsent[side].groupby([decisions.loc[side, s] for s in STRATA]).agg(["sum", "size"]) for side in (now, before)]
+    counts = [
+        unsent[side].groupby([decisions.loc[side, s] for s in STRATA]).agg(["sum", "size"]) for side in (now, before)
+    ]
     index = counts[0].index.union(counts[1].index)
     changed = rate_change(*(c.reindex(index, fill_value=0).to_numpy() for c in counts))
     n = [float(c["size"].sum()) for c in counts]
@@ -69,10 +71,7 @@ def _trend(decisions: pd.DataFrame, unsent: pd.Series, now: pd.Series, before: p
     p_value = changed.p_value / 2 if changed.difference > 0 else 1 - changed.p_value / 2
     return Finding(
         name=name,
-        sentence=(
-            f"Not sent: {percent(changed.now)} now, {percent(changed.before)} before "
-            f"(such a rise by chance: {chance(p_value)} of runs)."
-        ),
+        sentence=(f"Not sent: {percent(changed.now)} now, {percent(changed.before)} before ({p_words(p_value)})."),
         p_value=p_value,
         size=max(0.0, changed.difference),
         alarm_above=PRACTICAL_RISE,

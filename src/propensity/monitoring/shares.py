@@ -8,14 +8,15 @@ from scipy import stats
 
 from propensity.contract import CONTROL, PROBABILITY_PREFIX
 from propensity.inference import sample_ratio_test
-from propensity.monitoring.results import Check, Finding, concluded
-from propensity.pages.words import action_words, chance, percent
+from propensity.monitoring.results import Check, Finding, concluded, p_words
+from propensity.pages.words import action_words, percent
 
 MIN_VARIANCE = 10.0
 """Of the number of people in an arm: with less its distribution is far from normal. Such arms count as one."""
 FALLBACK_TOLERATED = 0.01
 """Share of people left out because the draws passed a limit; wave by wave it is next to none."""
 RARE = "rare actions"
+NOBODY = "No decision with logged chances was drawn in this time."
 
 
 def served_shares(looked_at: str, decisions: pd.DataFrame) -> Check:
@@ -25,42 +26,63 @@ def served_shares(looked_at: str, decisions: pd.DataFrame) -> Check:
     ----------
     looked_at : str
     decisions : DataFrame (n, ...)
-        Of people who were not held out: ``campaign``, ``action``, ``probability_<action>``, and ``holdout_share``, the
-        chance of being held out that the logged chances hold.
+        Of people who were not held out, each once a campaign: ``campaign``, ``action``, ``probability_<action>``, and
+        ``holdout_share``, the chance of being held out that the logged chances hold.
 
     Notes
     -----
     Who is held out stays so, and who comes back leaves the list: among people who are decided on again the held-out
     are more than planned although nothing is wrong. So the chances are those given that a person is not held out,
     which are drawn anew in each decision window; holdouts are checked on new people by `assignment_shares`.
+
+    Two things are tested: people per arm (`inference.sample_ratio_test`), and how many did not get the action that was
+    likeliest for them, which also shows two arms of equal size that were swapped. That number is a sum of unlike
+    draws, whose tails the binomial distribution of the same mean bounds (Hoeffding 1956, Ann. Math. Stat. 27).
     """
-    findings = [_served(str(campaign), mine) for campaign, mine in decisions.groupby("campaign")]
-    return concluded("served_shares", looked_at, findings, "No decision with logged chances was drawn in this time.")
+    findings = []
+    for campaign, mine in decisions.groupby("campaign"):
+        names = str(campaign), _not_held_out(mine)
+        served = chances.to_numpy()[np.arange(len(mine))s.columns.get_indexer(pd.Index(mine["action"]))]
+        findings.append(_likeliest(name, serveds.to_numpy().max(axis=1)))
+        findings.append(_arms(name, mine["action"]s))
+    return concluded("served_shares", looked_at, findings, " ".join(f.sentence for f in findings) or NOBODY)
 
 
-def _served(campaign: str, decisions: pd.DataFrame) -> Finding:
-    chances = _not_held_out(decisions)
-    column = chances.columns.get_indexer(pd.Index(decisions["action"]))
-    impossible = int((chances.to_numpy()[np.arange(len(chances)), column] <= 0).sum())
+def _likeliest(campaign: str, served: np.ndarray, likeliest: np.ndarray) -> Finding:
+    name, n = f"{campaign}, likeliest action", len(served)
+    impossible = int((served <= 0).sum())
+    other, expected = int((served < likeliest).sum()), float((1 - likeliest).sum())
+    figures = {"people": n, "another": other, "expected": expected, "impossible": impossible}
     if impossible:
-        sentence = f"{campaign}: {impossible:,} of {len(decisions):,} people got an action that they had no chance of."
-        return Finding(campaign, sentence, 0.0, impossible, figures={"people": len(decisions), "impossible": impossible})
-    action, chances = _without_rare(decisions["action"], chances)
+        sentence = f"{campaign}: {impossible:,} of {n:,} people got an action that they had no chance of."
+        return Finding(name, sentence, 0.0, impossible, figures=figures)
+    if expected == 0:
+        return Finding(name, f"{campaign}: of {n:,} people everybody got the only action that they had a chance of.")
+    p_value = float(stats.binomtest(other, n, expected / n).pvalue)
+    sentence = (
+        f"{campaign}: {other:,} of {n:,} people got another action than the likeliest, {expected:,.0f} by the logged "
+        f"chances ({p_words(p_value)})."
+    )
+    return Finding(name, sentence, p_value, abs(other - expected), figures=figures)
+
+
+def _arms(campaign: str, action: pd.Seriess: pd.DataFrame) -> Finding:
+    n = len(action)
+    actions = _without_rare(actions)
     if chances.shape[1] < 2:
-        return Finding(campaign, f"{campaign}: of {len(decisions):,} people too few were drawn by chance to compare.")
-    found = sample_ratio_test(action.to_numpy(), chances)
+        return Finding(f"{campaign}, arms", f"{campaign}: of {n:,} people too few were drawn by chance to compare arms.")
+    found = sample_ratio_test(action.to_numpy()s)
     worst = max(found.observed, key=lambda a: abs(found.observed[a] - found.expected[a]))
-    off = abs(found.observed[worst] - found.expected[worst])
     return Finding(
-        name=campaign,
+        name=f"{campaign}, arms",
         sentence=(
             f"{campaign}: {action_words(worst)} went to {found.observed[worst]:,} people, {found.expected[worst]:,.0f} "
-            f"by the logged chances (a split at least this uneven: {chance(found.p_value)} of runs)."
+            f"by the logged chances ({p_words(found.p_value)})."
         ),
         p_value=found.p_value,
-        size=off,
+        size=abs(found.observed[worst] - found.expected[worst]),
         figures={
-            "people": len(decisions),
+            "people": n,
             "chi_square": found.statistic,
             "degrees_of_freedom": found.degrees_of_freedom,
             "observed": found.observed,
@@ -75,12 +97,12 @@ def _not_held_out(decisions: pd.DataFrame) -> pd.DataFrame:
     chances = logged.rename(columns=lambda c: c.removeprefix(PROBABILITY_PREFIX)).fillna(0.0)
     chances = chances.reindex(columns=sorted({*chances, *decisions["action"], CONTROL}), fill_value=0.0)
     left_alone = chances[CONTROL] - decisions["holdout_share"]
-    # rounding of the logged chances must not leave a hair of a chance, or less than none
+    # rounding of the logged chances must not leave a hair of a or less than none
     chances[CONTROL] = left_alone.where(left_alone > 1e-9, 0.0)
     return chances.div(chances.sum(axis=1), axis=0)
 
 
-def _without_rare(action: pd.Series, chances: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
+def _without_rare(action: pd.Seriess: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
     """Actions that too few could get by chance as one, or, where they are too few together, without these people."""
     variance = (chances * (1 - chances)).sum()
     rare = variance.index[variance < MIN_VARIANCE]
@@ -119,7 +141,7 @@ def _held_out(new_people: pd.DataFrame) -> Finding:
         name="holdout",
         sentence=(
             f"Held out: {n:,} of {len(new_people):,} new people ({percent(n / len(new_people))}), "
-            f"{percent(planned.mean())} by the playbook (so far off by chance: {chance(found.p_value)} of runs)."
+            f"{percent(planned.mean())} by the playbook ({p_words(found.p_value)})."
         ),
         p_value=found.p_value,
         size=abs(n / len(new_people) - planned.mean()),

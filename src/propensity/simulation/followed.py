@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from propensity.contract import CONTROL
+from propensity.contract import CONTROL, PROBABILITY_PREFIX
 from propensity.playbook import Playbook
 from propensity.simulation.customers import draw_customers
 from propensity.simulation.effects import responses
@@ -61,3 +61,20 @@ def follow(
     outcomes = outcomes_table(customers, keys, served, response, draws, playbook, decided_at)
     outcomes["event_id"] = name + outcomes["event_id"].astype("str")
     return FollowedWave(customers, decisions, probabilities, outcomes)
+
+
+def recorded(waves: dict[datetime, FollowedWave]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Decisions, customers and outcomes of waves by when they were decided, as a ledger that was told of them has them.
+
+    The decisions' columns are those of `Ledger.taken`; each person must be in one wave only.
+    """
+    decisions = []
+    for at, wave in waves.items():
+        time = pd.Timestamp(at).tz_convert("UTC").as_unit("us")
+        chances = wave.probabilities.add_prefix(PROBABILITY_PREFIX)
+        decisions.append(pd.concat([wave.decisions.assign(decided_at=time, first_decided_at=time), chances], axis=1))
+    return (
+        pd.concat(decisions, ignore_index=True),
+        pd.concat([wave.customers for wave in waves.values()], ignore_index=True),
+        pd.concat([wave.outcomes for wave in waves.values()], ignore_index=True),
+    )
