@@ -1,8 +1,8 @@
 """How often does monitoring raise a false alarm where nothing is wrong, and does it find what is?
 
 `python benchmarks/monitor.py --models 20 --runs 10 --found-runs 20`. Each model is trained and assessed on a simulated
-program of its own; each run follows it through a quarter and five weeks of other people, every week decided by the model
-and answered by the simulation. Seeds are 0, 1, 2, ...; none is left out. Runs of one model share its reference, so the
+program of its own; each run follows it over a quarter and seven weeks of other people, every wave decided by the model and
+answered by the simulation. Seeds are 0, 1, 2, ...; none is left out. Runs of one model share its reference, so the
 interval of the share of false alarms is that of means by model. Then the same with one thing broken in the last week.
 """
 
@@ -86,7 +86,7 @@ def program() -> Playbook:
     )
 
 
-def trained(book: Playbook, seed: int, people: int = 16_000) -> DecisionModel:
+def trained(book: Playbook, seed: int, people: int = 8_000) -> DecisionModel:
     """A model that learnt from one half of a simulated wave and was assessed on the other."""
     wave = simulate(people, seed=seed, playbook=book, effect_scale=EFFECT_SCALE)
     window = book.program.attribution_window_days
@@ -98,7 +98,7 @@ def trained(book: Playbook, seed: int, people: int = 16_000) -> DecisionModel:
     return model
 
 
-def weeks(model: DecisionModel, seed: int, people: int, matured: int = 8_000) -> Observed:
+def weeks(model: DecisionModel, seed: int, people: int, matured: int = 4_000) -> Observed:
     """What a ledger holds of a wave whose window has closed and of one wave a week for seven weeks."""
     days = [MATURED, *(UNTIL - k * WEEK - pd.Timedelta(days=1) for k in range(6, -1, -1))]
     waves: dict = {}

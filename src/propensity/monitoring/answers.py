@@ -108,7 +108,7 @@ def _response(name: str, now: np.ndarray, before: np.ndarray) -> Finding:
         name=name,
         sentence=(
             f"{name}: {percent(changed.now)} of {changed.n_now:,} contacted, {percent(changed.before)} of as old "
-            f"decisions before; a change by {100 * changed.difference:+.1f} points (95 % sure: {100 * changed.low:+.1f} "
+            f"decisions before; changed by {100 * changed.difference:+.1f} points (95 % sure: {100 * changed.low:+.1f} "
             f"to {100 * changed.high:+.1f}; {p_words(changed.p_value)})."
         ),
         p_value=changed.p_value,
@@ -184,12 +184,12 @@ def _missing(name: str, happened: tuple[np.ndarray, np.ndarray], exposure: tuple
     now, before = (np.column_stack(side) for side in zip(happened, exposure, strict=True))
     found = fewer_events(now, before)
     if found.expected < MIN_EXPECTED:
-        sentence = f"{name}: {found.observed:,} came where {found.expected:.1f} were to be expected; too few to tell."
+        sentence = f"{name}: {found.observed:,} came where {found.expected:.1f} were expected; too few to tell."
         return Finding(name, sentence)
     return Finding(
         name=name,
         sentence=(
-            f"{name}: {found.observed:,} came where {found.expected:,.0f} were to be expected ({p_words(found.p_value)})."
+            f"{name}: {found.observed:,} came where {found.expected:,.0f} were expected ({p_words(found.p_value)})."
         ),
         p_value=found.p_value,
         size=1 - found.observed / found.expected,

@@ -41,10 +41,10 @@ def served_shares(looked_at: str, decisions: pd.DataFrame) -> Check:
     """
     findings = []
     for campaign, mine in decisions.groupby("campaign"):
-        names = str(campaign), _not_held_out(mine)
-        served = chances.to_numpy()[np.arange(len(mine))s.columns.get_indexer(pd.Index(mine["action"]))]
-        findings.append(_likeliest(name, serveds.to_numpy().max(axis=1)))
-        findings.append(_arms(name, mine["action"]s))
+        name, chances = str(campaign), _not_held_out(mine)
+        served = chances.to_numpy()[np.arange(len(mine)), chances.columns.get_indexer(pd.Index(mine["action"]))]
+        findings.append(_likeliest(name, served, chances.to_numpy().max(axis=1)))
+        findings.append(_arms(name, mine["action"], chances))
     return concluded("served_shares", looked_at, findings, " ".join(f.sentence for f in findings) or NOBODY)
 
 
@@ -66,12 +66,14 @@ def _likeliest(campaign: str, served: np.ndarray, likeliest: np.ndarray) -> Find
     return Finding(name, sentence, p_value, abs(other - expected), figures=figures)
 
 
-def _arms(campaign: str, action: pd.Seriess: pd.DataFrame) -> Finding:
+def _arms(campaign: str, action: pd.Series, chances: pd.DataFrame) -> Finding:
     n = len(action)
-    actions = _without_rare(actions)
+    action, chances = _without_rare(action, chances)
     if chances.shape[1] < 2:
-        return Finding(f"{campaign}, arms", f"{campaign}: of {n:,} people too few were drawn by chance to compare arms.")
-    found = sample_ratio_test(action.to_numpy()s)
+        return Finding(
+            f"{campaign}, arms", f"{campaign}: too few of {n:,} people were drawn by chance to compare arms."
+        )
+    found = sample_ratio_test(action.to_numpy(), chances)
     worst = max(found.observed, key=lambda a: abs(found.observed[a] - found.expected[a]))
     return Finding(
         name=f"{campaign}, arms",
@@ -102,7 +104,7 @@ def _not_held_out(decisions: pd.DataFrame) -> pd.DataFrame:
     return chances.div(chances.sum(axis=1), axis=0)
 
 
-def _without_rare(action: pd.Seriess: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
+def _without_rare(action: pd.Series, chances: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
     """Actions that too few could get by chance as one, or, where they are too few together, without these people."""
     variance = (chances * (1 - chances)).sum()
     rare = variance.index[variance < MIN_VARIANCE]
