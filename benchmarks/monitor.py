@@ -1,8 +1,8 @@
 """How often does monitoring raise a false alarm where nothing is wrong, and does it find what is?
 
 `python benchmarks/monitor.py --models 20 --runs 10 --found-runs 20`. Each model is trained and assessed on a simulated
-program of its own; each run follows it over a quarter and seven weeks of other people, every wave decided by the model and
-answered by the simulation. Seeds are 0, 1, 2, ...; none is left out. Runs of one model share its reference, so the
+program of its own; each run follows it over a quarter and seven weeks of other people, every wave decided by the model
+and answered by the simulation. Seeds are 0, 1, 2, ...; none is left out. Runs of one model share its reference, so the
 interval of the share of false alarms is that of means by model. Then the same with one thing broken in the last week.
 """
 

@@ -174,7 +174,7 @@ def _by_span(
             over = decided_at + pd.Timedelta(days=end)
             counted = ((over > since) & (over <= until)).to_numpy()
             if age is not None:
-                counted &= age == number
+                counted = counted & (age == number)
             sides.append(np.bincount(stratum[counted], minlength=n_strata))
         counts.append(np.concatenate(sides).astype(float))
     return counts[0], counts[1]
