@@ -51,7 +51,7 @@ def attached(events: pd.DataFrame, decisions: pd.DataFrame) -> pd.DataFrame:
         by="customer_id",
     )
     both = pd.concat([named, followed[followed["decision_id"].notna()]], ignore_index=True)
-    both["age_days"] = (both["at"] - both["decided_at"]) / pd.Timedelta(days=1)
+    both["age_days"] = (both["at"] - both["decided_at"]).dt.total_seconds() / 86_400
     return both.loc[both["age_days"] >= 0, ["type", *columns, "age_days"]]
 
 

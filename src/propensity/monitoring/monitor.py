@@ -175,7 +175,7 @@ def _calibration(
 def _came_true(
     model: DecisionModel, decisions: pd.DataFrame, customers: pd.DataFrame, events: pd.DataFrame
 ) -> dict[str, Calibration | None]:
-    chances = [c for c in decisions if c.startswith(PROBABILITY_PREFIX)]
+    chances = [c for c in decisions if str(c).startswith(PROBABILITY_PREFIX)]
     known = decisions[decisions[chances].notna().any(axis=1)].dropna(axis=1, how="all")
     known = known.fillna(dict.fromkeys(chances, 0.0))
     frame = training_frame(customers, known, events, window_days=model.playbook.program.attribution_window_days)

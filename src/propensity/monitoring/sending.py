@@ -63,7 +63,8 @@ def _trend(decisions: pd.DataFrame, unsent: pd.Series, now: pd.Series, before: p
         unsent[side].groupby([decisions.loc[side, s] for s in STRATA]).agg(["sum", "size"]) for side in (now, before)
     ]
     index = counts[0].index.union(counts[1].index)
-    changed = rate_change(*(c.reindex(index, fill_value=0).to_numpy() for c in counts))
+    first, second = (c.reindex(index, fill_value=0).to_numpy() for c in counts)
+    changed = rate_change(first, second)
     n = [float(c["size"].sum()) for c in counts]
     if changed is None or sum(c["sum"].sum() for c in counts) * min(n) / sum(n) < MIN_UNSENT:
         return Finding(name, "Not sent, against before: too few were not sent to compare.")

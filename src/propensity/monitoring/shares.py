@@ -95,7 +95,7 @@ def _arms(campaign: str, action: pd.Series, chances: pd.DataFrame) -> Finding:
 
 def _not_held_out(decisions: pd.DataFrame) -> pd.DataFrame:
     """The chance of each action (n, actions) given that the person is not held out."""
-    logged = decisions[[c for c in decisions if c.startswith(PROBABILITY_PREFIX)]]
+    logged = decisions[[c for c in decisions if str(c).startswith(PROBABILITY_PREFIX)]]
     chances = logged.rename(columns=lambda c: c.removeprefix(PROBABILITY_PREFIX)).fillna(0.0)
     chances = chances.reindex(columns=sorted({*chances, *decisions["action"], CONTROL}), fill_value=0.0)
     left_alone = chances[CONTROL] - decisions["holdout_share"]

@@ -31,7 +31,7 @@ def chance(p_value: float) -> str:
 
 def percent(share: float, digits: int = 1) -> str:
     """A share in per cent: ``12.5 %``."""
-    return f"{share:.{digits}%}".replace("%", " %")
+    return f"{100 * share:,.{0 if share in (0, 1) else digits}f} %"
 
 
 def action_words(action: str) -> str:
