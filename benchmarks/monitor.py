@@ -51,12 +51,15 @@ def main() -> None:
     share = np.empty((options.models, options.runs), dtype=bool)
     raised: Counter[str] = Counter()
     tested: Counter[str] = Counter()
+    looked_at: dict[str, list[float]] = {name: [] for name in CHECKS}
     for m, model in enumerate(models):
         for run in range(options.runs):
             found = monitor(model, weeks(model, 1_000 * (m + 1) + run, options.people), PERIOD)
             share[m, run] = bool(found.alarms)
             raised.update(c.name for c in found.alarms)
             tested.update(c.name for c in found.checks if c.status != "not enough data")
+            for c in found.checks:
+                looked_at[c.name] += [f.p_value for f in c.findings if f.status != "not enough data"]
     by_model = share.mean(axis=1)
     error = by_model.std(ddof=1) / np.sqrt(len(by_model)) if len(by_model) > 1 else float("nan")
     print(
@@ -64,7 +67,11 @@ def main() -> None:
         f"most {FALSE_ALARMS:.0%}), {time.monotonic() - start:.0f} s"
     )
     for name in CHECKS:
-        print(f"  {name}: an alarm in {raised[name]} of {tested[name]} runs with enough data")
+        p_values = np.array(looked_at[name])
+        print(
+            f"  {name}: an alarm in {raised[name]} of {tested[name]} runs with enough data; of {len(p_values):,} "
+            f"findings {(p_values < 0.05).mean():.1%} have p < 0.05"
+        )
     for title, (check, fault) in FAULTS.items():
         found_in, elsewhere = 0, 0
         for run in range(options.found_runs):
@@ -130,6 +137,13 @@ def shifted_feature(observed: Observed) -> Observed:
     return replace(observed, customers=observed.customers.assign(tenure_months=values))
 
 
+def shorter_tenure(observed: Observed) -> Observed:
+    """In the last week everybody's tenure is a quarter shorter."""
+    late = observed.customers["as_of"] >= PERIOD.since - pd.Timedelta(days=1)
+    values = observed.customers["tenure_months"].where(~late, observed.customers["tenure_months"] * 0.75)
+    return replace(observed, customers=observed.customers.assign(tenure_months=values))
+
+
 def unit_changed(observed: Observed) -> Observed:
     """In the last week yearly values come in cents."""
     late = observed.customers["as_of"] >= PERIOD.since - pd.Timedelta(days=1)
@@ -149,6 +163,19 @@ def dead_pixel(observed: Observed) -> Observed:
     """In the last week no click is reported."""
     lost = (observed.events["type"] == "clicked") & (observed.events["at"] >= PERIOD.since)
     return replace(observed, events=observed.events[~lost])
+
+
+def fewer_opened(observed: Observed) -> Observed:
+    """For two weeks every second opening has not happened."""
+    lost = (observed.events["type"] == "opened") & (observed.events["at"] >= PERIOD.since - WEEK)
+    return replace(observed, events=observed.events[~(lost & (np.arange(len(lost)) % 2 == 0))])
+
+
+def slow_mailer(observed: Observed) -> Observed:
+    """In the last ten days one in six of what was decided is not sent."""
+    late = observed.decisions.loc[observed.decisions["decided_at"] >= UNTIL - pd.Timedelta(days=10), "decision_id"]
+    stuck = observed.events["decision_id"].isin(set(late.iloc[::6]))
+    return replace(observed, events=observed.events[~stuck])
 
 
 def stuck_mailer(observed: Observed) -> Observed:
@@ -175,10 +202,13 @@ def worse_product(observed: Observed) -> Observed:
 
 
 FAULTS: dict[str, tuple[str, Fault]] = {
+    "tenure a quarter shorter": ("feature_drift", shorter_tenure),
     "tenure halved": ("feature_drift", shifted_feature),
     "yearly value in cents": ("feature_drift", unit_changed),
     "two arms swapped": ("served_shares", flipped_arms),
     "no clicks any more": ("missing_outcomes", dead_pixel),
+    "every second opening gone": ("responses", fewer_opened),
+    "one in six not sent": ("sent", slow_mailer),
     "half not sent": ("sent", stuck_mailer),
     "a fifth of the holdout sent": ("assignment_shares", few_held_out),
     "two thirds of returns gone": ("calibration", worse_product),

@@ -175,11 +175,12 @@ def _calibration(
 def _came_true(
     model: DecisionModel, decisions: pd.DataFrame, customers: pd.DataFrame, events: pd.DataFrame
 ) -> dict[str, Calibration | None]:
-    chances = [c for c in decisions if str(c).startswith(PROBABILITY_PREFIX)]
-    known = decisions[decisions[chances].notna().any(axis=1)].dropna(axis=1, how="all")
-    known = known.fillna(dict.fromkeys(chances, 0.0))
+    chances = [c for c in decisions if str(c).startswith(PROBABILITY_PREFIX) and decisions[c].notna().any()]
+    known = decisions[decisions[chances].notna().any(axis=1)]
+    # an action that was not there yet had no chance
+    known = known.assign(**{str(c): known[c].fillna(0.0) for c in chances})
     frame = training_frame(customers, known, events, window_days=model.playbook.program.attribution_window_days)
-    if not chances or not set(frame["action"]) & set(model.actions):
+    if not set(frame["action"]) & set(model.actions):
         return {}
     return came_true(held_out_people(model, frame))
 

@@ -84,7 +84,7 @@ def first_sent(decisions: pd.DataFrame, events: pd.DataFrame, types: tuple[str, 
     """When the first event of these types came that names each decision (n,); missing where none did."""
     shown = events[events["type"].isin(types) & events["decision_id"].notna()]
     first = shown.groupby("decision_id")["at"].min()
-    return decisions["decision_id"].map(first)
+    return pd.Series(first.reindex(decisions["decision_id"]).array, index=decisions.index)
 
 
 def due(decisions: pd.DataFrame) -> pd.Series:
