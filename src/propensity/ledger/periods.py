@@ -57,7 +57,7 @@ class Periods(Database):
         query = sa.select(c).where(c.c.customer_id.in_(about)).order_by(c.c.customer_id, c.c.as_of)
         table = self._table(query, times=["as_of", "churned_at"])
         # of the erased only times are left
-        return with_attributes(table[table["attributes"].map(bool)].reset_index(drop=True))
+        return with_attributes(table[table["attributes"].astype(bool)].reset_index(drop=True))
 
     def events_of(self, since: pd.Timestamp, until: pd.Timestamp, campaign: str | None = None) -> pd.DataFrame:
         """Events until before ``until`` of the people on whom was decided in that time, as a contract table."""
