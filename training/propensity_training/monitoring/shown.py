@@ -16,9 +16,6 @@ from propensity.pages import environment
 from propensity.pages.words import action_words, listed
 from propensity.terminal import new_table
 
-SHOWN_FINDINGS = 5
-"""Of each check on the terminal and in an open table of the page; the rest is folded, or in the JSON file."""
-
 
 def headline(found: Monitoring) -> str:
     """What came out, in one sentence."""
@@ -63,7 +60,7 @@ def table(found: Monitoring) -> Table:
 def page(found: Monitoring) -> str:
     """One self-contained HTML page."""
     shown = {"found": found, "headline": headline(found), "about": about(found), "false_alarms": FALSE_ALARMS}
-    return _environment().get_template("monitor.html").render(**shown, shown_findings=SHOWN_FINDINGS)
+    return _environment().get_template("monitor.html").render(**shown)
 
 
 def prometheus(found: Monitoring) -> str:
