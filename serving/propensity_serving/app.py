@@ -11,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from propensity_serving.answering import Answering
 from propensity_serving.openapi import specification
 from propensity_serving.problems import Faults, Problem, tell_http_problem, tell_problem
-from propensity_serving.routes import decisions, models
+from propensity_serving.routes import customers, decisions, holdouts, models, outcomes, suppressions
 from propensity_serving.state import ServingState
 
 PAGES = "propensity.pages"
@@ -28,7 +29,11 @@ def build_app(state: ServingState) -> Starlette:
 
     return Starlette(
         routes=[
-            *decisions.routes(state),
+            *decisions.routes(state, Answering(state)),
+            *outcomes.routes(state),
+            *suppressions.routes(state),
+            *holdouts.routes(state),
+            *customers.routes(state),
             *models.routes(state),
             Route("/openapi.json", openapi),
             *_pages(state),

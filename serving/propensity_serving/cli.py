@@ -1,17 +1,20 @@
-"""`propensity serve`."""
+"""`propensity serve`, and the keys of those who ask."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from propensity.cli import DEFAULT_LEDGER, LedgerUrl
+from propensity_serving import keys_commands
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command of this door."""
+    """Add the commands of this door."""
     app.command()(serve)
+    keys_commands.register(app)
 
 
 def serve(
@@ -24,24 +27,40 @@ def serve(
     unapproved_playbook: Annotated[
         bool, typer.Option("--unapproved-playbook", help="for development: decide by a playbook that nobody approved")
     ] = False,
+    no_keys: Annotated[
+        bool, typer.Option("--no-keys", help="for development: let everybody on this machine ask without a key")
+    ] = False,
+    webhook_secret_file: Annotated[
+        Path | None,
+        typer.Option(help="file of secrets, one a line: webhooks signed with one of them may report without a key"),
+    ] = None,
 ) -> None:
-    """Serve decisions over HTTP, by an approved playbook."""
+    """Serve decisions over HTTP, by an approved playbook, to those who have a key."""
     import os
     import sys
     from contextlib import closing
 
     from propensity import registry
     from propensity.ledger import Ledger
+    from propensity.ledger.keys import require_usable_key
+    from propensity_serving.edge.webhooks import SECRET_FILE_VARIABLE, read_secrets
     from propensity_serving.state import (
         ALIAS_VARIABLE,
         LEDGER_VARIABLE,
         MODEL_VARIABLE,
+        NO_KEYS_VARIABLE,
         UNAPPROVED_VARIABLE,
         require_approved_playbook,
     )
 
+    if no_keys:
+        _require_this_machine(host)
     port = _free_port(host, port)
+    secrets = {} if webhook_secret_file is None else {SECRET_FILE_VARIABLE: str(webhook_secret_file.absolute())}
+    read_secrets({**os.environ, **secrets})
     with closing(Ledger(ledger).open()) as opened:
+        if not no_keys:
+            require_usable_key(opened)
         loaded, registered = registry.load(model, alias)
         if not unapproved_playbook:
             require_approved_playbook(loaded, opened)
@@ -52,17 +71,33 @@ def serve(
     sys.stdout.flush()
     environment = {
         **os.environ,
+        **secrets,
         "BENTOML_DO_NOT_TRACK": "True",
         "MLFLOW_TRACKING_URI": registered.tracking_uri,
         LEDGER_VARIABLE: ledger,
         MODEL_VARIABLE: registered.name,
         ALIAS_VARIABLE: alias,
         UNAPPROVED_VARIABLE: "1" if unapproved_playbook else "",
+        NO_KEYS_VARIABLE: "1" if no_keys else "",
     }
     command = [sys.executable, "-m", "bentoml", "serve", "propensity_serving.service:PropensityService"]
     options = ["--host", host, "--port", str(port), "--api-workers", str(workers)]
     # this process becomes the server, so that signals reach it
     os.execve(sys.executable, command + options, environment)
+
+
+def _require_this_machine(host: str) -> None:
+    """Refuse to be open to others without keys.
+
+    Raises
+    ------
+    InputError
+        The address may be reached from elsewhere.
+    """
+    from propensity.errors import InputError
+
+    if host != "127.0.0.1":
+        raise InputError(f"host {host}: with --no-keys the service listens on 127.0.0.1 only; leave out one of the two")
 
 
 def _free_port(host: str, port: int) -> int:

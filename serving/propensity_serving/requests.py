@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
@@ -15,6 +16,7 @@ from propensity import contract
 from propensity.features import required_columns
 from propensity.playbook import Playbook
 from propensity.segments import SEGMENTS
+from propensity_serving.fields import MAX_TEXT
 from propensity_serving.problems import Problem
 
 MAX_CUSTOMERS = 1_000
@@ -62,6 +64,17 @@ def parse_decision_request(content: Any) -> DecisionRequest:
         return DecisionRequest.model_validate(content)
     except ValidationError as error:
         raise Problem(422, "Request not understood", "; ".join(map(_sentence, error.errors()))) from error
+
+
+def parse_stored_request(query: Mapping[str, str]) -> DecisionRequest:
+    """Check the query of a request for a decision on a stored customer, who is to be filled in.
+
+    Raises
+    ------
+    Problem
+        422, saying where and what.
+    """
+    return parse_decision_request({**query, "customer": {}})
 
 
 _KINDS = {
@@ -158,6 +171,8 @@ def _unfit_rows(rows: list[dict[str, Any]], playbook: Playbook) -> dict[int, str
         unfit = [k for k, v in row.items() if k in known and _is_unfit(k, v)]
         if unfit:
             faults[number] = "; ".join(f"{name}: expected a single value" for name in unfit)
+        elif len(str(row.get("customer_id", "")).strip()) > MAX_TEXT:
+            faults[number] = f"customer_id: expected at most {MAX_TEXT} characters, found more"
     return faults
 
 

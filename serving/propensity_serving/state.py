@@ -17,6 +17,8 @@ from propensity_serving.problems import Problem
 LEDGER_VARIABLE = "PROPENSITY_LEDGER"
 MODEL_VARIABLE = "PROPENSITY_MODEL"
 ALIAS_VARIABLE = "PROPENSITY_ALIAS"
+NO_KEYS_VARIABLE = "PROPENSITY_NO_KEYS"
+"""1 lets everybody on this machine in."""
 UNAPPROVED_VARIABLE = "PROPENSITY_UNAPPROVED_PLAYBOOK"
 """1 lets the service decide by a playbook that nobody approved."""
 

@@ -33,6 +33,7 @@ OUTCOME_TYPES = (
     "purchased",
     "churned",
     "cart_abandoned",
+    "excluded",
 )
 SHOW_THAT_IT_WAS_SENT = ("sent", "delivered", "opened", "clicked", "bounced")
 """Types of events that show that the decision they name was carried out."""
@@ -131,7 +132,7 @@ OUTCOMES = (
     Column("customer_id", "text", "whom it happened to"),
     Column("decision_id", "text", "the decision it answers, if known", required=False, nullable=True),
     Column("at", "time", "when it happened", unit="UTC"),
-    Column("type", "text", "what happened", choices=OUTCOME_TYPES),
+    Column("type", "text", "what happened; excluded: taken off all lists by the company", choices=OUTCOME_TYPES),
     Column(
         "amount",
         "number",
@@ -365,12 +366,13 @@ def as_text(values: pd.Series) -> pd.Series:
     if values.dtype == object or pd.api.types.is_numeric_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
         there = values.notna()
         values = values.astype(object).where(there, None)
-        values = values.map(_one_text, na_action="ignore")
+        values = values.map(one_text, na_action="ignore")
     values = values.astype("str").str.strip()
     return values.where(values != "")
 
 
-def _one_text(value: object) -> str:
+def one_text(value: object) -> str:
+    """A single value as a text; a whole number has no decimal point."""
     # one missing value makes whole numbers floats, and a key must read the same in every table
     if isinstance(value, float) and value.is_integer():
         return str(int(value))

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import socket
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import httpx
 import pytest
+from real_server import SERVE, running, stop
 
 from propensity import playbook
 from propensity.errors import InputError
 from propensity.ledger import Ledger, approve_playbook
+from propensity.ledger.keys import create_key
 from propensity.playbook import Playbook
 from propensity_serving import state
 from propensity_serving.state import ServingState
 
-SERVE = [sys.executable, "-m", "propensity", "serve"]
 PERSON = {"customer_id": "anna", "churned_at": "2025-12-15T00:00:00Z", "consent_email": True}
-READY_SECONDS = 60
 
 
 @pytest.fixture
@@ -31,6 +28,15 @@ def ledger_url(tmp_path) -> str:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     Ledger(url).create().close()
     return url
+
+
+@pytest.fixture(autouse=True)
+def key(ledger_url) -> str:
+    """The ledger has a key for everything: without one no server starts."""
+    ledger = Ledger(ledger_url).open()
+    made, _ = create_key(ledger, name="a test", scopes=["admin"])
+    ledger.close()
+    return made
 
 
 def approve(ledger_url: str, book: Playbook) -> None:
@@ -50,20 +56,11 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
-def test_it_starts_answers_and_stops(mlflow_of_trained, ledger_url, email_playbook, tmp_path):
+def test_it_starts_answers_and_stops(mlflow_of_trained, ledger_url, email_playbook, key, tmp_path):
     approve(ledger_url, email_playbook)
-    log = tmp_path / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [*SERVE, "--port", "0", "--ledger", ledger_url],
-            cwd=tmp_path,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        with httpx.Client(timeout=10, trust_env=False) as client:
-            client.base_url = ready(process, log, client)
+    bearer = {"Authorization": f"Bearer {key}"}
+    with running(tmp_path, ledger_url) as (url, log, process):
+        with httpx.Client(base_url=url, headers=bearer, timeout=10, trust_env=False) as client:
             asked = {"campaign": "c", "at": "2026-03-05T09:00:00Z", "customer": PERSON}
             (decision,) = client.post("/v1/decisions", json=asked).raise_for_status().json()["decisions"]
             assert (decision["status"], decision["model_version"]) == ("decided", "propensity-small/1")
@@ -75,33 +72,12 @@ def test_it_starts_answers_and_stops(mlflow_of_trained, ledger_url, email_playbo
             for script in re.findall(r'(?:src|href)="(static_content/[^"]+)"', client.get("/").text):
                 assert client.get(f"/{script}").status_code == 200
             assert "Experiments" in client.get("/experiments/").text
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
-        assert [d["decision_id"] for d in Ledger(ledger_url).open().decisions("c").to_dict("records")] == [
-            decision["decision_id"]
-        ]
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        stop(process)
+    assert [d["decision_id"] for d in Ledger(ledger_url).open().decisions("c").to_dict("records")] == [
+        decision["decision_id"]
+    ]
     assert "Traceback" not in log.read_text()
     assert "nobody approved" not in log.read_text()
-
-
-def ready(process: subprocess.Popen[bytes], log: Path, client: httpx.Client) -> str:
-    deadline = time.monotonic() + READY_SECONDS
-    last = "it told no address"
-    while time.monotonic() < deadline and process.poll() is None:
-        address = re.search(r"on (http://\S+)/ ", log.read_text())
-        if address:
-            try:
-                last = f"/readyz answered {client.get(f'{address[1]}/readyz').status_code}"
-            except httpx.TransportError as error:  # it does not listen, or does not answer, yet
-                last = repr(error)
-            if last.endswith(" 200"):
-                return address[1]
-        time.sleep(0.2)
-    pytest.fail(f"not ready, {last}; the log ends: {log.read_text()[-2000:]}")
 
 
 def test_a_port_in_use_is_one_sentence(mlflow_of_trained, ledger_url, tmp_path):
@@ -180,10 +156,10 @@ def test_for_development_a_worker_decides_by_an_unapproved_playbook_and_says_so(
     worker.ledger.close()
 
 
-def test_without_a_ledger_it_does_not_start_and_makes_none(tmp_path):
-    said = sentence(serve(tmp_path, "--port", "0"))
+def test_without_a_ledger_it_does_not_start_and_makes_none(elsewhere):
+    said = sentence(serve(elsewhere, "--port", "0"))
     assert said.endswith("does not exist; make it with: propensity ledger init sqlite:///ledger.db")
-    assert list(tmp_path.iterdir()) == []
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_a_password_of_the_ledger_is_not_shown(tmp_path):

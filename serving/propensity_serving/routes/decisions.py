@@ -2,84 +2,62 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
-import pandas as pd
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from propensity.contract import CUSTOMERS
-from propensity.decide_online import decide_online
 from propensity.features import required_columns
 from propensity.model import DecisionModel
-from propensity.pages.decision_words import EXPLANATION, explanation
 from propensity.policy import codes
+from propensity_serving.answering import DECIDED, REJECTED, Answering
 from propensity_serving.bodies import read_json
 from propensity_serving.described import OPTIONAL_NUMBER, OPTIONAL_TEXT, columns_object, problems
+from propensity_serving.fields import customer_in_path
+from propensity_serving.problems import Problem
 from propensity_serving.requests import (
     MAX_CUSTOMERS,
     MAX_SCENARIOS,
-    CheckedCustomers,
-    DecisionRequest,
-    check_customers,
     parse_decision_request,
+    parse_stored_request,
 )
 from propensity_serving.state import ServingState
-from propensity_serving.what_if import what_if
 
 
-def routes(state: ServingState) -> list[BaseRoute]:
-    """The routes around a worker's state."""
+def routes(state: ServingState, answering: Answering) -> list[BaseRoute]:
+    """The routes around a worker's state, and how it answers."""
 
     async def decisions(request: Request) -> Response:
         asked = parse_decision_request(await read_json(request))
-        return JSONResponse(await run_in_threadpool(answer, state, asked))
+        return JSONResponse(await answering.answer(asked))
 
-    return [Route("/v1/decisions", decisions, methods=["POST"])]
+    async def of_stored(request: Request) -> Response:
+        asked = parse_stored_request(request.query_params)
+        _, ledger = state.required()
+        at = asked.at or datetime.now(UTC)
+        customer = await run_in_threadpool(ledger.newest_snapshot, customer_in_path(request), at)
+        if customer is None:
+            raise Problem(404, "Not found", "there is no snapshot of this customer; send one with PUT /v1/customers")
+        content = await answering.answer(asked.model_copy(update={"customer": customer}))
+        (item,) = content["decisions"]
+        if item["status"] == REJECTED:
+            raise Problem(422, "Snapshot cannot be decided on", item["error"])
+        return JSONResponse(item)
 
-
-def answer(state: ServingState, asked: DecisionRequest) -> dict[str, Any]:
-    """Decide for the customers of a request, and record the decisions unless it is a dry run.
-
-    Returns
-    -------
-    dict
-        ``model_version`` and ``decisions``, one an asked customer and in that order: a decision with ``status``
-        "decided", or ``status`` "rejected" with ``error``. A dry run with scenarios also has ``what_if``.
-    """
-    model, ledger = state.required()
-    at = pd.Timestamp(asked.at) if asked.at is not None else pd.Timestamp.now("UTC")
-    at = at.tz_convert("UTC")
-    checked = check_customers(asked.rows, model.playbook, at)
-    answers: list[dict[str, Any]] = []
-    if len(checked.table):
-        answers = decide_online(model, ledger, checked.table, at=at, campaign=asked.campaign, dry_run=asked.dry_run)
-    if asked.explain:
-        currency = model.playbook.currency
-        answers = [decision | {EXPLANATION: explanation(decision, currency)} for decision in answers]
-    content: dict[str, Any] = {
-        "model_version": model.version,
-        "decisions": [_item(i, row, checked, answers) for i, row in enumerate(asked.rows)],
-    }
-    if asked.scenarios is not None and answers:
-        table, campaign = checked.table, asked.campaign
-        content["what_if"] = what_if(model, ledger, table, asked.scenarios, at=at, campaign=campaign)
-    return content
+    return [
+        Route("/v1/decisions", decisions, methods=["POST"]),
+        Route("/v1/decisions/{customer_id:customer}", of_stored),
+    ]
 
 
-def _item(number: int, row: dict[str, Any], checked: CheckedCustomers, answers: list[dict[str, Any]]) -> dict[str, Any]:
-    if number in checked.faults:
-        key = row.get("customer_id")
-        told = str(key) if isinstance(key, (str, int, float)) else None
-        return {"customer_id": told, "status": "rejected", "error": checked.faults[number]}
-    return {"status": "decided", **answers[checked.position[number]]}
-
-
+CAMPAIGN = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "\\S"}
 _DECISION: dict[str, dict[str, Any]] = {
     "explanation": {"type": "string", "description": "the decision in words, where the request says explain"},
-    "status": {"type": "string", "enum": ["decided", "rejected"]},
+    "status": {"type": "string", "enum": [DECIDED, REJECTED]},
     "error": {"type": "string", "description": "why a customer was rejected"},
     "decision_id": {**OPTIONAL_TEXT, "description": "the same for the same customer, campaign and window"},
     "customer_id": {"type": ["string", "null"]},
@@ -157,6 +135,28 @@ def paths() -> dict[str, Any]:
                 },
             }
         },
+        "/v1/decisions/{customer_id}": {
+            "get": {
+                "summary": "Decide for a customer whose snapshot is stored, and record the decision",
+                "description": (
+                    "For tools that can only GET: the newest snapshot is decided on as POST does, and the answer is "
+                    "the decision alone, one flat object."
+                ),
+                "parameters": [
+                    {"name": "customer_id", "in": "path", "required": True, "schema": {"type": "string"}},
+                    {"name": "campaign", "in": "query", "required": True, "schema": CAMPAIGN},
+                    {"name": "dry_run", "in": "query", "schema": {"type": "boolean"}},
+                    {"name": "explain", "in": "query", "schema": {"type": "boolean"}},
+                ],
+                "responses": {
+                    "200": {
+                        "description": "The decision",
+                        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Decision"}}},
+                    },
+                    **problems("404", "422", "500", "503"),
+                },
+            }
+        },
     }
 
 
@@ -170,7 +170,7 @@ def schemas(model: DecisionModel | None) -> dict[str, Any]:
             "required": ["campaign"],
             "additionalProperties": False,
             "properties": {
-                "campaign": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "\\S"},
+                "campaign": CAMPAIGN,
                 "customer": {"$ref": "#/components/schemas/Customer"},
                 "customers": {
                     "type": "array",

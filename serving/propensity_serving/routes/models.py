@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from propensity.model import DecisionModel
 from propensity_serving.described import problems
 from propensity_serving.state import ServingState
 
@@ -43,3 +44,8 @@ def paths() -> dict[str, Any]:
             }
         },
     }
+
+
+def schemas(model: DecisionModel | None) -> dict[str, Any]:
+    """Objects that the paths name: none."""
+    return {}

@@ -184,6 +184,38 @@ class Reading(Database):
         query = sa.select(table).order_by(table.c.id)
         return self._rows(query if model is None else query.where(table.c.model == model))
 
+    def owners(self, decision_ids: Sequence[str]) -> dict[str, str]:
+        """Whom decisions were about, by decision, of those that are in the ledger."""
+        d = schema.decisions.c
+        found: dict[str, str] = {}
+        with self.engine.connect() as connection:
+            for part in parts(decision_ids):
+                query = sa.select(d.decision_id, d.customer_id).where(d.decision_id.in_(part))
+                found.update((key, customer_id) for key, customer_id in connection.execute(query))
+        return found
+
+    def newest_snapshots(self, customer_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The newest snapshot of each of these customers who has one; the keys are those of `schema.customers`."""
+        c = schema.customers.c
+        found: dict[str, dict[str, Any]] = {}
+        for part in parts(customer_ids):
+            times = sa.select(c.customer_id, sa.func.max(c.as_of).label("as_of")).where(c.customer_id.in_(part))
+            newest = times.group_by(c.customer_id).subquery()
+            is_newest = (c.customer_id == newest.c.customer_id) & (c.as_of == newest.c.as_of)
+            query = sa.select(schema.customers).join(newest, is_newest)
+            found |= {row["customer_id"]: row for row in self._rows(query)}
+        return found
+
+    def held_on(self, customer_id: str) -> dict[str, Any]:
+        """Everything that is held on a person; the lists are empty where nothing is."""
+        c, d, e = schema.customers, schema.decisions, schema.events
+        return {
+            "customer_id": customer_id,
+            "snapshots": self._rows(sa.select(c).where(c.c.customer_id == customer_id).order_by(c.c.as_of)),
+            "decisions": self._rows(sa.select(d).where(d.c.customer_id == customer_id).order_by(d.c.decided_at)),
+            "events": self._rows(sa.select(e).where(e.c.customer_id == customer_id).order_by(e.c.at)),
+        }
+
     def erased(self, customer_ids: Sequence[str]) -> set[str]:
         """Those of these customers who were erased."""
         return self._erased(customer_ids)

@@ -27,7 +27,7 @@ class UtcTime(sa.types.TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-OPT_OUTS = ("unsubscribed", "complained")
+OPT_OUTS = ("unsubscribed", "complained", "excluded")
 """Types of events after which a person is not contacted again."""
 
 metadata = sa.MetaData()
@@ -139,4 +139,16 @@ playbook_approvals = sa.Table(
     sa.Column("content", sa.JSON, nullable=False, comment="the playbook as it was approved, with its defaults"),
     sa.Column("what_if", sa.JSON(none_as_null=True), comment="what it was expected to do"),
     sa.Column("why", sa.Text),
+)
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("prefix", sa.Text, nullable=False, unique=True, comment="the part of the key that people and logs see"),
+    sa.Column("hash", sa.Text, nullable=False, comment="of the whole key, which is kept nowhere"),
+    sa.Column("name", sa.Text, nullable=False, comment="of whoever holds the key"),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("expires_at", UtcTime, comment="missing: never"),
+    sa.Column("revoked_at", UtcTime, comment="from then on it opens nothing; the only thing of a key that may change"),
 )

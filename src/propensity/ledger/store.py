@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from propensity.ledger.erasing import Erasing
+from propensity.ledger.lookups import Lookups
 from propensity.ledger.periods import Periods
 from propensity.ledger.reading import Reading
 from propensity.ledger.writing import Writing
 
 
-class Ledger(Writing, Reading, Periods, Erasing):
+class Ledger(Writing, Reading, Lookups, Periods, Erasing):
     """The record of customers, decisions and outcomes, in SQLite or PostgreSQL.
 
     Parameters

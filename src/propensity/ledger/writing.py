@@ -26,9 +26,15 @@ class Writing(Database):
         """Record a campaign; the columns are those of `schema.campaigns`."""
         self._insert_new(schema.campaigns, [{"campaign": campaign, **values}])
 
-    def add_customers(self, customers: pd.DataFrame) -> None:
-        """Record snapshots of customers (a checked contract table)."""
-        self._insert_new(schema.customers, self._without_erased(snapshot_rows(customers)))
+    def add_customers(self, customers: pd.DataFrame) -> set[tuple[str, datetime]]:
+        """Record snapshots of customers (a checked contract table); one that is there already stays as it is.
+
+        Returns
+        -------
+        set of (customer_id, as_of)
+            Those that were not there yet.
+        """
+        return self._add(schema.customers, self._without_erased(snapshot_rows(customers)))
 
     def add_contacts(self, contacts: pd.DataFrame) -> None:
         """Record contacts of the past (a checked contract table): decisions that were carried out or held out."""
@@ -97,7 +103,7 @@ class Writing(Database):
         answers = decision_answers(decisions)
         rows = self._without_erased(decision_rows(answers, decided_at, probabilities, spend))
         with self.engine.begin() as connection:
-            new = self._insert_counted(connection, rows)
+            new = {decision_id for (decision_id,) in self._insert_counted(connection, schema.decisions, rows)}
             if customers is not None and new:
                 about = {row["customer_id"] for row in rows if row["decision_id"] in new}
                 snapshots = snapshot_rows(customers[customers["customer_id"].isin(about)])
@@ -105,15 +111,31 @@ class Writing(Database):
         stored = self.standing([row["decision_id"] for row in rows if row["decision_id"] not in new])
         return [stored.get(a["decision_id"], a) for a in answers]
 
-    def _insert_counted(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> set[str]:
-        """Insert decisions; the ids of those that were not there yet."""
+    def _add(self, table: sa.Table, rows: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
+        """Insert rows in a transaction of their own; the keys of those that were not there yet."""
+        with self.engine.begin() as connection:
+            return self._insert_counted(connection, table, rows)
+
+    def _insert_counted(
+        self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]
+    ) -> set[tuple[Any, ...]]:
+        """Insert rows; the primary keys of those that were not there yet."""
         if not rows:
             return set()
-        statement = self._insert_statement(schema.decisions).returning(schema.decisions.c.decision_id)
-        return set(connection.scalars(statement, rows))
+        keys = [column.name for column in table.primary_key]
+        # two writers of the same rows wait for each other; if their orders differed, each would wait for the other
+        ordered = sorted(rows, key=lambda row: tuple(row[name] for name in keys))
+        statement = self._insert_statement(table).returning(*table.primary_key)
+        return {tuple(key) for key in connection.execute(statement, ordered)}
 
-    def add_outcomes(self, outcomes: pd.DataFrame) -> None:
-        """Record events (a checked contract table); an event that is there already, by source and id, is skipped."""
+    def add_outcomes(self, outcomes: pd.DataFrame) -> set[tuple[str, str]]:
+        """Record events (a checked contract table); an event that is there already, by source and id, is skipped.
+
+        Returns
+        -------
+        set of (source, event_id)
+            Those that were not there yet. Nothing is recorded of the erased.
+        """
         records = outcomes.to_dict(orient="records")
         rows = [
             {
@@ -124,7 +146,7 @@ class Writing(Database):
             }
             for row in records
         ]
-        self._insert_new(schema.events, self._without_erased(rows))
+        return self._add(schema.events, self._without_erased(rows))
 
     def add_assessment(self, campaign: str, model_version: str, content: dict[str, Any]) -> None:
         """Record what a model that learnt from a campaign was worth on its held-out people."""

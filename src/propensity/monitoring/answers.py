@@ -19,6 +19,8 @@ PRACTICAL_CHANGE = 0.2
 PRACTICAL_LOSS = 0.5
 """Share of the expected events that is missing."""
 MIN_RESPONSES, MIN_EXPECTED = 20, 10
+REPORTED = tuple(name for name in OUTCOME_TYPES if name != "excluded")
+"""Types of events that come by themselves; exclusions are the company's own doing."""
 STRATA = ["campaign", "action"]
 NO_EVENT = "No kind of event has come yet."
 _DAYS = (0, 1, 2, 3, 4, 5, 6, 7, 14, 21, 28, 42, 60, 90, 120, 180, 365)
@@ -148,7 +150,7 @@ def missing_outcomes(
     exposure = _by_span(code, decisions["decided_at"], None, len(strata), spans, period)
     own = strata.get_indexer(pd.MultiIndex.from_frame(first[STRATA]))
     findings = []
-    for name in OUTCOME_TYPES:
+    for name in REPORTED:
         kind = (first["type"] == name).to_numpy()
         if kind.any():
             mine = first[kind]

@@ -15,6 +15,7 @@ FOR_ALL = "best_action_for_all"
 CHOSEN = {
     "worth_more_than_it_costs": "it is predicted to be worth most to this person after costs",
     FOR_ALL: "it is worth most to people on average, and people are not told apart here",
+    codes.BY_RULES: "the playbook's rules call for it; the model did not answer in time",
 }
 """Why an action was chosen, by the first reason code."""
 MORE_OF_CHOSEN = {codes.BEST_WITHIN_LIMITS: "what is worth more goes to others, because budget or capacity end"}
@@ -35,7 +36,7 @@ ASSIGNMENTS = {
     "explore": "drawn at random, to learn",
     "holdout": "held out, to measure",
     "suppressed": "may not be contacted",
-    "fallback": "left out, because budget or capacity end",
+    "fallback": "left out, because budget or capacity end, or chosen by the rules, because the model was late",
 }
 REASON_SOURCES = {
     "stated": "as they said",
@@ -79,8 +80,8 @@ def explanation(decision: Mapping[Any, Any], currency: str) -> str:
         )
     elif decision["send"]:
         why = f"{action} was chosen because {CHOSEN[first]}"
-        # averages are not the person's own value
-        why += f": {_money(decision['net_value'], currency)}" if first != FOR_ALL else ""
+        # averages are not the person's own value, and rules know none
+        why += f": {_money(decision['net_value'], currency)}" if first not in (FOR_ALL, codes.BY_RULES) else ""
         why = "; ".join([why, *_additions(decision, more)])
     else:
         why = f"not contacted: {left_alone(first)}"
