@@ -26,6 +26,12 @@ def test_another_mix_of_channels_is_no_change():
     assert found.before == pytest.approx(found.now)
 
 
+def test_shares_are_those_of_the_people_of_now():
+    found = rate_change(np.array([[60, 500], [30, 100]]), np.array([[5, 100], [250, 500]]))
+    assert found.now == pytest.approx(90 / 600)
+    assert found.before == pytest.approx((500 * 0.05 + 100 * 0.5) / 600)
+
+
 def test_strata_of_one_time_only_do_not_count():
     assert rate_change(np.array([[5, 10], [0, 0]]), np.array([[0, 0], [4, 9]])) is None
     assert rate_change(np.array([[5, 10], [0, 0]]), np.array([[5, 10], [4, 9]])).n_before == 10
