@@ -12,14 +12,11 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from propensity.contract import CONTROL, PROBABILITY_PREFIX
+from propensity.contract import CONTROL, PROBABILITY_PREFIX, SHOW_THAT_IT_WAS_SENT
 from propensity.errors import InputError
 from propensity.files import written_aside
 from propensity.ledger import schema, used_alone
 from propensity.ledger.database import Database, erased, parts
-
-SHOW_THAT_IT_WAS_SENT = ("sent", "delivered", "opened", "clicked", "bounced")
-"""Types of events that show that the decision they name was carried out."""
 
 
 class Reading(Database):
@@ -70,7 +67,7 @@ class Reading(Database):
             .where(d.c.assignment != "suppressed", sa.or_(d.c.action == CONTROL, d.c.decision_id.in_(sent)))
             .order_by(d.c.decision_id)
         )
-        return _with_chances(self._table(query, times=["decided_at"]))
+        return with_chances(self._table(query, times=["decided_at"]))
 
     def outcomes(self, campaign: str) -> pd.DataFrame:
         """Events of the campaign's customers, as a contract table."""
@@ -84,9 +81,7 @@ class Reading(Database):
         d, c = schema.decisions, schema.customers
         people = sa.select(d.c.customer_id).where(d.c.campaign == campaign)
         query = sa.select(c).where(c.c.customer_id.in_(people)).order_by(c.c.customer_id, c.c.as_of)
-        table = self._table(query, times=["as_of", "churned_at"])
-        attributes = pd.DataFrame(table.pop("attributes").tolist(), index=table.index)
-        return pd.concat([table, attributes], axis=1)
+        return with_attributes(self._table(query, times=["as_of", "churned_at"]))
 
     def decisions(self, campaign: str) -> pd.DataFrame:
         """The answers that were given in a campaign, one row a decision, in the decision's own columns."""
@@ -114,7 +109,7 @@ class Reading(Database):
             .where(d.campaign == campaign)
             .order_by(d.decision_id)
         )
-        return _with_chances(self._table(query, times=["decided_at"]))
+        return with_chances(self._table(query, times=["decided_at"]))
 
     def history(self, customer_ids: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """What was decided to send to people, in any campaign, and what is known to have happened to them.
@@ -239,13 +234,19 @@ class Reading(Database):
                 frame.to_parquet(aside / f"{name}.parquet")
 
 
-def _with_chances(table: pd.DataFrame) -> pd.DataFrame:
+def with_chances(table: pd.DataFrame) -> pd.DataFrame:
     """A table whose column ``probabilities`` is replaced by one column an action."""
     chances = table.pop("probabilities")
     if not len(table) or not chances.notna().any():
         return table
     rows = [row or {} for row in chances]
     return pd.concat([table, pd.DataFrame(rows, index=table.index).add_prefix(PROBABILITY_PREFIX)], axis=1)
+
+
+def with_attributes(table: pd.DataFrame) -> pd.DataFrame:
+    """Snapshots whose column ``attributes`` is replaced by one column each."""
+    attributes = pd.DataFrame(table.pop("attributes").tolist(), index=table.index)
+    return pd.concat([table, attributes], axis=1)
 
 
 def _table_of(rows: list[Any], columns: Sequence[sa.Column[Any]]) -> pd.DataFrame:
