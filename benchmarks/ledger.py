@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -73,34 +73,38 @@ def postgres_ledger(address: str) -> Iterator[Ledger]:
 # ----------------------------------------------------------------------------------------------------------- commits
 
 
-def decision(key: str) -> pd.DataFrame:
+def decisions(n: int) -> pd.DataFrame:
+    """On n people of whom nobody heard before."""
+    mark = secrets.token_hex(4)
     row = {
         **dict.fromkeys(DECISION_COLUMNS),
-        "decision_id": f"d-{key}",
-        "customer_id": key,
         "campaign": CAMPAIGN,
         "action": ACTIONS[0],
         "send": True,
         "assignment": "policy",
         "probability": 0.9,
         "cost": 0.01,
-        "reason_codes": ["value"],
+        "brief": "value",
     }
-    return pd.DataFrame([row])
+    people = [f"{mark}-{number}" for number in range(n)]
+    return pd.DataFrame({**row, "customer_id": people, "decision_id": people})
 
 
 def commits_per_second(ledger: Ledger, callers: int, seconds: float) -> float:
     """Durable decisions a second."""
+    made = decisions(20_000)
     chances = pd.DataFrame({"control": [0.1], ACTIONS[0]: [0.9]})
     at = pd.Timestamp(NOW)
     until = time.perf_counter() + seconds
 
     def call(caller: int) -> int:
-        made, mark = 0, secrets.token_hex(4)
-        while time.perf_counter() < until:
-            ledger.add_decisions(decision(f"{mark}-{caller}-{made}"), at, chances, spend=[0.01])
-            made += 1
-        return made
+        done = 0
+        for number in range(caller, len(made), callers):
+            if time.perf_counter() > until:
+                break
+            ledger.add_decisions(made.iloc[[number]], at, chances, spend=[0.01])
+            done += 1
+        return done
 
     begun = time.perf_counter()
     with ThreadPoolExecutor(callers) as pool:
@@ -220,26 +224,32 @@ def reads(ledger: Ledger) -> dict[str, Callable[[int], Any]]:
     }
 
 
-def measure_reads(name: str, ledger: Ledger, n: int, plans: bool) -> None:
-    begun = time.perf_counter()
-    fill(ledger, n)
-    filled = time.perf_counter() - begun
-    clock: dict[str, list[float]] = {what: [] for what in reads(ledger)}
-    processor = 0.0
-    for number in np.random.default_rng(6).integers(0, n, ASKED + WARMING):
-        for what, read in reads(ledger).items():
-            begun, used = time.perf_counter(), time.process_time()
-            read(int(number))
-            clock[what].append(1_000 * (time.perf_counter() - begun))
-            processor += 1_000 * (time.process_time() - used)
-    clock["all"] = list(np.sum(list(clock.values()), axis=0))
-    middle = [f"{np.median(ms[WARMING:]):.2f} ({np.quantile(ms[WARMING:], 0.95):.2f})" for ms in clock.values()]
-    each = processor / (ASKED + WARMING)
-    print(
-        f"| {name} | {n:,} | {' | '.join(middle)} | {each:.2f} | {filled:,.0f} | {size_mb(ledger):,.0f} |", flush=True
-    )
-    if plans:
-        show_plans(ledger)
+def measure_reads(name: str, place: Callable[[], Any], sizes: list[int], plans: bool) -> None:
+    """One row a size. The ledgers take turns, so that whatever else the machine does slows all of them alike."""
+    with ExitStack() as stack:
+        ledgers, filled = {}, {}
+        for n in sizes:
+            ledgers[n] = stack.enter_context(place())
+            begun = time.perf_counter()
+            fill(ledgers[n], n)
+            filled[n] = time.perf_counter() - begun
+        clock = {n: {what: [] for what in reads(ledger)} for n, ledger in ledgers.items()}
+        processor = dict.fromkeys(sizes, 0.0)
+        for share in np.random.default_rng(6).random(ASKED + WARMING):
+            for n, ledger in ledgers.items():
+                for what, read in reads(ledger).items():
+                    begun, used = time.perf_counter(), time.process_time()
+                    read(int(share * n))
+                    clock[n][what].append(1_000 * (time.perf_counter() - begun))
+                    processor[n] += 1_000 * (time.process_time() - used)
+        for n, ledger in ledgers.items():
+            every = {**clock[n], "all": list(np.sum(list(clock[n].values()), axis=0))}
+            middle = [f"{np.median(ms[WARMING:]):.2f} ({np.quantile(ms[WARMING:], 0.95):.2f})" for ms in every.values()]
+            each = processor[n] / (ASKED + WARMING)
+            cells = [name, f"{n:,}", *middle, f"{each:.2f}", f"{filled[n]:,.0f}", f"{size_mb(ledger):,.0f}"]
+            print(f"| {' | '.join(cells)} |", flush=True)
+        if plans:
+            show_plans(ledgers[sizes[-1]])
 
 
 def size_mb(ledger: Ledger) -> float:
@@ -286,10 +296,8 @@ def main() -> None:
     if options.decisions:
         print("\n| database | decisions | known_of, ms (95 %) | latest_wave | used_alone | standing | all | ", end="")
         print("all, ms of processor | filled in, s | MB |\n|---|---|---|---|---|---|---|---|---|---|")
-    for n in options.decisions:
         for name, place in places.items():
-            with place() as ledger:
-                measure_reads(name, ledger, n, options.plans)
+            measure_reads(name, place, options.decisions, options.plans)
 
 
 if __name__ == "__main__":

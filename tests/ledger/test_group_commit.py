@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
-from ledger_cases import AT, CAMPAIGN, count, decided, event, everything, record, rows
+from ledger_cases import AT, CAMPAIGN, count, decided, event, everything, record, rows, snapshot
 
 from propensity.ledger import Ledger, LedgerUnavailable, schema
 from propensity.ledger.group_commit import GroupWriter
@@ -159,3 +160,37 @@ def test_a_repeat_writes_nothing(ledger, commits):
     assert record(ledger, decided("b", "a", action="control")) == first[::-1]
     assert len(commits) == made
     assert everything(ledger) == before
+
+
+def test_decisions_of_a_group_are_written_by_a_statement_for_all(ledger):
+    ledger.grouped()
+    said = []
+    sa.event.listen(ledger.engine, "before_cursor_execute", lambda *a: said.append(a[2]))
+    people = [f"p{n}" for n in range(60)]
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda person: record(ledger, decided(person), spend=0.5), people))
+    assert [a["customer_id"] for (a,) in answers] == people
+    assert count(ledger, schema.decisions) == 60
+    inserts = [statement for statement in said if statement.startswith("INSERT INTO decisions")]
+    assert len(inserts) < 50
+    assert all(row["decision_id"].startswith("d-p") for row in rows(ledger, schema.decisions))
+
+
+def test_of_two_who_decide_the_same_in_a_group_the_first_stands_for_both(ledger, held, monkeypatch):
+    writer, go_on = held
+    monkeypatch.setattr(ledger, "_group", writer)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(record, ledger, decided("a", action=action)) for action in ("email", "control") * 2]
+        go_on.set()
+        answers = [each.result(10)[0] for each in asked]
+    (row,) = rows(ledger, schema.decisions)
+    assert all(answer == row["answer"] for answer in answers)
+    monkeypatch.undo()
+
+
+def test_a_snapshot_is_of_the_caller_whose_decision_stands(ledger):
+    ledger.grouped()
+    record(ledger, decided("a"), customers=pd.concat([snapshot("a", plan="gold"), snapshot("other")]))
+    record(ledger, decided("a", "b"), customers=pd.concat([snapshot("a", plan="late"), snapshot("b", plan="basic")]))
+    kept = {row["customer_id"]: row["attributes"] for row in rows(ledger, schema.customers)}
+    assert kept == {"a": {"plan": "gold"}, "b": {"plan": "basic"}}

@@ -25,9 +25,10 @@ from propensity.ledger.availability import (
     is_cut,
     is_unavailable,
 )
-from propensity.ledger.group_commit import GroupWriter
+from propensity.ledger.group_commit import Batch, GroupWriter
 
 T = TypeVar("T")
+X = TypeVar("X")
 
 logger = logging.getLogger("propensity.ledger")
 
@@ -193,6 +194,12 @@ class Database:
         if self._group is not None and rows <= MOST_ROWS_IN_A_GROUP:
             return self._group.submit(change).result()
         return self.transact(change)
+
+    def write_item(self, batch: Batch[X, T], item: X, *, rows: int) -> T:
+        """The same of an item, which ``batch`` can write together with those of other threads."""
+        if self._group is not None and rows <= MOST_ROWS_IN_A_GROUP:
+            return self._group.submit_item(batch, item).result()
+        return self.transact(lambda connection: batch(connection, [item]))[0]
 
     def transact(self, change: Callable[[sa.Connection], T]) -> T:
         """Carry out a change that is harmless when repeated, in a transaction of its own; see `write`."""

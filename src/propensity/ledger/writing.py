@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,14 @@ from propensity.ledger.rows import decision_answers, decision_rows, none_if_miss
 
 IMPORTED = "import"
 """Source of the ``sent`` events of contacts that happened before the ledger did."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Decisions that one caller wants recorded (rows of `schema.decisions`), and snapshots of the people, by id."""
+
+    rows: list[dict[str, Any]]
+    snapshots: dict[str, dict[str, Any]]
 
 
 class Writing(Database):
@@ -106,21 +115,32 @@ class Writing(Database):
         answers = decision_answers(decisions)
         stands = self.standing([answer["decision_id"] for answer in answers])
         rows = decision_rows(answers, decided_at, probabilities, spend)
-        open_ = [row for row in rows if row["decision_id"] not in stands]
-
-        def record(connection: sa.Connection) -> dict[str, dict[str, Any]]:
-            kept = without_erased(connection, open_)
-            new = self._insert_alone(connection, kept)
-            if customers is not None and new:
-                about = {row["customer_id"] for row in kept if row["decision_id"] in new}
-                snapshots = snapshot_rows(customers[customers["customer_id"].isin(about)])
-                self.insert(connection, schema.customers, snapshots)
-            # somebody else may have decided at the same time
-            return _standing(connection, [row["decision_id"] for row in kept if row["decision_id"] not in new])
-
-        if open_:
-            stands |= self.write(record, rows=len(open_))
+        lacking = [row for row in rows if row["decision_id"] not in stands]
+        if lacking:
+            asked = _Asked(lacking, _snapshots_of(customers, lacking))
+            stands |= self.write_item(self._record, asked, rows=len(lacking))
         return [stands.get(a["decision_id"], a) for a in answers]
+
+    def _record(self, connection: sa.Connection, asked: Sequence[_Asked]) -> list[dict[str, dict[str, Any]]]:
+        """Record what several callers decided; for each, the answers that stand, by decision."""
+        first: dict[str, dict[str, Any]] = {}
+        for each in asked:
+            for row in each.rows:
+                first.setdefault(row["decision_id"], row)
+        # one order for all, so that no two transactions wait for each other's rows in a circle
+        kept = without_erased(connection, [first[key] for key in sorted(first)])
+        new = self._insert_alone(connection, kept)
+        snapshots = [
+            each.snapshots[row["customer_id"]]
+            for each in asked
+            for row in each.rows
+            if row["decision_id"] in new and row is first[row["decision_id"]] and row["customer_id"] in each.snapshots
+        ]
+        self.insert(connection, schema.customers, snapshots)
+        stand = {row["decision_id"]: row["answer"] for row in kept if row["decision_id"] in new}
+        # somebody else may have decided at the same time
+        stand |= _standing(connection, [row["decision_id"] for row in kept if row["decision_id"] not in new])
+        return [{key: stand[key] for row in each.rows if (key := row["decision_id"]) in stand} for each in asked]
 
     def _insert_alone(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> set[str]:
         """Insert decisions of no wave, and count them; the ids of those that were not there yet."""
@@ -204,6 +224,14 @@ class Writing(Database):
     def standing(self, decision_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The answers that were given, by decision, of those of these decisions that are in the ledger."""
         return self.read(lambda connection: _standing(connection, decision_ids))
+
+
+def _snapshots_of(customers: pd.DataFrame | None, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What these decisions were made from, by person."""
+    if customers is None:
+        return {}
+    about = customers[customers["customer_id"].isin([row["customer_id"] for row in rows])]
+    return {row["customer_id"]: row for row in snapshot_rows(about)}
 
 
 def _standing(connection: sa.Connection, decision_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
