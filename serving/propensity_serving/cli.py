@@ -37,53 +37,33 @@ def serve(
 ) -> None:
     """Serve decisions over HTTP, by an approved playbook, to those who have a key."""
     import os
-    import sys
-    from contextlib import closing
 
-    from propensity import registry
-    from propensity.ledger import Ledger
-    from propensity.ledger.keys import require_usable_key
+    from propensity.registered import tracking_address
     from propensity_serving.edge.webhooks import SECRET_FILE_VARIABLE, read_secrets
-    from propensity_serving.state import (
+    from propensity_serving.settings import (
         ALIAS_VARIABLE,
         LEDGER_VARIABLE,
         MODEL_VARIABLE,
         NO_KEYS_VARIABLE,
         UNAPPROVED_VARIABLE,
-        require_approved_playbook,
     )
+    from propensity_serving.starting import start
 
     if no_keys:
         _require_this_machine(host)
     port = _free_port(host, port)
     secrets = {} if webhook_secret_file is None else {SECRET_FILE_VARIABLE: str(webhook_secret_file.absolute())}
     read_secrets({**os.environ, **secrets})
-    with closing(Ledger(ledger).open()) as opened:
-        if not no_keys:
-            require_usable_key(opened)
-        loaded, registered = registry.load(model, alias)
-        if not unapproved_playbook:
-            require_approved_playbook(loaded, opened)
-    typer.echo(
-        f"Serving {registered.name} version {registered.version} on http://{host}:{port}/ "
-        f"(ledger {opened.name}); stop with Ctrl-C."
-    )
-    sys.stdout.flush()
     environment = {
-        **os.environ,
         **secrets,
-        "BENTOML_DO_NOT_TRACK": "True",
-        "MLFLOW_TRACKING_URI": registered.tracking_uri,
+        "MLFLOW_TRACKING_URI": tracking_address(),
         LEDGER_VARIABLE: ledger,
-        MODEL_VARIABLE: registered.name,
+        MODEL_VARIABLE: model or "",
         ALIAS_VARIABLE: alias,
         UNAPPROVED_VARIABLE: "1" if unapproved_playbook else "",
         NO_KEYS_VARIABLE: "1" if no_keys else "",
     }
-    command = [sys.executable, "-m", "bentoml", "serve", "propensity_serving.service:PropensityService"]
-    options = ["--host", host, "--port", str(port), "--api-workers", str(workers)]
-    # this process becomes the server, so that signals reach it
-    os.execve(sys.executable, command + options, environment)
+    start(host, port, workers, ledger, environment)
 
 
 def _require_this_machine(host: str) -> None:

@@ -137,7 +137,7 @@ def test_calls_at_the_same_time_are_decided_in_one_go_and_as_alone(client, small
     assert len(sizes) <= 5
     other = Ledger(f"sqlite:///{tmp_path / 'other.db'}").create()
     monkeypatch.setattr(answering, "decide_online", decide)
-    with TestClient(build_app(ServingState(small_model, None, other, datetime.now(UTC)))) as alone:
+    with TestClient(build_app(ServingState(small_model, other, datetime.now(UTC)))) as alone:
         assert [ask(alone, person(f"p{i}"))[0] for i in range(20)] == together
     other.close()
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -17,7 +17,9 @@ from propensity.errors import InputError
 from propensity.ledger import Ledger, approve_playbook
 from propensity.ledger.keys import create_key
 from propensity.playbook import Playbook
-from propensity_serving import state
+from propensity_serving import settings
+from propensity_serving.refusal import require_approved
+from propensity_serving.settings import Settings
 from propensity_serving.state import ServingState
 
 PERSON = {"customer_id": "anna", "churned_at": "2025-12-15T00:00:00Z", "consent_email": True}
@@ -66,7 +68,7 @@ def test_it_starts_answers_and_stops(mlflow_of_trained, ledger_url, email_playbo
             assert (decision["status"], decision["model_version"]) == ("decided", "propensity-small/1")
             refused = client.post("/v1/decisions", content=b"{")
             assert (refused.status_code, refused.headers["content-type"]) == (400, "application/problem+json")
-            assert "bentoml" in client.get("/metrics").raise_for_status().text
+            assert "propensity_decisions_total{" in client.get("/metrics").raise_for_status().text
             assert client.get("/openapi.json").json()["info"]["title"] == "Propensity"
             assert "<title>Propensity</title>" in client.get("/").text
             for script in re.findall(r'(?:src|href)="(static_content/[^"]+)"', client.get("/").text):
@@ -106,54 +108,48 @@ def test_a_playbook_that_nobody_approved_is_one_sentence_that_says_how_to_approv
     )
 
 
-def test_a_shipped_playbook_is_approved_by_what_the_sentence_says(small_model, ledger_url, propensity, monkeypatch):
+def test_a_shipped_playbook_is_approved_by_what_the_sentence_says(ledger_url, propensity):
     ledger = Ledger(ledger_url).open()
-    monkeypatch.setattr(small_model, "playbook", playbook.load("hillstrom"))
     with pytest.raises(InputError) as caught:
-        state.require_approved_playbook(small_model, ledger)
+        require_approved(playbook.load("hillstrom"), "m/1", ledger)
     command = re.search("approve it with: propensity (.*) \\(or", str(caught.value))[1]
     assert propensity(*command.replace("NAME", "Ann").split())[0] == 0
-    state.require_approved_playbook(small_model, ledger)
+    require_approved(playbook.load("hillstrom"), "m/1", ledger)
     changed = playbook.load("hillstrom").model_copy(update={"currency": "EUR"})
-    monkeypatch.setattr(small_model, "playbook", changed)
     with pytest.raises(InputError, match="propensity playbook approve FILE --who"):
-        state.require_approved_playbook(small_model, ledger)
+        require_approved(changed, "m/1", ledger)
     ledger.close()
 
 
+@pytest.fixture
+def worker() -> Iterator[ServingState]:
+    """A worker's state as it is before it looks at anything."""
+    made = ServingState()
+    yield made
+    made.stop()
+
+
 @pytest.mark.parametrize("variable", ["", "0", "yes"])
-def test_a_worker_that_is_started_in_another_way_refuses_too(mlflow_of_trained, ledger_url, monkeypatch, variable):
-    monkeypatch.setenv(state.LEDGER_VARIABLE, ledger_url)
-    monkeypatch.setenv(state.UNAPPROVED_VARIABLE, variable)
-    worker = ServingState()
-    with pytest.raises(InputError, match="nobody approved it in ledger"):
-        worker.load()
+def test_a_worker_that_is_started_in_another_way_refuses_too(
+    mlflow_of_trained, ledger_url, worker, monkeypatch, caplog, tmp_path, variable
+):
+    monkeypatch.setenv(settings.LEDGER_VARIABLE, ledger_url)
+    monkeypatch.setenv(settings.UNAPPROVED_VARIABLE, variable)
+    worker.turn(Settings.read())
     assert not worker.ready
+    assert "nobody approved it in ledger" in caplog.text
+    assert not (tmp_path / ".propensity").exists()
 
 
 def test_for_development_a_worker_decides_by_an_unapproved_playbook_and_says_so(
-    mlflow_of_trained, ledger_url, propensity, monkeypatch, caplog
+    mlflow_of_trained, ledger_url, worker, monkeypatch, caplog
 ):
-    environment: dict[str, str] = {}
-
-    def become_server(program: str, arguments: list[str], given: dict[str, str]) -> None:
-        environment.update(given)
-        raise SystemExit
-
-    monkeypatch.setattr(os, "execve", become_server)
-    assert propensity("serve", "--ledger", ledger_url, "--port", "0", "--unapproved-playbook")[0] == 0
-    for name in (state.LEDGER_VARIABLE, state.MODEL_VARIABLE, state.ALIAS_VARIABLE, state.UNAPPROVED_VARIABLE):
-        monkeypatch.setenv(name, environment[name])
-    # what a worker sets once for good would outlive this test
-    for name in ("freeze", "set_threshold"):
-        monkeypatch.setattr(f"gc.{name}", lambda *_: None)
-    worker = ServingState()
-    worker.load()
+    monkeypatch.setenv(settings.LEDGER_VARIABLE, ledger_url)
+    monkeypatch.setenv(settings.UNAPPROVED_VARIABLE, "1")
+    worker.turn(Settings.read())
     assert worker.ready
-    (warning,) = [r for r in caplog.records if r.name == "propensity.serving"]
-    assert warning.levelname == "WARNING"
-    assert re.search("nobody approved it .*; the service starts all the same, as asked", warning.getMessage())
-    worker.ledger.close()
+    (warning,) = [r for r in caplog.records if r.name == "propensity.serving" and r.levelname == "WARNING"]
+    assert re.search("nobody approved it .*; it serves all the same, as asked", warning.getMessage())
 
 
 def test_without_a_ledger_it_does_not_start_and_makes_none(elsewhere):
