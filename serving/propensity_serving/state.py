@@ -191,7 +191,7 @@ class ServingState:
             return
         ledger = Ledger(settings.ledger)
         try:
-            self.ledger = ledger.open()
+            self.ledger = ledger.open().grouped()
         except (InputError, JobError):
             ledger.close()
             raise

@@ -35,6 +35,8 @@ OUTCOME_TYPES = (
     "cart_abandoned",
     "excluded",
 )
+SHOW_THAT_IT_WAS_SENT = ("sent", "delivered", "opened", "clicked", "bounced")
+"""Types of events that show that the decision they name was carried out."""
 PROBABILITY_PREFIX = "probability_"
 """``contacts`` may carry one column an action with the logged probability of each, e.g. ``probability_mens_email``."""
 

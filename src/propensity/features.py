@@ -105,7 +105,22 @@ class FeatureBuilder:
         DataFrame (n, n features)
             float64 and category columns; the index of ``customers``. Columns that ``customers`` lacks are missing.
         """
-        columns: dict[str, Any] = {}
+        columns = self._values(customers, at)
+        for name, categories in self.categories.items():
+            values = columns[name]
+            if isinstance(values.dtype, pd.CategoricalDtype):
+                columns[name] = values.cat.set_categories(list(categories))
+            else:
+                known = values.where(values.isin(list(categories)))
+                columns[name] = known.astype(pd.CategoricalDtype(list(categories)))
+        return pd.DataFrame(columns, index=customers.index)
+
+    def values(self, customers: pd.DataFrame, at: pd.Series | pd.Timestamp) -> pd.DataFrame:
+        """What `transform` starts from (n, n features): categories that training did not see are still there."""
+        return pd.DataFrame(self._values(customers, at), index=customers.index)
+
+    def _values(self, customers: pd.DataFrame, at: pd.Series | pd.Timestamp) -> dict[str, pd.Series]:
+        columns: dict[str, pd.Series] = {}
         for name in self.numeric:
             if name in DERIVED:
                 columns[name] = DERIVED[name](customers, at)
@@ -114,15 +129,15 @@ class FeatureBuilder:
             else:
                 columns[name] = pd.Series(float("nan"), index=customers.index)
         segments = None if self.segments is None else self.segments.transform(customers, at)
-        for name, categories in self.categories.items():
+        for name in self.categories:
             if segments is not None and name in SEGMENT_FEATURES:
-                columns[name] = segments[name].cat.set_categories(list(categories))
-                continue
-            # the same texts as in training: a flag or a number would match no category
-            values = as_text(customers[name]) if name in customers else pd.Series(index=customers.index, dtype="str")
-            values = values.where(values.isin(list(categories)))
-            columns[name] = values.astype(pd.CategoricalDtype(list(categories)))
-        return pd.DataFrame(columns, index=customers.index)
+                columns[name] = segments[name]
+            elif name in customers:
+                # the same texts as in training: a flag or a number would match no category
+                columns[name] = as_text(customers[name])
+            else:
+                columns[name] = pd.Series(index=customers.index, dtype="str")
+        return columns
 
     def to_state(self) -> dict[str, Any]:
         """As JSON-ready values."""

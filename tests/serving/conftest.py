@@ -16,10 +16,6 @@ from propensity_serving.answering import BUDGET_VARIABLE
 from propensity_serving.app import build_app
 from propensity_serving.state import ServingState
 
-BOTH_DATABASES = pytest.mark.parametrize(
-    "database", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
-)
-
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 import sqlalchemy as sa
 
 from propensity.ledger import Ledger, schema
 
 AT = "2026-03-05T09:00:00Z"
+
+BOTH_DATABASES = pytest.mark.parametrize(
+    "database", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
 
 
 def person(customer_id: object = "anna", **values) -> dict:

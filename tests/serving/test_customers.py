@@ -10,8 +10,7 @@ from urllib.parse import quote
 
 import pandas as pd
 import pytest
-from conftest import BOTH_DATABASES
-from reports import AT, decide, events, person, problem, rows, statuses
+from reports import AT, BOTH_DATABASES, decide, events, person, problem, rows, statuses
 
 from propensity.ledger import schema
 from propensity.policy.decide import is_held_out

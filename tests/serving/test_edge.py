@@ -37,6 +37,7 @@ OPEN = {("GET", "/livez"), ("GET", "/readyz"), ("GET", "/healthz"), ("GET", "/")
 NEEDED = {
     ("POST", "/v1/decisions"): "decide",
     ("GET", "/v1/decisions/x"): "decide",
+    ("GET", "/v1/decisions/x%2Fy%0Az"): "decide",
     ("GET", "/v1/holdouts/x"): "decide",
     ("POST", "/v1/outcomes"): "report",
     ("POST", "/v1/suppressions"): "report",
@@ -403,7 +404,8 @@ async def collect(app, receive, headers=()) -> tuple[int, dict[str, str], bytes]
         "http_version": "1.1",
         "asgi": {"version": "3.0"},
     }
-    await app(scope, receive, send)
+    with anyio.fail_after(10):
+        await app(scope, receive, send)
     names = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], names, b"".join(m.get("body", b"") for m in sent[1:])
 

@@ -10,10 +10,9 @@ from urllib.parse import quote
 
 import pandas as pd
 import pytest
-from conftest import BOTH_DATABASES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reports import AT, decide, events, problem, statuses
+from reports import AT, BOTH_DATABASES, decide, events, problem, statuses
 from starlette.testclient import TestClient
 
 from propensity.contract import OUTCOME_TYPES

@@ -160,8 +160,8 @@ def api_keys(ledger: Ledger) -> list[ApiKey]:
     """All keys that there ever were, oldest first."""
     t = schema.api_keys
     columns = (t.c.prefix, t.c.hash, t.c.name, t.c.scopes, t.c.created_at, t.c.expires_at, t.c.revoked_at)
-    with ledger.engine.connect() as connection:
-        rows = connection.execute(sa.select(*columns).order_by(t.c.id)).mappings().all()
+    query = sa.select(*columns).order_by(t.c.id)
+    rows = ledger.read(lambda connection: connection.execute(query).mappings().all())
     return [ApiKey(**{**row, "scopes": frozenset(row["scopes"])}) for row in rows]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -66,8 +66,8 @@ def _json_value(value: Any) -> Any:
         return [_json_value(v) for v in value]
     if value is None or value is pd.NaT or value is pd.NA:
         return None
-    if isinstance(value, pd.Timestamp):
-        return value.tz_convert("UTC").isoformat().replace("+00:00", "Z")
+    if isinstance(value, datetime):  # a pandas Timestamp is one
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not np.isfinite(value):

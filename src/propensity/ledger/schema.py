@@ -1,4 +1,7 @@
-"""The ledger's tables. What is written stays: rows are added, never changed, except to forget a person."""
+"""The ledger's tables. What is written stays: rows are added, never changed, except to forget a person.
+
+A change here needs a migration: see `propensity.ledger.migrations`.
+"""
 
 from __future__ import annotations
 
@@ -88,6 +91,24 @@ waves = sa.Table(
     sa.Column("terms", sa.JSON, nullable=False, comment="for single decisions: prices and explore_weights"),
     sa.Column("funnel", sa.JSON, nullable=False, comment="rows of step, stopped, left"),
     sa.Column("file_sha256", sa.Text, nullable=False, comment="of the file of customers"),
+)
+used_alone = sa.Table(
+    "used_alone",
+    metadata,
+    sa.Column("campaign", sa.Text, primary_key=True),
+    sa.Column("seconds", sa.Integer, primary_key=True, autoincrement=False, comment="length of the span"),
+    sa.Column("starts_at", UtcTime, primary_key=True),
+    sa.Column("action", sa.Text, primary_key=True),
+    sa.Column(
+        "writer",
+        sa.Integer,
+        primary_key=True,
+        autoincrement=False,
+        comment="a number by chance for each thread that records, so that none waits for another's row",
+    ),
+    sa.Column("spend", sa.Float, nullable=False, comment="currency"),
+    sa.Column("contacts", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 events = sa.Table(
     "events",
