@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 120
 def once(directory: Path, workers: int, state: Path) -> tuple[float, float]:
     """Seconds from the start to ready, and processor seconds of all its processes until it was stopped."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-m", "propensity", "serve", "--port", "0", "--workers", str(workers)]
+    command = [sys.executable, "-m", "propensity", "serve", "--port", "0", "--no-keys", "--workers", str(workers)]
     environment = {**os.environ, "PROPENSITY_STATE": str(state)}
     with tempfile.TemporaryFile("w+") as log:
         started = time.perf_counter()

@@ -35,15 +35,16 @@ def propensity_commands() -> list[list[str]]:
     """Every call of `propensity` in the files, with its comments' ones."""
     lines = (DEPLOY / "compose.yaml").read_text(encoding="utf-8").splitlines() + UNIT.splitlines()
     found = [
-        re.search(r"(?:\bpropensity|rm trainer) ((?:serve|ledger|train|playbook) .*?)'?\]?$", line) for line in lines
+        re.search(r"(?:\bpropensity|rm trainer) ((?:serve|ledger|train|playbook|keys) .*?)'?\]?$", line)
+        for line in lines
     ]
     return [shlex.split(match[1].replace("$", "")) for match in found if match]
 
 
 def test_every_command_of_the_product_is_one():
     commands = propensity_commands()
-    assert {c[0] for c in commands} == {"serve", "ledger", "train", "playbook"}
-    assert len(commands) == 5
+    assert {c[0] for c in commands} == {"serve", "ledger", "train", "playbook", "keys"}
+    assert len(commands) == 6
     for arguments in commands:
         require(typer.main.get_command(application()), arguments)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-
-import sqlalchemy as sa
+from urllib.parse import unquote, urlsplit
 
 from propensity.errors import InputError
 from propensity.registered import CHAMPION
@@ -75,12 +74,9 @@ class Settings:
 
 def default_state(ledger: str) -> Path:
     """``.propensity`` beside a ledger's file; in the working directory where the ledger is on a server."""
-    try:
-        url = sa.make_url(ledger)
-    except sa.exc.ArgumentError:  # opening the ledger says what is wrong with it
-        return Path(".propensity")
-    beside = Path(url.database).parent if url.get_backend_name() == "sqlite" and url.database else Path()
-    return beside / ".propensity"
+    url = urlsplit(ledger)
+    file = unquote(url.path.removeprefix("/")) if url.scheme.startswith("sqlite") else ""
+    return Path(file).parent / ".propensity"
 
 
 def _poll_seconds() -> float:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-import sqlalchemy as sa
-
 from propensity.errors import InputError, JobError
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -139,8 +140,8 @@ def _by_mlflow(name: str | None, alias: str) -> Pointed:
 # ------------------------------------------------------------------------------------------------------ a database
 
 _WORKSPACE = "workspace = :workspace"
-_NAMES = sa.text(f"SELECT name FROM registered_models WHERE {_WORKSPACE} ORDER BY name")
-_VERSION = sa.text(
+_NAMES = f"SELECT name FROM registered_models WHERE {_WORKSPACE} ORDER BY name"
+_VERSION = (
     "SELECT v.version, v.run_id, v.creation_time, COALESCE(v.storage_location, v.source) AS place "
     "FROM registered_model_aliases a JOIN model_versions v "
     "ON v.workspace = a.workspace AND v.name = a.name AND v.version = a.version "
@@ -149,6 +150,8 @@ _VERSION = sa.text(
 
 
 def _in_database(name: str | None, alias: str, uri: str) -> Pointed:
+    import sqlalchemy as sa  # not at the top: the command that starts the service knows this module too
+
     workspace = os.environ.get("MLFLOW_WORKSPACE") or "default"
     engine = _engine(uri)
     if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").is_file():
@@ -156,9 +159,9 @@ def _in_database(name: str | None, alias: str, uri: str) -> Pointed:
     try:
         with engine.connect() as connection:
             if name is None:
-                name = _only(list(connection.scalars(_NAMES, {"workspace": workspace})), uri)
+                name = _only(list(connection.scalars(sa.text(_NAMES), {"workspace": workspace})), uri)
             asked = {"workspace": workspace, "name": name, "alias": alias}
-            row = connection.execute(_VERSION, asked).mappings().one_or_none()
+            row = connection.execute(sa.text(_VERSION), asked).mappings().one_or_none()
     except sa.exc.DBAPIError as error:
         said = str(error.orig).strip().splitlines()[0]
         raise RegistryDown(f"MLflow at {shown(uri)}: cannot be read ({said})") from error
@@ -170,6 +173,8 @@ def _in_database(name: str | None, alias: str, uri: str) -> Pointed:
 @cache
 def _engine(uri: str) -> sa.Engine:
     """An engine that keeps no connection and waits for nothing for long."""
+    import sqlalchemy as sa
+
     patience: dict[str, Any] = {"timeout": PATIENCE_SECONDS}
     if uri.startswith("postgresql"):
         patience = {"connect_timeout": PATIENCE_SECONDS, "options": f"-c statement_timeout={PATIENCE_SECONDS}s"}

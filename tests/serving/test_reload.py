@@ -48,7 +48,7 @@ def served(ledger_url: str, log: Path, *options: str) -> Iterator[tuple[subproce
     environment = {**os.environ, "PROPENSITY_POLL_SECONDS": "0.2"}
     with log.open("w") as output:
         process = subprocess.Popen(
-            [*SERVE, "--ledger", ledger_url, *options],
+            [*SERVE, "--ledger", ledger_url, "--no-keys", *options],
             cwd=log.parent,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -191,7 +191,9 @@ def asked_across_the_end(process: subprocess.Popen, address: str) -> tuple[int, 
 
 def test_without_a_registry_and_without_a_copy_it_does_not_start(ledger_url, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'gone.db'}")
-    done = subprocess.run([*SERVE, "--ledger", ledger_url], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [*SERVE, "--ledger", ledger_url, "--no-keys"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "the database does not exist, and there is no last good copy in" in line
