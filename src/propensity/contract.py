@@ -632,11 +632,16 @@ def _fault_rows(faults: Sequence[Violation]) -> list[int]:
 
 def bad_rows(frame: pd.DataFrame, faults: Sequence[Violation]) -> pd.DataFrame:
     """The rows that have a fault, as they came, with their reasons in the column ``fault``."""
-    rows = _fault_rows(faults)
-    bad = frame.loc[rows].copy()
-    reasons: dict[int, list[str]] = {row: [] for row in rows}
+    told = told_by_row(faults)
+    bad = frame.loc[list(told)].copy()
+    bad["fault"] = list(told.values())
+    return bad
+
+
+def told_by_row(faults: Sequence[Violation]) -> dict[int, str]:
+    """What is wrong with each row that has a fault, in the order of the rows."""
+    reasons: dict[int, list[str]] = {row: [] for row in _fault_rows(faults)}
     for fault in faults:
         for row in fault.index:
             reasons[row].append(f"{fault.column}: expected {fault.expected}")
-    bad["fault"] = ["; ".join(reasons[row]) for row in rows]
-    return bad
+    return {row: "; ".join(told) for row, told in reasons.items()}

@@ -15,7 +15,7 @@ import pandas as pd
 
 from propensity.contract import CONSENT_PREFIX, CUSTOMERS, Column, as_text
 from propensity.errors import InputError
-from propensity.playbook import Playbook
+from propensity.playbook import Playbook, derived
 from propensity.segments import MADE_FROM, SEGMENTS, TELL_THE_REASON, SegmentBuilder, days_since_churn
 
 DERIVED: dict[str, Callable[[pd.DataFrame, Any], pd.Series]] = {"days_since_churn": days_since_churn}
@@ -24,6 +24,7 @@ SEGMENT_FEATURES = tuple(name for name in SEGMENTS if name not in {column.name f
 """Segments that a playbook may name among its categorical features; a column of the contract comes first."""
 
 
+@derived
 def required_columns(playbook: Playbook) -> list[Column]:
     """The columns that a customers table needs beyond the contract for this playbook: features and consents."""
     own = {column.name for column in CUSTOMERS}
