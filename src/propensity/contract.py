@@ -455,7 +455,7 @@ def as_flag(values: pd.Series) -> pd.Series:
 def _flags(values: np.ndarray) -> Any:
     flags = [v if type(v) is bool else _FLAGS.get(str(v).strip().lower()) for v in values.tolist()]
     return pd.arrays.BooleanArray(
-        np.array([flag is True for flag in flags]), np.array([flag is None for flag in flags])
+        np.array([flag is True for flag in flags], dtype=bool), np.array([flag is None for flag in flags], dtype=bool)
     )
 
 
