@@ -337,9 +337,7 @@ def data_dictionary() -> str:
     return "\n".join(lines)
 
 
-def _columns(
-    table: str, found: Iterable[Any], actions: Iterable[str] | None, extra: Sequence[Column]
-) -> list[Column]:
+def _columns(table: str, found: Iterable[Any], actions: Iterable[str] | None, extra: Sequence[Column]) -> list[Column]:
     columns = list(TABLES[table])
     if table == "contacts" and actions is not None:
         labels = tuple(sorted({*actions, CONTROL}))
@@ -541,9 +539,7 @@ def unread(values: pd.Series, converted: pd.Series) -> pd.Series:
     return values.iloc[_lost(_array(values), _array(converted))]
 
 
-def _value_faults(
-    column: Column, values: Any, unreadable: np.ndarray | None
-) -> Iterator[tuple[np.ndarray, str]]:
+def _value_faults(column: Column, values: Any, unreadable: np.ndarray | None) -> Iterator[tuple[np.ndarray, str]]:
     """Rules of a column that some values (n,) break: which do, (n,) of bool, and what was expected."""
     missing = pd.isna(values)
     if not column.nullable and missing.any():
@@ -601,9 +597,7 @@ def _faults_of_people(typed: Mapping[str, Any], first_row: int) -> list[Violatio
         zones = typed["time_zone"]
         there = zip(zones.tolist(), pd.isna(zones).tolist(), strict=True)
         unknown = np.flatnonzero([not gone and zone not in time_zone_names() for zone, gone in there])
-        faults += _faults_at(
-            "customers", "time_zone", zones, unknown, "a time zone such as Europe/Berlin", first_row
-        )
+        faults += _faults_at("customers", "time_zone", zones, unknown, "a time zone such as Europe/Berlin", first_row)
     return faults
 
 

@@ -164,8 +164,3 @@ class FeatureBuilder:
 def without_reason(features: pd.DataFrame) -> pd.DataFrame:
     """The model matrix (n, d) without the reason for churn, which is told from it, and what is made of the reason."""
     return features.drop(columns=["reason", *TELL_THE_REASON], errors="ignore")
-
-
-def taken(features: Columns, rows: np.ndarray) -> dict[str, Any]:
-    """The features of some people."""
-    return {name: values[rows] for name, values in features.items()}

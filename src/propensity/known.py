@@ -39,6 +39,8 @@ class Known:
 def known_of(ledger: Ledger, customer_ids: Sequence[str], decision_ids: Sequence[str]) -> Known:
     """What the ledger knows of people on whom decisions with these ids are made; such a decision is no touch yet."""
     contacts, outcomes = ledger.history(customer_ids)
+    if contacts.empty and outcomes.empty:
+        return Known(None, None, ledger.erased(customer_ids))
     contacts = contacts[~contacts["decision_id"].isin(decision_ids)]
     opted_out = outcomes.loc[outcomes["type"].isin(OPT_OUTS), "customer_id"]
     suppressed = ledger.erased(customer_ids) | set(opted_out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -53,6 +53,13 @@ class People:
         """Of the table."""
         return self.table.index
 
+    def keys(self) -> list[Any]:
+        """Customer ids (n,), as they are."""
+        key = ("as it is", "customer_id")
+        if key not in self._kept:
+            self._kept[key] = self.table["customer_id"].tolist()
+        return self._kept[key]
+
     def texts(self, name: str) -> Texts:
         """Texts (n,) as `contract.as_text` gives them, None where missing."""
         return self._column("text", name, _texts, None)
@@ -71,11 +78,11 @@ class People:
 
     def times(self, name: str) -> Times:
         """Times (n,), UTC without a zone, not a time where missing."""
-        return self._column("time", name, _times, np.datetime64("NaT", "us"))
+        return self._column("time", name, in_utc, np.datetime64("NaT", "us"))
 
     def days_since_churn(self, at: pd.Timestamp | pd.Series) -> Numbers:
         """Days (n,) from leaving to ``at``, one time or one a person."""
-        now = at.to_datetime64() if isinstance(at, pd.Timestamp) else _times(at)
+        now = at.to_datetime64() if isinstance(at, pd.Timestamp) else in_utc(at)
         return days_between(self.times("churned_at"), now)
 
     def _column(self, kind: str, name: str, convert: Callable[[pd.Series], Any], missing: Any) -> Any:
@@ -124,10 +131,21 @@ def _written(values: pd.Series) -> Texts:
     return written
 
 
-def _times(values: pd.Series) -> Times:
+def in_utc(values: pd.Series) -> Times:
+    """Aware times (n,) as UTC without a zone."""
     unit = getattr(values.dtype, "unit", "us")
     return values.to_numpy(dtype=f"datetime64[{unit}]")
 
 
 def _objects(values: pd.Series) -> list[Any]:
     return values.array.to_numpy(dtype=object).tolist()
+
+
+def among(values: Texts, wanted: Collection[str]) -> Flags:
+    """Which texts (n,) are among some; a missing one never is."""
+    return np.array([value in wanted for value in values.tolist()], dtype=bool)
+
+
+def taken(columns: Mapping[str, Any], rows: np.ndarray) -> dict[str, Any]:
+    """The columns of some people, by their positions (m,)."""
+    return {name: values[rows] for name, values in columns.items()}

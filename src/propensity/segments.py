@@ -513,7 +513,8 @@ def _check_condition(name: str, wanted: Sequence[str], people: People, segments:
             near = contract.close_name(name, [*SEGMENTS, *people.table])
             hint = f" (did it mean {near!r}?)" if near else ""
             raise InputError(
-                f"{_words(name, wanted)}: expected a segment or a column of the customers table, found no {name!r}{hint}"
+                f"{_words(name, wanted)}: expected a segment or a column of the customers table, found no {name!r}"
+                f"{hint}"
             )
         possible = own.choices if own else None
         if name.startswith(contract.CONSENT_PREFIX) or (own and own.kind == "flag"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -67,7 +67,7 @@ class Writing(Database):
 
     def add_decisions(
         self,
-        decisions: pd.DataFrame,
+        decisions: pd.DataFrame | Mapping[str, Any],
         decided_at: pd.Timestamp,
         probabilities: pd.DataFrame,
         *,
@@ -78,7 +78,7 @@ class Writing(Database):
 
         Parameters
         ----------
-        decisions : DataFrame (n, columns)
+        decisions : DataFrame (n, columns), or its columns
             See `decision.DECISION_COLUMNS`.
         decided_at : Timestamp
         probabilities : DataFrame (n, actions with control)
