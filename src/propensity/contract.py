@@ -489,18 +489,20 @@ _OF_OBJECTS: dict[Kind, Callable[[np.ndarray], Any]] = {
 def _read(table: str, raw: Mapping[str, Any], columns: Sequence[Column], first_row: int) -> Read:
     """Columns with their kinds, and all faults; rows are counted from ``first_row``."""
     typed: dict[str, Any] = {}
+    missing: dict[str, np.ndarray] = {}
     unreadable: dict[str, np.ndarray] = {}
     faults: list[Violation] = []
     for column in columns:
         values = raw[column.name]
         found = typed[column.name] = _converted(column.kind, values)
-        lost = _lost(values, found)
+        missing[column.name] = gone = pd.isna(found)
+        lost = _lost(values, gone)
         if len(lost):
             unreadable[column.name] = lost
             faults += _faults_at(table, column.name, values, lost, _KIND_WORDS[column.kind], first_row)
     for column in columns:
         known = unreadable.get(column.name)
-        for wrong, expected in _value_faults(column, typed[column.name], known):
+        for wrong, expected in _value_faults(column, typed[column.name], missing[column.name], known):
             faults += _faults_at(table, column.name, typed[column.name], np.flatnonzero(wrong), expected, first_row)
     faults += _repeated_keys(table, typed, first_row)
     if table == "customers":
@@ -516,9 +518,8 @@ def _converted(kind: Kind, values: Any) -> Any:
     return converted.to_numpy() if kind == "number" else converted.array
 
 
-def _lost(values: Any, converted: Any) -> np.ndarray:
-    """Rows whose value is missing after a conversion though it was there; a blank was not."""
-    missing = pd.isna(converted)
+def _lost(values: Any, missing: np.ndarray) -> np.ndarray:
+    """Rows whose value is missing after a conversion (n,) though it was there; a blank was not."""
     if not missing.any():
         return np.empty(0, dtype=np.intp)
     lost = np.flatnonzero(missing & ~pd.isna(values))
@@ -536,12 +537,13 @@ def _faults_at(
 
 def unread(values: pd.Series, converted: pd.Series) -> pd.Series:
     """The values that are missing after a conversion though they were there; a blank was not."""
-    return values.iloc[_lost(_array(values), _array(converted))]
+    return values.iloc[_lost(_array(values), converted.isna().to_numpy())]
 
 
-def _value_faults(column: Column, values: Any, unreadable: np.ndarray | None) -> Iterator[tuple[np.ndarray, str]]:
+def _value_faults(
+    column: Column, values: Any, missing: np.ndarray, unreadable: np.ndarray | None
+) -> Iterator[tuple[np.ndarray, str]]:
     """Rules of a column that some values (n,) break: which do, (n,) of bool, and what was expected."""
-    missing = pd.isna(values)
     if not column.nullable and missing.any():
         # what could not be read is missing by now, and was named already
         unnamed = missing.copy()

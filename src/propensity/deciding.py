@@ -34,7 +34,7 @@ from propensity.policy import (
     following,
     keep_to_sequence,
     plan_wave,
-    spend,
+    spend_table,
     touch_history,
     used_by,
     wave_limits,
@@ -215,7 +215,8 @@ class Wave:
     @cached_property
     def spend(self) -> pd.DataFrame:
         """What each action is expected to cost, (n, actions without control), currency; see `policy.spend`."""
-        return spend(self.predictions.reactivated, self.model.playbook, self.model.actions[1:])
+        chances = self.predictions.reactivated.to_numpy()[:, 1:]
+        return spend_table(chances, self.model.playbook, self.model.action_index, self.customers.index)
 
     def spent_on(self, action: np.ndarray) -> np.ndarray:
         """What each person's action (n,) is expected to cost, (n,), currency."""
@@ -274,7 +275,7 @@ class Wave:
         allowed = self.eligible.allowed
         probabilities = action_probabilities(best, allowed, playbook.learning, weights)
         drawn = drawn_actions(
-            people.keys(), allowed, probabilities, playbook.learning, self.campaign, window, best, weights
+            people.ids, allowed, probabilities, playbook.learning, self.campaign, window, best, weights
         )
         if limits:
             left_out = within_limits(drawn.action, self.value, limits)

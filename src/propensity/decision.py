@@ -12,7 +12,16 @@ import pandas as pd
 from propensity.contract import CONTROL
 from propensity.people import Customers, People, in_utc
 from propensity.playbook import Playbook, derived
-from propensity.policy import TIE_SHARE, Drawn, codes, contact_costs, decision_keys, window_end, window_number
+from propensity.policy import (
+    TIE_SHARE,
+    Drawn,
+    codes,
+    contact_costs,
+    decision_keys,
+    positions,
+    window_end,
+    window_number,
+)
 
 DECISION_COLUMNS = (
     "decision_id",
@@ -185,14 +194,14 @@ def decision_columns(
     drawn = _drawn(chosen)
     action, would = drawn.action, drawn.would_have_sent
     contacted = action != CONTROL
-    described = _position_of(np.where(contacted, action, would), chosen.value.columns)
+    described = positions(np.where(contacted, action, would), chosen.value.columns)
     archetype, channel, offer, cost = _parts_of(action, playbook)
     # a reason that nobody stated and no model is sure of is not told as one
     source = reasons["source"].to_numpy(dtype=object)
     known = source != "fallback"
     columns = {
-        "decision_id": decision_keys(people.keys(), campaign, window),
-        "customer_id": people.keys(),
+        "decision_id": decision_keys(people.ids, campaign, window),
+        "customer_id": people.ids,
         "campaign": campaign,
         "send": contacted,
         "action": action,
@@ -260,7 +269,7 @@ def _alternative(chosen: Chosen) -> dict[str, np.ndarray]:
     labels = chosen.value.columns
     drawn = _drawn(chosen)
     rows = np.arange(len(drawn.action))
-    column = _position_of(drawn.action, labels)
+    column = positions(drawn.action, labels)
     known = chosen.value.to_numpy(dtype=float)
     worth = np.column_stack([np.where(np.isnan(known), -np.inf, known), np.zeros(len(rows))])
     own = worth[rows, column]
@@ -285,12 +294,6 @@ def _or_none(there: np.ndarray, values: np.ndarray) -> np.ndarray:
     kept = values.astype(object)
     kept[~there] = None
     return kept
-
-
-def _position_of(action: np.ndarray, labels: pd.Index) -> np.ndarray:
-    """Position (n,) of each action among labels; -1 under control."""
-    positions = {label: position for position, label in enumerate(labels)}
-    return np.array([positions.get(label, -1) for label in action.tolist()], dtype=np.intp)
 
 
 def _of_action(values: np.ndarray, position: np.ndarray) -> np.ndarray:
@@ -319,7 +322,7 @@ def _reason_codes(chosen: Chosen) -> list[list[str]]:
     pays, pays_not = chosen.codes
     drawn, labels = _drawn(chosen), chosen.value.columns
     worth = np.nan_to_num(chosen.value.to_numpy(dtype=float), posinf=np.inf, neginf=-np.inf)
-    best, would_be = (_of_action(worth, _position_of(a, labels)) for a in (chosen.unlimited, drawn.would_have_sent))
+    best, would_be = (_of_action(worth, positions(a, labels)) for a in (chosen.unlimited, drawn.would_have_sent))
     # what is worth the same is no better
     better = best > would_be + TIE_SHARE * np.abs(would_be)
     reasons = []

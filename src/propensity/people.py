@@ -53,12 +53,10 @@ class People:
         """Of the table."""
         return self.table.index
 
-    def keys(self) -> list[Any]:
+    @cached_property
+    def ids(self) -> list[Any]:
         """Customer ids (n,), as they are."""
-        key = ("as it is", "customer_id")
-        if key not in self._kept:
-            self._kept[key] = self.table["customer_id"].tolist()
-        return self._kept[key]
+        return self.table["customer_id"].tolist()
 
     def texts(self, name: str) -> Texts:
         """Texts (n,) as `contract.as_text` gives them, None where missing."""
@@ -120,7 +118,9 @@ def _numbers(values: pd.Series) -> Numbers:
 
 
 def _flags(values: pd.Series) -> Flags:
-    return contract.as_flag(values).to_numpy(dtype=bool, na_value=False)
+    if not isinstance(values.dtype, pd.BooleanDtype):
+        values = contract.as_flag(values)
+    return values.array.to_numpy(dtype=bool, na_value=False)
 
 
 def _written(values: pd.Series) -> Texts:

@@ -11,6 +11,7 @@ from propensity.policy.decide import (
     drawn_actions,
     holdout_share,
     is_held_out,
+    positions,
 )
 from propensity.policy.draws import decision_keys, uniform_draws, window_end, window_number
 from propensity.policy.eligibility import Eligibility, Situation, eligibility, what_stops
@@ -26,6 +27,7 @@ from propensity.policy.wave import (
     WavePlan,
     plan_wave,
     spend,
+    spend_table,
     used_by,
     wave_limits,
     within_limits,
@@ -66,9 +68,11 @@ __all__ = [
     "not_before",
     "offer_costs",
     "plan_wave",
+    "positions",
     "profit",
     "rule_action",
     "spend",
+    "spend_table",
     "touch_history",
     "uniform_draws",
     "used_by",

@@ -26,6 +26,12 @@ def aligned(table: pd.DataFrame, columns: pd.Index) -> pd.DataFrame:
     return table if table.columns is columns else table[columns]
 
 
+def positions(action: np.ndarray, labels: pd.Index) -> np.ndarray:
+    """Position (n,) of each action among labels; -1 where it is none of them."""
+    position = {label: i for i, label in enumerate(labels)}
+    return np.array([position.get(label, -1) for label in action.tolist()], dtype=np.intp)
+
+
 def best_column(net_value: pd.DataFrame, allowed: pd.DataFrame) -> np.ndarray:
     """Column of each person's `best_action`, (n,); below 0 where there is none."""
     return net_value.columns.get_indexer(pd.Index(best_action(net_value, allowed)))
@@ -168,8 +174,7 @@ def drawn_actions(
         action[explores] = _pick(allowed.columns, weights[explores], pick)
     action[held_out | stopped] = CONTROL
     assignment = np.select([stopped, held_out, explores], ["suppressed", "holdout", "explore"], default="policy")
-    position = {label: i for i, label in enumerate(chances.columns)}
-    column = np.array([position[label] for label in action.tolist()], dtype=np.intp)
+    column = positions(action, chances.columns)
     return Drawn(action, assignment.astype(object), chances.to_numpy()[np.arange(len(action)), column], best)
 
 

@@ -264,4 +264,4 @@ def _are_suppressed(people: People, suppressed: Collection[str]) -> Flags:
     if not suppressed:
         return np.zeros(len(people), dtype=bool)
     ids = set(suppressed)
-    return np.array([key in ids for key in people.keys()], dtype=bool)
+    return np.array([key in ids for key in people.ids], dtype=bool)

@@ -136,7 +136,7 @@ class ReasonModels:
             if model is None:
                 return None
             found = model.probabilities(features(stated.index[rows]))
-            return Chances(rows, found.to_numpy(), list(found))
+            return Chances(rows, found.to_numpy(), model.reasons_)
 
         return self._assigned(texts, answers, by_features, minimum, fallback).frame(stated.index)
 
@@ -173,7 +173,7 @@ class ReasonModels:
             wrote = as_text(answers.iloc[silent].set_axis(silent)).dropna()
             if len(wrote) and (understood := text.understood(wrote)).any():
                 found = text.probabilities(wrote[understood])
-                told["text"] = Chances(found.index.to_numpy(), found.to_numpy(), list(found))
+                told["text"] = Chances(found.index.to_numpy(), found.to_numpy(), text.reasons_)
                 shares["text"] = text.shares
         if self.features and self.features.model is not None and len(silent):
             predicted = by_features(silent)
