@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from propensity import contract
 from propensity.features import required_columns
-from propensity.playbook import Playbook
+from propensity.playbook import Playbook, derived
 from propensity.segments import SEGMENTS
 from propensity_serving.fields import MAX_TEXT
 from propensity_serving.problems import Problem
@@ -125,47 +127,64 @@ def check_customers(rows: list[dict[str, Any]], playbook: Playbook, at: pd.Times
 
     ``as_of`` may be left out: it is the time of the decision. Features that a row lacks are missing values.
     """
-    frame = pd.DataFrame([_scalars(row) for row in rows], index=range(len(rows)))
-    unfit = _unfit_rows(rows, playbook)
-    frame.loc[list(unfit), "customer_id"] = None  # which the contract refuses
-    faults: dict[int, str] = {}
-    for name in ("customer_id", "churned_at"):
-        if name not in frame:
-            frame[name] = None
-    for name in _condition_columns(playbook):
-        if name not in frame:
-            frame[name] = None  # a missing value meets no condition
-    if "as_of" not in frame:
-        frame["as_of"] = None
-    frame["as_of"] = frame["as_of"].where(frame["as_of"].notna(), at.isoformat())
-    for column in required_columns(playbook):
-        if column.name not in frame:
-            frame[column.name] = None
-    checked = contract.check("customers", frame, extra=required_columns(playbook), quarantine=True)
-    for position, fault in checked.bad["fault"].items():
-        faults[int(str(position))] = fault
-    faults |= unfit
-    readable = [i for i in range(len(rows)) if i not in faults]
-    young = (checked.good["as_of"] > at).to_numpy()
-    faults |= {
-        i: f"as_of: expected a time no later than the decision ({at.isoformat()})" for i in compress(readable, young)
-    }
+    wanted = required_columns(playbook)
+    columns = _columns(rows, ["customer_id", "churned_at", *_condition_columns(playbook), "as_of"], at)
+    for column in wanted:
+        columns.setdefault(column.name, np.full(len(rows), None, dtype=object))
+    unfit = _unfit_rows(rows, _known_names(playbook))
+    columns["customer_id"][list(unfit)] = None  # which the contract refuses
+    read = contract.read_columns("customers", columns, wanted)
+    faults = contract.told_by_row(read.faults) | unfit
+    readable = np.ones(len(rows), dtype=bool)
+    readable[list(faults)] = False
+    young = readable & np.asarray(read.columns["as_of"] > at)
+    late = f"as_of: expected a time no later than the decision ({at.isoformat()})"
+    faults |= dict.fromkeys(np.flatnonzero(young).tolist(), late)
     # a person who is there as of two times: which row is to be decided by?
-    twice = (checked.good["customer_id"].duplicated(keep=False)).to_numpy() & ~young
-    faults |= dict.fromkeys(compress(readable, twice), "customer_id: expected each customer once in a request")
-    good = [i for i in readable if i not in faults]
-    table = checked.good[~young & ~twice].reset_index(drop=True)
-    return CheckedCustomers(table, {row: place for place, row in enumerate(good)}, faults)
+    twice = _twice(read.columns["customer_id"].tolist(), readable) & ~young
+    faults |= dict.fromkeys(np.flatnonzero(twice).tolist(), "customer_id: expected each customer once in a request")
+    good = np.flatnonzero(readable & ~young & ~twice)
+    table = pd.DataFrame({name: _taken(values, good) for name, values in read.columns.items()}, copy=False)
+    return CheckedCustomers(table, {row: place for place, row in enumerate(good.tolist())}, faults)
 
 
-def _condition_columns(playbook: Playbook) -> set[str]:
+def _columns(rows: list[dict[str, Any]], names: list[str], at: pd.Timestamp) -> dict[str, np.ndarray]:
+    """What rows hold by column, and these columns too; what a row lacks, and what fits no table, is missing."""
+    given = [{str(name): None if _is_unfit(name, value) else value for name, value in row.items()} for row in rows]
+    found = dict.fromkeys(name for row in given for name in row) | dict.fromkeys(names)
+    columns = {name: np.empty(len(rows), dtype=object) for name in found}
+    for name, values in columns.items():
+        values[:] = [row.get(name) for row in given]
+    as_of = columns["as_of"]
+    as_of[pd.isna(as_of)] = at.isoformat()
+    return columns
+
+
+def _twice(ids: list[str], counts: np.ndarray) -> np.ndarray:
+    """Whose id (n,) another of the rows that count has too."""
+    times = Counter(compress(ids, counts))
+    return np.array([times[key] > 1 for key in ids]) & counts
+
+
+def _taken(values: Any, rows: np.ndarray) -> Any:
+    taken = values if len(rows) == len(values) else values[rows]
+    # what the contract does not know has the kind that its values have
+    return taken.tolist() if taken.dtype == object else taken
+
+
+@derived
+def _condition_columns(playbook: Playbook) -> list[str]:
     """Columns of the customers table that conditions of the playbook name."""
     conditions = [action.only for action in playbook.actions.values()] + [change.where for change in playbook.changes]
-    return {name for condition in conditions for name in condition} - set(SEGMENTS)
+    return sorted({name for condition in conditions for name in condition} - set(SEGMENTS))
 
 
-def _unfit_rows(rows: list[dict[str, Any]], playbook: Playbook) -> dict[int, str]:
-    known = {c.name for c in (*contract.CUSTOMERS, *required_columns(playbook))}
+@derived
+def _known_names(playbook: Playbook) -> frozenset[str]:
+    return frozenset(c.name for c in (*contract.CUSTOMERS, *required_columns(playbook)))
+
+
+def _unfit_rows(rows: list[dict[str, Any]], known: Collection[str]) -> dict[int, str]:
     faults = {}
     for number, row in enumerate(rows):
         unfit = [k for k, v in row.items() if k in known and _is_unfit(k, v)]
@@ -174,10 +193,6 @@ def _unfit_rows(rows: list[dict[str, Any]], playbook: Playbook) -> dict[int, str
         elif len(str(row.get("customer_id", "")).strip()) > MAX_TEXT:
             faults[number] = f"customer_id: expected at most {MAX_TEXT} characters, found more"
     return faults
-
-
-def _scalars(row: dict[str, Any]) -> dict[str, Any]:
-    return {str(k): None if _is_unfit(k, v) else v for k, v in row.items()}
 
 
 def _is_unfit(name: str, value: Any) -> bool:

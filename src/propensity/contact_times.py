@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from propensity.people import Customers, People, Times, in_utc
 from propensity.playbook import Playbook, QuietHours
-from propensity.policy.schedule import time_zones
+from propensity.policy.schedule import as_utc, time_zones
 
 ANSWERS = ("opened", "clicked")
 ANSWER_HOURS = 48
@@ -128,7 +129,7 @@ class ContactTimes:
         self,
         action: np.ndarray,
         first: pd.Series,
-        customers: pd.DataFrame,
+        customers: Customers,
         playbook: Playbook,
         expires_at: pd.Timestamp,
     ) -> pd.Series:
@@ -150,9 +151,17 @@ class ContactTimes:
             The first moment of the channel's best time that is no earlier than ``first`` and outside of quiet hours;
             ``first`` where the channel has no best time, or none comes before the decision expires.
         """
-        moments = first.to_numpy(dtype="datetime64[us]").copy()
+        people = People.of(customers)
+        return as_utc(self.moments(action, in_utc(first), people, playbook, expires_at), first.index)
+
+    def moments(
+        self, action: np.ndarray, first: Times, people: People, playbook: Playbook, expires_at: pd.Timestamp
+    ) -> Times:
+        """`contact_at` of times (n,), UTC without a zone."""
+        first = first.astype("datetime64[us]")
+        moments = first.copy()
         if self.best:
-            zone = pd.Index(time_zones(customers, playbook))
+            zone = pd.Index(time_zones(people, playbook))
             for name, best in self.best.items():
                 openings = _openings(best.hours, playbook.channels[name].quiet_hours)
                 labels = [label for label in playbook.labels if playbook.actions[label].channel == name]
@@ -160,8 +169,7 @@ class ContactTimes:
                 for place in zone[on_channel].unique() if openings else ():
                     rows = np.flatnonzero(on_channel & (zone == place))
                     moments[rows] = _first_moments(moments[rows], str(place), best.weekday, openings)
-        found = pd.Series(pd.DatetimeIndex(moments, tz="UTC").as_unit("us"), index=first.index)
-        return found.where(found < expires_at, first)
+        return np.where(moments < expires_at.to_datetime64(), moments, first)
 
     def to_state(self) -> dict[str, Any]:
         """As JSON-ready values."""

@@ -8,15 +8,15 @@ what was found. Nothing is dropped silently: bad rows come back beside the good 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from typing import Any, Literal
 from zoneinfo import available_timezones
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 
 CONTROL = "control"
 """The label of the action that is no contact."""
@@ -198,6 +198,21 @@ class Checked:
     violations: tuple[Violation, ...]
 
 
+@dataclass(frozen=True)
+class Read:
+    """Columns with the promised kinds, and what is wrong with them.
+
+    Attributes
+    ----------
+    columns : dict of arrays (n,)
+        The contract's; what could not be read is missing.
+    faults : tuple of Violation
+    """
+
+    columns: dict[str, Any]
+    faults: tuple[Violation, ...]
+
+
 def check(
     table: str,
     frame: pd.DataFrame,
@@ -235,21 +250,30 @@ def check(
     ContractError
         A column is missing, the table is empty, or (without ``quarantine``) any row has a fault.
     """
-    columns = _columns(table, frame, actions, extra)
+    columns = _columns(table, frame.columns, actions, extra)
     _require_columns(table, frame, columns)
     if frame.empty:
         raise ContractError([Violation(table, "", 0, "at least one row", "none")])
     frame = frame.set_axis(pd.RangeIndex(first_row, first_row + len(frame)))
     present = [c for c in columns if c.name in frame.columns]
-    typed, faults = _convert(table, frame, present)
-    faults += _value_faults(table, typed, present, faults)
-    faults += _repeated_keys(table, typed)
-    if table == "customers":
-        faults += _faults_of_people(typed)
-    if faults and not quarantine:
-        raise ContractError(faults, fix=fix)
-    good = typed.drop(index=_fault_rows(faults)).reset_index(drop=True)
-    return Checked(good, bad_rows(frame, faults), tuple(faults))
+    read = _read(table, {c.name: _array(frame[c.name]) for c in present}, present, first_row)
+    if read.faults and not quarantine:
+        raise ContractError(read.faults, fix=fix)
+    # a name may be there twice where it is no concern of the contract
+    parts = [read.columns.get(name, frame.iloc[:, i]) for i, name in enumerate(frame.columns)]
+    typed = pd.DataFrame(dict(enumerate(parts)), index=frame.index).set_axis(frame.columns, axis=1)
+    good = typed.drop(index=_fault_rows(read.faults)).reset_index(drop=True)
+    return Checked(good, bad_rows(frame, read.faults), read.faults)
+
+
+def read_columns(table: str, columns: Mapping[str, np.ndarray], extra: Sequence[Column] = ()) -> Read:
+    """Check columns (n,) of any objects, of which none that is required lacks; see `check`.
+
+    All columns come back, those that the contract does not know as they are.
+    """
+    known = [c for c in _columns(table, columns, None, extra) if c.name in columns]
+    read = _read(table, {c.name: columns[c.name] for c in known}, known, 0)
+    return Read({name: read.columns.get(name, values) for name, values in columns.items()}, read.faults)
 
 
 def check_references(customers: pd.DataFrame, contacts: pd.DataFrame, outcomes: pd.DataFrame) -> list[Violation]:
@@ -316,7 +340,7 @@ def data_dictionary() -> str:
     return "\n".join(lines)
 
 
-def _columns(table: str, frame: pd.DataFrame, actions: Iterable[str] | None, extra: Sequence[Column]) -> list[Column]:
+def _columns(table: str, found: Iterable[Any], actions: Iterable[str] | None, extra: Sequence[Column]) -> list[Column]:
     columns = list(TABLES[table])
     if table == "contacts" and actions is not None:
         labels = tuple(sorted({*actions, CONTROL}))
@@ -324,7 +348,7 @@ def _columns(table: str, frame: pd.DataFrame, actions: Iterable[str] | None, ext
     named = {c.name for c in columns}
     columns += [c for c in extra if c.name not in named]
     named |= {c.name for c in extra}
-    for name in map(str, frame.columns):
+    for name in map(str, found):
         if name not in named and table == "customers" and name.startswith(CONSENT_PREFIX):
             columns.append(Column(name, "flag", "consent for this channel", required=False, nullable=True))
         if name not in named and table == "contacts" and name.startswith(PROBABILITY_PREFIX):
@@ -364,11 +388,17 @@ def close_name(name: str, candidates: Iterable[str]) -> str | None:
 def as_text(values: pd.Series) -> pd.Series:
     """Any values as texts without blanks around them; a blank is missing, and a whole number has no decimal point."""
     if values.dtype == object or pd.api.types.is_numeric_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
-        there = values.notna()
-        values = values.astype(object).where(there, None)
-        values = values.map(one_text, na_action="ignore")
+        return _like(values, _texts(values.astype(object).to_numpy()))
     values = values.astype("str").str.strip()
     return values.where(values != "")
+
+
+def _texts(values: np.ndarray) -> Any:
+    texts = [
+        None if missing else (value.strip() if type(value) is str else one_text(value).strip()) or None
+        for value, missing in zip(values.tolist(), pd.isna(values).tolist(), strict=True)
+    ]
+    return pd.array(texts, dtype=TEXT)
 
 
 def one_text(value: object) -> str:
@@ -385,10 +415,16 @@ def as_number(values: pd.Series) -> pd.Series:
         return values.astype("float64")
     if values.dtype.kind in "mMc":
         return pd.Series(float("nan"), index=values.index)
-    return values.map(_one_number).astype("float64")
+    return _like(values, _numbers(values.to_numpy(dtype=object)))
+
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    return np.array([_one_number(value) for value in values.tolist()], dtype=np.float64)
 
 
 def _one_number(value: Any) -> float:
+    if value is None:
+        return float("nan")
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
@@ -400,10 +436,13 @@ def _as_time(values: pd.Series) -> pd.Series:
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.cat.categories.dtype)
     if values.dtype.kind != "M":
-        dated = values.map(lambda v: isinstance(v, (str, date)))
-        values = values.astype(object).where(dated, None)
-    times = pd.to_datetime(values, format="ISO8601", utc=True, errors="coerce")
-    return times.astype(pd.DatetimeTZDtype("us", "UTC"))
+        return _like(values, _times(values.to_numpy(dtype=object)))
+    return pd.to_datetime(values, format="ISO8601", utc=True, errors="coerce").astype(_TIME)
+
+
+def _times(values: np.ndarray) -> Any:
+    dated = np.array([v if isinstance(v, (str, date)) else None for v in values.tolist()], dtype=object)
+    return pd.to_datetime(dated, format="ISO8601", utc=True, errors="coerce").as_unit("us").array
 
 
 def as_flag(values: pd.Series) -> pd.Series:
@@ -411,103 +450,167 @@ def as_flag(values: pd.Series) -> pd.Series:
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         return values.where(values.isin([0, 1])).astype("boolean")
     if not pd.api.types.is_bool_dtype(values):
-        values = values.map(lambda v: _FLAGS.get(str(v).strip().lower()))
+        return _like(values, _flags(values.to_numpy(dtype=object)))
     return values.astype("boolean")
 
 
+def _flags(values: np.ndarray) -> Any:
+    flags = [v if type(v) is bool else _FLAGS.get(str(v).strip().lower()) for v in values.tolist()]
+    return pd.arrays.BooleanArray(
+        np.array([flag is True for flag in flags], dtype=bool), np.array([flag is None for flag in flags], dtype=bool)
+    )
+
+
+def _array(values: pd.Series) -> Any:
+    """What a column holds, without its index."""
+    array = values.array
+    return array.to_numpy() if isinstance(array, pd.arrays.NumpyExtensionArray) else array
+
+
+def _like(values: pd.Series, converted: Any) -> pd.Series:
+    return pd.Series(converted, index=values.index, name=values.name, copy=False)
+
+
+TEXT = pd.StringDtype(na_value=np.nan)
+"""The kind of texts in contract tables."""
+_TIME = pd.DatetimeTZDtype("us", "UTC")
 _FLAGS = {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "no": False, "0": False, "0.0": False}
+_FLAGS["-0.0"] = False
 _CONVERTERS: dict[Kind, Callable[[pd.Series], pd.Series]] = {
     "text": as_text,
     "number": as_number,
     "time": _as_time,
     "flag": as_flag,
 }
+_OF_OBJECTS: dict[Kind, Callable[[np.ndarray], Any]] = {
+    "text": _texts,
+    "number": _numbers,
+    "time": _times,
+    "flag": _flags,
+}
 
 
-def _convert(table: str, frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[pd.DataFrame, list[Violation]]:
-    """The frame with the promised kinds, and the values that could not be had so: they are missing in it."""
-    typed, faults = frame.copy(), []
+def _read(table: str, raw: Mapping[str, Any], columns: Sequence[Column], first_row: int) -> Read:
+    """Columns with their kinds, and all faults; rows are counted from ``first_row``."""
+    typed: dict[str, Any] = {}
+    missing: dict[str, np.ndarray] = {}
+    unreadable: dict[str, np.ndarray] = {}
+    faults: list[Violation] = []
     for column in columns:
-        values = frame[column.name]
-        typed[column.name] = _CONVERTERS[column.kind](values)
-        faults += faults_in(table, column.name, unread(values, typed[column.name]), _KIND_WORDS[column.kind])
-    return typed, faults
+        values = raw[column.name]
+        found = typed[column.name] = _converted(column.kind, values)
+        missing[column.name] = gone = pd.isna(found)
+        lost = _lost(values, gone)
+        if len(lost):
+            unreadable[column.name] = lost
+            faults += _faults_at(table, column.name, values, lost, _KIND_WORDS[column.kind], first_row)
+    for column in columns:
+        known = unreadable.get(column.name)
+        for wrong, expected in _value_faults(column, typed[column.name], missing[column.name], known):
+            faults += _faults_at(table, column.name, typed[column.name], np.flatnonzero(wrong), expected, first_row)
+    faults += _repeated_keys(table, typed, first_row)
+    if table == "customers":
+        faults += _faults_of_people(typed, first_row)
+    return Read(typed, tuple(faults))
+
+
+def _converted(kind: Kind, values: Any) -> Any:
+    """Values (n,) of any dtype as an array of a kind."""
+    if values.dtype == object:
+        return _OF_OBJECTS[kind](values)
+    converted = _CONVERTERS[kind](pd.Series(values, copy=False))
+    return converted.to_numpy() if kind == "number" else converted.array
+
+
+def _lost(values: Any, missing: np.ndarray) -> np.ndarray:
+    """Rows whose value is missing after a conversion (n,) though it was there; a blank was not."""
+    if not missing.any():
+        return np.empty(0, dtype=np.intp)
+    lost = np.flatnonzero(missing & ~pd.isna(values))
+    return np.array([i for i in lost if not (isinstance(values[i], str) and not values[i].strip())], dtype=np.intp)
+
+
+def _faults_at(
+    table: str, column: str, values: Any, rows: np.ndarray, expected: str, first_row: int
+) -> list[Violation]:
+    """The violation that the values in these rows are, if there are any."""
+    if not len(rows):
+        return []
+    return faults_in(table, column, pd.Series(values[rows], index=rows + first_row, dtype=values.dtype), expected)
 
 
 def unread(values: pd.Series, converted: pd.Series) -> pd.Series:
     """The values that are missing after a conversion though they were there; a blank was not."""
-    is_lost = converted.isna() & values.notna()
-    if not is_lost.any():
-        return values.iloc[:0]
-    lost = values[is_lost]
-    return lost[[not (isinstance(value, str) and not value.strip()) for value in lost]]
+    return values.iloc[_lost(_array(values), converted.isna().to_numpy())]
 
 
 def _value_faults(
-    table: str, typed: pd.DataFrame, columns: Sequence[Column], unreadable: Sequence[Violation]
-) -> list[Violation]:
-    schema = pa.DataFrameSchema({c.name: _pandera_column(c) for c in columns})
-    try:
-        schema.validate(typed, lazy=True)
-    except pa.errors.SchemaErrors as error:
+    column: Column, values: Any, missing: np.ndarray, unreadable: np.ndarray | None
+) -> Iterator[tuple[np.ndarray, str]]:
+    """Rules of a column that some values (n,) break: which do, (n,) of bool, and what was expected."""
+    if not column.nullable and missing.any():
         # what could not be read is missing by now, and was named already
-        named = {(fault.column, row) for fault in unreadable for row in fault.index}
-        cases = error.failure_cases
-        again = [pair in named for pair in zip(cases["column"], cases["index"], strict=True)]
-        return _violations(table, typed, cases[~np.array(again)])
-    return []
+        unnamed = missing.copy()
+        if unreadable is not None:
+            unnamed[unreadable] = False
+        yield unnamed, "a value"
+    if column.unique:
+        yield pd.Series(values).duplicated(keep=False).to_numpy() & ~missing, "each value once"
+    unit = f" {column.unit}" if column.unit else ""
+    if column.at_least is not None:
+        yield values < column.at_least, f"at least {column.at_least:g}{unit}"
+    if column.above is not None:
+        yield values <= column.above, f"more than {column.above:g}{unit}"
+    if column.at_most is not None:
+        yield values > column.at_most, f"at most {column.at_most:g}{unit}"
+    if column.choices is not None:
+        there = zip(values.tolist(), missing.tolist(), strict=True)
+        strange = np.array([not gone and value not in column.choices for value, gone in there], dtype=bool)
+        yield strange, f"one of {', '.join(column.choices)}"
+    if column.kind == "number":
+        yield np.isinf(values), "a finite number"
 
 
-def _repeated_keys(table: str, typed: pd.DataFrame) -> list[Violation]:
+def _repeated_keys(table: str, typed: Mapping[str, Any], first_row: int) -> list[Violation]:
     """A person who stands twice at one time (which row is true?), and events reported twice (money twice)."""
     if table == "customers":
-        again = typed.duplicated(["customer_id", "as_of"], keep=False) & typed["customer_id"].notna()
-        return faults_in(table, "customer_id", typed.loc[again, "customer_id"], "each customer once at a time")
-    if table == "outcomes":
-        key = ["source", "event_id"]
-        again = typed.duplicated(key, keep="first") & typed[key].notna().all(axis=1)
-        return faults_in(table, "event_id", typed.loc[again, "event_id"], "each event of a source once")
-    return []
+        again = _again(typed, ("customer_id", "as_of"), keep=False) & ~pd.isna(typed["customer_id"])
+        name, expected = "customer_id", "each customer once at a time"
+    elif table == "outcomes":
+        nameless = pd.isna(typed["source"]) | pd.isna(typed["event_id"])
+        again = _again(typed, ("source", "event_id"), keep="first") & ~nameless
+        name, expected = "event_id", "each event of a source once"
+    else:
+        return []
+    return _faults_at(table, name, typed[name], np.flatnonzero(again), expected, first_row)
 
 
-def _faults_of_people(typed: pd.DataFrame) -> list[Violation]:
+def _again(typed: Mapping[str, Any], key: tuple[str, ...], keep: Literal["first", False]) -> np.ndarray:
+    """Which rows (n,) have a key that is there more than once."""
+    n = len(typed[key[0]])
+    if n == 1:
+        return np.zeros(1, dtype=bool)
+    return pd.DataFrame({name: typed[name] for name in key}).duplicated(keep=keep).to_numpy()
+
+
+def _faults_of_people(typed: Mapping[str, Any], first_row: int) -> list[Violation]:
     """People who left after their row was true, and time zones that there are not."""
-    late = typed.loc[typed["churned_at"] > typed["as_of"], "churned_at"]
-    faults = faults_in("customers", "churned_at", late, "a time no later than the row's as_of")
+    churned_at = typed["churned_at"]
+    late = np.flatnonzero(churned_at > typed["as_of"])
+    expected = "a time no later than the row's as_of"
+    faults = _faults_at("customers", "churned_at", churned_at, late, expected, first_row)
     if "time_zone" in typed:
-        zones = typed["time_zone"].dropna()
-        unknown = zones[~zones.isin(available_timezones())]
-        faults += faults_in("customers", "time_zone", unknown, "a time zone such as Europe/Berlin")
+        zones = typed["time_zone"]
+        there = zip(zones.tolist(), pd.isna(zones).tolist(), strict=True)
+        unknown = np.flatnonzero([not gone and zone not in time_zone_names() for zone, gone in there])
+        faults += _faults_at("customers", "time_zone", zones, unknown, "a time zone such as Europe/Berlin", first_row)
     return faults
 
 
-def _pandera_column(column: Column) -> pa.Column:
-    checks = []
-    unit = f" {column.unit}" if column.unit else ""
-    if column.at_least is not None:
-        checks.append(pa.Check.ge(column.at_least, error=f"at least {column.at_least:g}{unit}"))
-    if column.above is not None:
-        checks.append(pa.Check.gt(column.above, error=f"more than {column.above:g}{unit}"))
-    if column.at_most is not None:
-        checks.append(pa.Check.le(column.at_most, error=f"at most {column.at_most:g}{unit}"))
-    if column.choices is not None:
-        checks.append(pa.Check.isin(column.choices, error=f"one of {', '.join(column.choices)}"))
-    if column.kind == "number":
-        checks.append(pa.Check(lambda s: s.abs() != float("inf"), element_wise=False, error="a finite number"))
-    return pa.Column(nullable=column.nullable, unique=column.unique, checks=checks)
-
-
-def _violations(table: str, frame: pd.DataFrame, cases: pd.DataFrame) -> list[Violation]:
-    expected_of = {"not_nullable": "a value", "field_uniqueness": "each value once"}
-    violations = []
-    for (column, check_name), group in cases.astype({"column": str, "check": str}).groupby(
-        ["column", "check"], sort=False
-    ):
-        rows = tuple(sorted(set(group["index"].astype(int))))
-        found = _examples(frame[str(column)].loc[list(rows)])
-        expected = expected_of.get(str(check_name), str(check_name))
-        violations.append(Violation(table, str(column), len(rows), expected, found, rows))
-    return violations
+@cache
+def time_zone_names() -> frozenset[str]:
+    """All there are; looked for on the disk, which takes time, once."""
+    return frozenset(available_timezones())
 
 
 def _examples(values: pd.Series) -> str:
@@ -529,11 +632,16 @@ def _fault_rows(faults: Sequence[Violation]) -> list[int]:
 
 def bad_rows(frame: pd.DataFrame, faults: Sequence[Violation]) -> pd.DataFrame:
     """The rows that have a fault, as they came, with their reasons in the column ``fault``."""
-    rows = _fault_rows(faults)
-    bad = frame.loc[rows].copy()
-    reasons: dict[int, list[str]] = {row: [] for row in rows}
+    told = told_by_row(faults)
+    bad = frame.loc[list(told)].copy()
+    bad["fault"] = list(told.values())
+    return bad
+
+
+def told_by_row(faults: Sequence[Violation]) -> dict[int, str]:
+    """What is wrong with each row that has a fault, in the order of the rows."""
+    reasons: dict[int, list[str]] = {row: [] for row in _fault_rows(faults)}
     for fault in faults:
         for row in fault.index:
             reasons[row].append(f"{fault.column}: expected {fault.expected}")
-    bad["fault"] = ["; ".join(reasons[row]) for row in rows]
-    return bad
+    return {row: "; ".join(told) for row, told in reasons.items()}

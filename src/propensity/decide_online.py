@@ -55,14 +55,18 @@ def decide_online(
     people = customers["customer_id"].tolist()
     known = known_of(ledger, people, decision_keys(people, campaign, window))
     wave = Wave(model, customers, at, campaign, known.suppressed, known.contacts, known.outcomes)
-    decisions, probabilities = wave.decide(*_terms(wave, ledger))
+    decided = wave.decisions(*_terms(wave, ledger))
     if dry_run:
-        return decision_answers(decisions.assign(decision_id=None))
-    spend = wave.spent_on(decisions["action"].to_numpy(dtype=object))
+        return decision_answers(decided.columns | {"decision_id": None})
+    spend = wave.spent_on(decided.columns["action"])
     standing = ledger.add_decisions(
-        decisions, at, probabilities, spend=spend.tolist(), customers=snapshots(customers, model.playbook)
+        decided.columns,
+        at,
+        decided.probabilities,
+        spend=spend.tolist(),
+        customers=snapshots(customers, model.playbook),
     )
-    now = decision_answers(decisions)
+    now = decision_answers(decided.columns)
     return [new if is_withdrawn(stands, new) else stands for new, stands in zip(now, standing, strict=True)]
 
 

@@ -6,16 +6,17 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from propensity.contract import CONTROL
-from propensity.decision import Chosen, decision_table
-from propensity.features import without_reason
+from propensity.decision import Chosen, Moments, as_table, decision_columns
+from propensity.people import People
 from propensity.policy import (
     BUDGET,
+    Drawn,
     Eligibility,
     Limit,
     Situation,
@@ -27,13 +28,13 @@ from propensity.policy import (
     best_action,
     best_under_prices,
     changed_since,
-    decide,
+    drawn_actions,
     eligibility,
+    first_moments,
+    following,
     keep_to_sequence,
-    next_touch,
-    not_before,
     plan_wave,
-    spend,
+    spend_table,
     touch_history,
     used_by,
     wave_limits,
@@ -43,6 +44,7 @@ from propensity.policy import (
     within_limits,
     within_room,
 )
+from propensity.segments import Segmented
 
 if TYPE_CHECKING:
     from propensity.model import DecisionModel, Predictions
@@ -56,6 +58,27 @@ POLICY_CODES: dict[PolicyMode, tuple[str, str]] = {
 """Reason codes of a policy's own decisions: to contact, and not to."""
 TIE_BREAK = 1e-9
 """Share of the values' size by which people who tie are told apart, so that prices can say who comes first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """Decisions on the people of a wave.
+
+    Attributes
+    ----------
+    columns : dict
+        `decision.DECISION_COLUMNS`: arrays and lists (n,), times without a zone; what is the same for all, once.
+    probabilities : DataFrame (n, actions with control)
+        The chance of every action; learning from these decisions needs those of actions that were not served, too.
+    """
+
+    columns: dict[str, Any]
+    probabilities: pd.DataFrame
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """As a table, DataFrame (n, columns), in the order of the people and with their index."""
+        return as_table(self.columns, self.probabilities.index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +111,7 @@ class Wave:
         """The same people decided on by this wave's model under another playbook; see `DecisionModel.under`."""
         other = replace(self, model=model)
         # what cached properties hold: what was learnt of these people is the same
-        other.__dict__.update(_features=self._features, _encoded=self._encoded)
+        other.__dict__.update(_people=self._people, _features=self._features, _encoded=self._encoded)
         other.__dict__["predictions"] = self.predictions.under(model.playbook, model.actions)
         return other
 
@@ -98,25 +121,29 @@ class Wave:
         return self.model._predict(self._encoded, self.customers.index)
 
     @cached_property
-    def _encoded(self) -> np.ndarray:
-        return self.model._encode_features(self._features)
+    def _people(self) -> People:
+        return People(self.customers)
 
     @cached_property
-    def _features(self) -> pd.DataFrame:
-        return self.model.features.transform(self.customers, self.at)
+    def _encoded(self) -> np.ndarray:
+        return self.model._encode_columns(self._features, len(self._people))
+
+    @cached_property
+    def _features(self) -> dict[str, Any]:
+        return self.model.features.columns(self._people, self.at)
 
     @cached_property
     def reasons(self) -> pd.DataFrame:
         """Reason for churn (n, 3): ``reason``, ``probability``, ``source`` (see `assigned_reasons`)."""
-        people, rules = self.customers, self.model.playbook.reasons
-        stated = people.get("reason", pd.Series(None, index=people.index, dtype="str"))
-        return self.model.reason_models.assign(
-            stated,
-            people.get("exit_answer"),
-            lambda who: without_reason(self._features.loc[who]),
-            rules.min_probability,
-            rules.unknown_as,
+        rules = self.model.playbook.reasons
+        found = self.model.reason_models.of_people(
+            self._people, lambda: self._features, rules.min_probability, rules.unknown_as
         )
+        return found.frame(self.customers.index)
+
+    @cached_property
+    def _reason(self) -> np.ndarray:
+        return self.reasons["reason"].to_numpy(dtype=object)
 
     @cached_property
     def history(self) -> TouchHistory | None:
@@ -136,20 +163,24 @@ class Wave:
     @cached_property
     def segments(self) -> pd.DataFrame:
         """Named columns (n, segments); see `SEGMENTS`."""
-        return self.model.segments.transform(self.customers, self.at)
+        return self._segmented.frame()
+
+    @cached_property
+    def _segmented(self) -> Segmented:
+        return self.model.segments.of(self._people, self.at)
 
     @cached_property
     def changed(self) -> np.ndarray:
         """For whom (n,) something changed since they left."""
-        return changed_since(self.customers, self.reasons["reason"], self.model.playbook, self.at, self.segments)
+        return changed_since(self._people, self._reason, self.model.playbook, self.at, self._segmented)
 
     @cached_property
     def _situation(self) -> Situation:
-        return Situation(self.history, self.segments, self.reasons["reason"], self.changed)
+        return Situation(self.history, self._segmented, self._reason, self.changed)
 
     def what_stops(self, action: str) -> Counter[str]:
         """How many people each rule keeps from an action, everybody counted once."""
-        return what_stops(action, self.customers, self.model.playbook, self.at, self.suppressed, self._situation)
+        return what_stops(action, self._people, self.model.playbook, self.at, self.suppressed, self._situation)
 
     @cached_property
     def eligible(self) -> Eligibility:
@@ -163,8 +194,11 @@ class Wave:
     @cached_property
     def reachable(self) -> Eligibility:
         """Who may get which of the learnt actions at some step of a sequence."""
-        found = eligibility(self.customers, self.model.playbook, self.at, self.suppressed, self._situation)
-        return Eligibility(found.allowed[self.model.actions[1:]], found.stopped_by)
+        found = eligibility(self._people, self.model.playbook, self.at, self.suppressed, self._situation)
+        actions = self.model.action_index
+        # the same index as all other tables of actions, so that it need not be compared
+        can = found.allowed if actions.equals(found.allowed.columns) else found.allowed[list(actions)]
+        return Eligibility(can.set_axis(actions, axis=1), found.stopped_by)
 
     @cached_property
     def value(self) -> pd.DataFrame:
@@ -181,7 +215,8 @@ class Wave:
     @cached_property
     def spend(self) -> pd.DataFrame:
         """What each action is expected to cost, (n, actions without control), currency; see `policy.spend`."""
-        return spend(self.predictions.reactivated, self.model.playbook, self.model.actions[1:])
+        chances = self.predictions.reactivated.to_numpy()[:, 1:]
+        return spend_table(chances, self.model.playbook, self.model.action_index, self.customers.index)
 
     def spent_on(self, action: np.ndarray) -> np.ndarray:
         """What each person's action (n,) is expected to cost, (n,), currency."""
@@ -224,49 +259,45 @@ class Wave:
         probabilities : DataFrame (n, actions with control)
             The chance of every action; learning from these decisions needs those of actions that were not served, too.
         """
-        model, people = self.model, self.customers
-        if plan is None:
-            plan = self.plan(limits)
-        if isinstance(plan, WavePlan):
-            best, terms = plan.best, plan.terms
-        else:
-            best, terms = self._best(limits if room is None else _left(limits, room), plan.prices), plan
-        at = self.now
-        window = window_number(at, model.playbook.program.decision_window_days)
+        decided = self.decisions(limits, plan, room)
+        return decided.table, decided.probabilities
+
+    def decisions(
+        self,
+        limits: Sequence[Limit] = (),
+        plan: WavePlan | Terms | None = None,
+        room: Mapping[str, float] | None = None,
+    ) -> Decisions:
+        """`decide`, without making tables of it."""
+        model, playbook, people, at = self.model, self.model.playbook, self._people, self.now
+        window = window_number(at, playbook.program.decision_window_days)
+        best, weights = self._planned(limits, plan, room)
         allowed = self.eligible.allowed
-        drawn = decide(
-            people["customer_id"],
-            self.value,
-            allowed,
-            model.playbook.learning,
-            campaign=self.campaign,
-            window=window,
-            best=best,
-            explore_weights=terms.explore_weights,
+        probabilities = action_probabilities(best, allowed, playbook.learning, weights)
+        drawn = drawn_actions(
+            people.ids, allowed, probabilities, playbook.learning, self.campaign, window, best, weights
         )
-        left_out = within_limits(drawn["action"].to_numpy(), self.value, limits)
-        drawn.loc[left_out, ["action", "assignment"]] = [CONTROL, "fallback"]
-        probabilities = action_probabilities(best, allowed, model.playbook.learning, terms.explore_weights)
-        action = drawn["action"].to_numpy(dtype=object)
-        # elsewhere a decision does not follow from the person's own effect
-        personal = (drawn["assignment"] == "policy").to_numpy() & (model.mode == "per_person")
-        low, high = model.reactivation.interval_around(self.predictions.effect)
-        first = not_before(action, people, model.playbook, at)
-        expires_at = window_end(window, model.playbook.program.decision_window_days)
-        best_moment = model.contact_times.contact_at(action, first, people, model.playbook, expires_at)
-        chosen = Chosen(
-            drawn=drawn,
-            unlimited=best_action(self.value, allowed),
-            stopped_by=self.eligible.stopped_by,
-            effect_reasons=model._reasons(
-                self._encoded, self.predictions.effect.to_numpy(), np.where(personal, action, CONTROL)
-            ),
-            codes=POLICY_CODES[model.mode],
-            value=self.value.where(allowed),
-        )
-        decisions = decision_table(
+        if limits:
+            left_out = within_limits(drawn.action, self.value, limits)
+            drawn.action[left_out], drawn.assignment[left_out] = CONTROL, "fallback"
+        action = drawn.action
+        first = first_moments(action, people, playbook, np.full(len(people), at.to_datetime64()))
+        expires_at = window_end(window, playbook.program.decision_window_days)
+        best_moment = model.contact_times.moments(action, first, people, playbook, expires_at)
+        follows = following(
+            action,
+            list(self.value.columns),
+            self.value.to_numpy(),
+            self.reachable.allowed.to_numpy(),
             people,
-            chosen,
+            playbook,
+            best_moment,
+            self.history,
+        )
+        low, high = model.reactivation.interval_around(self.predictions.effect)
+        columns = decision_columns(
+            people,
+            self._chosen(drawn),
             expected={
                 "uplift": self.predictions.effect,
                 "uplift_low": low,
@@ -274,21 +305,45 @@ class Wave:
                 "expected_revenue": self.predictions.extra_revenue,
                 "net_value": self.predictions.net_value,
             },
-            reactivation_propensity=self.predictions.reactivated[CONTROL],
+            reactivation_propensity=self.predictions.reactivated.to_numpy()[:, 0],
             reasons=self.reasons,
-            rule_archetype=archetype_by_rule(people, self.reasons["reason"], self.changed, model.playbook),
+            rule_archetype=archetype_by_rule(people, self._reason, self.changed, playbook),
             touch=np.zeros(len(people), dtype=int) if self.history is None else self.history.campaign_touches,
-            not_before=first,
-            contact_at=best_moment,
-            following=next_touch(
-                action, self.value, self.reachable.allowed, people, model.playbook, best_moment, self.history
-            ),
-            playbook=model.playbook,
+            moments=Moments(first, best_moment, follows.action, follows.not_before),
+            playbook=playbook,
             at=at,
             campaign=self.campaign,
             model_version=model.version,
         )
-        return decisions, probabilities
+        return Decisions(columns, probabilities)
+
+    def _planned(
+        self, limits: Sequence[Limit], plan: WavePlan | Terms | None, room: Mapping[str, float] | None
+    ) -> tuple[np.ndarray, Mapping[str, float] | None]:
+        """What each person would get (n,), and the weights of exploration, if it has any; see `decide`."""
+        value, allowed = self.value, self.eligible.allowed
+        if plan is None and not limits and np.isfinite(value.to_numpy()).all():
+            return best_action(value, allowed), None
+        plan = self.plan(limits) if plan is None else plan
+        if isinstance(plan, WavePlan):
+            return plan.best, plan.terms.explore_weights
+        return self._best(limits if room is None else _left(limits, room), plan.prices), plan.explore_weights
+
+    def _chosen(self, drawn: Drawn) -> Chosen:
+        model, value, allowed = self.model, self.value, self.eligible.allowed
+        # elsewhere a decision does not follow from the person's own effect
+        personal = (drawn.assignment == "policy") & (model.mode == "per_person")
+        effect = self.predictions.effect.to_numpy()
+        return Chosen(
+            drawn=drawn,
+            unlimited=best_action(value, allowed),
+            stopped_by=self.eligible.stopped_by,
+            effect_reasons=model._reasons(self._encoded, effect, np.where(personal, drawn.action, CONTROL)),
+            codes=POLICY_CODES[model.mode],
+            value=pd.DataFrame(
+                np.where(allowed.to_numpy(), value.to_numpy(), np.nan), columns=value.columns, index=value.index
+            ),
+        )
 
 
 def _left(limits: Sequence[Limit], amounts: Mapping[str, float]) -> list[Limit]:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from propensity.contract import CONTROL
-from propensity.playbook import Playbook
-from propensity.policy import TIE_SHARE, codes, contact_costs, decision_keys, window_end, window_number
+from propensity.people import Customers, People, in_utc
+from propensity.playbook import Playbook, derived
+from propensity.policy import (
+    TIE_SHARE,
+    Drawn,
+    codes,
+    contact_costs,
+    decision_keys,
+    positions,
+    window_end,
+    window_number,
+)
 
 DECISION_COLUMNS = (
     "decision_id",
@@ -60,7 +71,7 @@ class Chosen:
 
     Attributes
     ----------
-    drawn : DataFrame (n, 4)
+    drawn : DataFrame (n, 4) or Drawn
         What `policy.decide` returned.
     unlimited : array (n,)
         The best action if there were no limits.
@@ -75,7 +86,7 @@ class Chosen:
         What was chosen by, in currency; missing where an action is not allowed.
     """
 
-    drawn: pd.DataFrame
+    drawn: pd.DataFrame | Drawn
     unlimited: np.ndarray
     stopped_by: pd.Series
     effect_reasons: Sequence[Sequence[str]]
@@ -130,74 +141,143 @@ def decision_table(
     DataFrame (n, columns)
         `DECISION_COLUMNS`; the index of ``customers``.
     """
+    columns = decision_columns(
+        customers,
+        chosen,
+        expected=expected,
+        reactivation_propensity=reactivation_propensity.to_numpy(),
+        reasons=reasons,
+        rule_archetype=rule_archetype,
+        touch=touch,
+        moments=Moments(
+            in_utc(not_before),
+            in_utc(contact_at),
+            following["next_action"].to_numpy(dtype=object),
+            in_utc(following["next_not_before"]),
+        ),
+        playbook=playbook,
+        at=at,
+        campaign=campaign,
+        model_version=model_version,
+    )
+    return as_table(columns, customers.index)
+
+
+class Moments(NamedTuple):
+    """When the action may go out and best does, and what follows and when (n,); UTC without a zone."""
+
+    not_before: np.ndarray
+    contact_at: np.ndarray
+    next_action: np.ndarray
+    next_not_before: np.ndarray
+
+
+def decision_columns(
+    customers: Customers,
+    chosen: Chosen,
+    *,
+    expected: Mapping[str, pd.DataFrame],
+    reactivation_propensity: np.ndarray,
+    reasons: pd.DataFrame,
+    rule_archetype: pd.Series,
+    touch: np.ndarray,
+    moments: Moments,
+    playbook: Playbook,
+    at: pd.Timestamp,
+    campaign: str,
+    model_version: str,
+) -> dict[str, Any]:
+    """The columns of `decision_table`: arrays and lists (n,), times without a zone; what is the same for all, once."""
+    people = People.of(customers)
     window_days = playbook.program.decision_window_days
     window = window_number(at, window_days)
-    drawn = chosen.drawn
-    action = drawn["action"].to_numpy(dtype=object)
-    would = drawn["would_have_sent"].to_numpy(dtype=object)
-    described = np.where(action == CONTROL, would, action)
-    actions = [CONTROL, *playbook.labels]
-    costs = dict(zip(actions, contact_costs(playbook, actions), strict=True))
-    parts = {
-        part: _looked_up(action, {a: _part(playbook, a, part) for a in actions})
-        for part in ("archetype", "channel", "offer")
-    }
+    drawn = _drawn(chosen)
+    action, would = drawn.action, drawn.would_have_sent
+    contacted = action != CONTROL
+    described = positions(np.where(contacted, action, would), chosen.value.columns)
+    archetype, channel, offer, cost = _parts_of(action, playbook)
     # a reason that nobody stated and no model is sure of is not told as one
-    known = (reasons["source"] != "fallback").to_numpy()
-    decisions = {
-        "decision_id": decision_keys(customers["customer_id"], campaign, window),
-        "customer_id": customers["customer_id"].to_numpy(),
+    source = reasons["source"].to_numpy(dtype=object)
+    known = source != "fallback"
+    columns = {
+        "decision_id": decision_keys(people.ids, campaign, window),
+        "customer_id": people.ids,
         "campaign": campaign,
-        "send": action != CONTROL,
+        "send": contacted,
         "action": action,
-        **parts,
-        "assignment": drawn["assignment"].to_numpy(),
-        "probability": drawn["probability"].to_numpy(),
+        "archetype": archetype,
+        "channel": channel,
+        "offer": offer,
+        "assignment": drawn.assignment,
+        "probability": drawn.probability,
         "reason_codes": _reason_codes(chosen),
-        "reactivation_propensity": reactivation_propensity.to_numpy(),
-        **{name: _of_action(values, described) for name, values in expected.items()},
-        "cost": _looked_up(action, costs).astype(float),
-        "reason_for_churn": _or_none(known, reasons["reason"].to_numpy()),
+        "reactivation_propensity": reactivation_propensity,
+        **{name: _of_action(values.to_numpy(), described) for name, values in expected.items()},
+        "cost": cost,
+        "reason_for_churn": _or_none(known, reasons["reason"].to_numpy(dtype=object)),
         "archetype_probability": np.where(known, reasons["probability"].to_numpy(dtype=float), np.nan),
-        "not_before": not_before,
+        "not_before": moments.not_before,
         "expires_at": window_end(window, window_days),
-        "brief": parts["archetype"],
+        "brief": archetype,
         "model_version": model_version,
         "playbook_version": playbook.version,
-        "feature_as_of": customers["as_of"].to_numpy() if "as_of" in customers else pd.NaT,
+        "feature_as_of": people.times("as_of") if "as_of" in people else pd.NaT,
         "would_have_sent": would,
-        "reason_source": reasons["source"].to_numpy(dtype=object),
-        "archetype_by": _archetype_by(parts["archetype"], rule_archetype),
+        "reason_source": source,
+        "archetype_by": _archetype_by(archetype, rule_archetype),
         **_alternative(chosen),
-        "touch": touch + (action != CONTROL),
-        "next_action": following["next_action"].to_numpy(dtype=object),
-        "next_not_before": following["next_not_before"],
-        "contact_at": contact_at,
+        "touch": touch + contacted,
+        "next_action": moments.next_action,
+        "next_not_before": moments.next_not_before,
+        "contact_at": moments.contact_at,
     }
-    return pd.DataFrame(decisions, index=customers.index)[list(DECISION_COLUMNS)]
+    return {name: columns[name] for name in DECISION_COLUMNS}
 
 
-def _archetype_by(archetype: np.ndarray, rule_archetype: pd.Series) -> list[str | None]:
+def as_table(columns: Mapping[str, Any], index: pd.Index) -> pd.DataFrame:
+    """Columns of decisions as the table that they are."""
+    aware = {
+        name: pd.DatetimeIndex(values, tz="UTC") if isinstance(values, np.ndarray) else values
+        for name, values in columns.items()
+        if name in DECISION_TIMES
+    }
+    return pd.DataFrame({**columns, **aware}, index=index)
+
+
+def _drawn(chosen: Chosen) -> Drawn:
+    drawn = chosen.drawn
+    if isinstance(drawn, Drawn):
+        return drawn
+    return Drawn(
+        action=drawn["action"].to_numpy(dtype=object),
+        assignment=drawn["assignment"].to_numpy(dtype=object),
+        probability=drawn["probability"].to_numpy(),
+        would_have_sent=drawn["would_have_sent"].to_numpy(dtype=object),
+    )
+
+
+def _archetype_by(archetype: Sequence[str | None], rule_archetype: pd.Series) -> list[str | None]:
     """Whether the reason for churn calls for this archetype too, or measured effects alone do."""
     return [
         None if found is None else codes.BY_REASON_AND_EFFECT if found == ruled else codes.BY_EFFECT
-        for found, ruled in zip(archetype, rule_archetype, strict=True)
+        for found, ruled in zip(archetype, rule_archetype.tolist(), strict=True)
     ]
 
 
 def _alternative(chosen: Chosen) -> dict[str, np.ndarray]:
     """The next best action that each person may get, what it is worth, and why it lost."""
     labels = chosen.value.columns
-    drawn = chosen.drawn
-    rows = np.arange(len(drawn))
-    column = labels.get_indexer(pd.Index(drawn["action"]))
-    worth = np.column_stack([chosen.value.fillna(-np.inf).to_numpy(dtype=float), np.zeros(len(drawn))])
+    drawn = _drawn(chosen)
+    rows = np.arange(len(drawn.action))
+    column = positions(drawn.action, labels)
+    known = chosen.value.to_numpy(dtype=float)
+    worth = np.column_stack([np.where(np.isnan(known), -np.inf, known), np.zeros(len(rows))])
     own = worth[rows, column]
     worth[rows[column >= 0], column[column >= 0]] = -np.inf
     best = worth[:, :-1].argmax(axis=1)
     value = worth[rows, best]
     there = np.isfinite(value)
-    assignment = drawn["assignment"].to_numpy()
+    assignment = drawn.assignment
     lost = np.select(
         [assignment == "holdout", assignment == "explore", value <= 0, value > own + TIE_SHARE * np.abs(own)],
         codes.ALTERNATIVE_LOST[:-1],
@@ -216,41 +296,42 @@ def _or_none(there: np.ndarray, values: np.ndarray) -> np.ndarray:
     return kept
 
 
-def _of_action(values: pd.DataFrame, action: np.ndarray) -> np.ndarray:
-    """Each person's value under their action; 0 under control."""
+def _of_action(values: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Each person's value under their action, by its position (n,) among the columns; 0 under control."""
     padded = np.column_stack([np.zeros(len(values)), values])
-    return padded[np.arange(len(values)), 1 + values.columns.get_indexer(pd.Index(action))]
+    return padded[np.arange(len(values)), 1 + position]
 
 
-def _looked_up(action: np.ndarray, values: Mapping[str, object]) -> np.ndarray:
-    """Each person's value (n,) by their action."""
-    code, labels = pd.factorize(action)
-    of_label = np.empty(len(labels), dtype=object)
-    of_label[:] = [values[label] for label in labels]
-    return of_label[code]
+def _parts_of(action: np.ndarray, playbook: Playbook) -> tuple[list[Any], list[Any], list[Any], np.ndarray]:
+    """Archetype, channel, offer and cost (n,) of each action."""
+    known = _parts(playbook)
+    parts = [known[label] for label in action.tolist()]
+    archetype, channel, offer, cost = ([part[i] for part in parts] for i in range(4))
+    return archetype, channel, offer, np.array(cost, dtype=float)
 
 
-def _part(playbook: Playbook, action: str, part: str) -> str | None:
-    return None if action == CONTROL else getattr(playbook.actions[action], part)
+@derived
+def _parts(playbook: Playbook) -> dict[str, tuple[str | None, str | None, str | None, float]]:
+    labels = playbook.labels
+    costs = contact_costs(playbook, labels).tolist()
+    actions = ((label, playbook.actions[label], cost) for label, cost in zip(labels, costs, strict=True))
+    return {CONTROL: (None, None, None, 0.0)} | {a: (x.archetype, x.channel, x.offer, cost) for a, x, cost in actions}
 
 
 def _reason_codes(chosen: Chosen) -> list[list[str]]:
     pays, pays_not = chosen.codes
-    drawn = chosen.drawn
-    best, would_be = (
-        _of_action(chosen.value.fillna(0.0), np.asarray(a, dtype=object))
-        for a in (chosen.unlimited, drawn["would_have_sent"])
-    )
+    drawn, labels = _drawn(chosen), chosen.value.columns
+    worth = np.nan_to_num(chosen.value.to_numpy(dtype=float), posinf=np.inf, neginf=-np.inf)
+    best, would_be = (_of_action(worth, positions(a, labels)) for a in (chosen.unlimited, drawn.would_have_sent))
     # what is worth the same is no better
     better = best > would_be + TIE_SHARE * np.abs(would_be)
     reasons = []
     for assignment, would, unlimited, is_better, rule, why in zip(
-        # texts of pandas come one by one only slowly
-        drawn["assignment"].tolist(),
-        drawn["would_have_sent"].tolist(),
-        chosen.unlimited,
+        drawn.assignment.tolist(),
+        drawn.would_have_sent.tolist(),
+        chosen.unlimited.tolist(),
         better.tolist(),
-        chosen.stopped_by,
+        chosen.stopped_by.tolist(),
         chosen.effect_reasons,
         strict=True,
     ):

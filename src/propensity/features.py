@@ -7,23 +7,34 @@ segments that conditions of the playbook and summaries use too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from propensity.contract import CONSENT_PREFIX, CUSTOMERS, Column, as_text
 from propensity.errors import InputError
-from propensity.playbook import Playbook
-from propensity.segments import MADE_FROM, SEGMENTS, TELL_THE_REASON, SegmentBuilder, days_since_churn
+from propensity.people import Customers, People
+from propensity.playbook import Playbook, derived
+from propensity.segments import MADE_FROM, SEGMENTS, TELL_THE_REASON, SegmentBuilder
 
-DERIVED: dict[str, Callable[[pd.DataFrame, Any], pd.Series]] = {"days_since_churn": days_since_churn}
+DERIVED: dict[str, Callable[[People, Any], np.ndarray]] = {"days_since_churn": People.days_since_churn}
 """Features that are computed from the contract's own columns and the time of the decision."""
+Columns = Mapping[str, Any]
+"""Features by name: arrays (n,) of float64, and categoricals (n,)."""
 SEGMENT_FEATURES = tuple(name for name in SEGMENTS if name not in {column.name for column in CUSTOMERS})
 """Segments that a playbook may name among its categorical features; a column of the contract comes first."""
 
 
+def days_since_churn(customers: pd.DataFrame, at: pd.Series | pd.Timestamp) -> pd.Series:
+    """Days from ``churned_at`` to ``at``, a float Series (n,)."""
+    return pd.Series(People(customers).days_since_churn(at), index=customers.index)
+
+
+@derived
 def required_columns(playbook: Playbook) -> list[Column]:
     """The columns that a customers table needs beyond the contract for this playbook: features and consents."""
     own = {column.name for column in CUSTOMERS}
@@ -105,39 +116,47 @@ class FeatureBuilder:
         DataFrame (n, n features)
             float64 and category columns; the index of ``customers``. Columns that ``customers`` lacks are missing.
         """
-        columns = self._values(customers, at)
-        for name, categories in self.categories.items():
-            values = columns[name]
-            if isinstance(values.dtype, pd.CategoricalDtype):
-                columns[name] = values.cat.set_categories(list(categories))
-            else:
-                known = values.where(values.isin(list(categories)))
-                columns[name] = known.astype(pd.CategoricalDtype(list(categories)))
-        return pd.DataFrame(columns, index=customers.index)
+        return pd.DataFrame(self.columns(customers, at), index=customers.index)
 
-    def values(self, customers: pd.DataFrame, at: pd.Series | pd.Timestamp) -> pd.DataFrame:
+    def columns(self, customers: Customers, at: pd.Series | pd.Timestamp) -> dict[str, Any]:
+        """The columns of the model matrix; see `transform`."""
+        people = People.of(customers)
+        found: dict[str, Any] = {
+            name: DERIVED[name](people, at) if name in DERIVED else people.numbers(name) for name in self.numeric
+        }
+        segments = None if self.segments is None else self.segments.of(people, at)
+        for name, kind in self._kinds.items():
+            if segments is not None and name in SEGMENT_FEATURES:
+                found[name] = segments.categorical(name).set_categories(kind.categories)
+                continue
+            # the same texts as in training: a flag or a number would match no category
+            positions, texts = self._positions[name], people.texts(name).tolist()
+            codes = np.array([positions.get(text, -1) for text in texts], dtype=np.int64)
+            found[name] = pd.Categorical.from_codes(codes, dtype=kind, validate=False)
+        return found
+
+    def values(self, customers: Customers, at: pd.Series | pd.Timestamp) -> pd.DataFrame:
         """What `transform` starts from (n, n features): categories that training did not see are still there."""
-        return pd.DataFrame(self._values(customers, at), index=customers.index)
-
-    def _values(self, customers: pd.DataFrame, at: pd.Series | pd.Timestamp) -> dict[str, pd.Series]:
-        columns: dict[str, pd.Series] = {}
-        for name in self.numeric:
-            if name in DERIVED:
-                columns[name] = DERIVED[name](customers, at)
-            elif name in customers:
-                columns[name] = customers[name].astype("float64")
-            else:
-                columns[name] = pd.Series(float("nan"), index=customers.index)
-        segments = None if self.segments is None else self.segments.transform(customers, at)
+        people = People.of(customers)
+        found = self.columns(people, at)
+        segments = None if self.segments is None else self.segments.of(people, at)
         for name in self.categories:
             if segments is not None and name in SEGMENT_FEATURES:
-                columns[name] = segments[name]
-            elif name in customers:
-                # the same texts as in training: a flag or a number would match no category
-                columns[name] = as_text(customers[name])
+                found[name] = segments.categorical(name)
             else:
-                columns[name] = pd.Series(index=customers.index, dtype="str")
-        return columns
+                found[name] = pd.Series(people.texts(name), index=people.index, dtype="str")
+        return pd.DataFrame(found, index=people.index)
+
+    @cached_property
+    def _kinds(self) -> dict[str, pd.CategoricalDtype]:
+        return {name: pd.CategoricalDtype(list(categories)) for name, categories in self.categories.items()}
+
+    @cached_property
+    def _positions(self) -> dict[str, dict[Any, int]]:
+        return {
+            name: {text: position for position, text in enumerate(categories)}
+            for name, categories in self.categories.items()
+        }
 
     def to_state(self) -> dict[str, Any]:
         """As JSON-ready values."""

@@ -12,7 +12,7 @@ from propensity.contract import CUSTOMERS
 from propensity.features import required_columns
 from propensity.ledger import Ledger
 from propensity.ledger.schema import OPT_OUTS
-from propensity.playbook import Playbook
+from propensity.playbook import Playbook, derived
 from propensity.policy.schedule import TIME_ZONE
 
 WITHDRAWN_BY = ("suppressed", "opted_out", "complained", "already_back")
@@ -39,6 +39,8 @@ class Known:
 def known_of(ledger: Ledger, customer_ids: Sequence[str], decision_ids: Sequence[str]) -> Known:
     """What the ledger knows of people on whom decisions with these ids are made; such a decision is no touch yet."""
     contacts, outcomes = ledger.history(customer_ids)
+    if contacts.empty and outcomes.empty:
+        return Known(None, None, ledger.erased(customer_ids))
     contacts = contacts[~contacts["decision_id"].isin(decision_ids)]
     opted_out = outcomes.loc[outcomes["type"].isin(OPT_OUTS), "customer_id"]
     suppressed = ledger.erased(customer_ids) | set(opted_out)
@@ -54,9 +56,17 @@ def is_withdrawn(stands: dict[str, Any], now: dict[str, Any]) -> bool:
 
 def snapshots(customers: pd.DataFrame, playbook: Playbook) -> pd.DataFrame:
     """The columns of a customers table that deciding and learning by this playbook read; others are not kept."""
+    read = _read_by(playbook)
+    if read.issuperset(customers):
+        return customers
+    return customers[[c for c in customers if c in read]]
+
+
+@derived
+def _read_by(playbook: Playbook) -> frozenset[str]:
     read = {c.name for c in (*CUSTOMERS, *required_columns(playbook))} | {TIME_ZONE}
     read |= {*playbook.features.numeric, *playbook.features.categorical, *playbook.features.protected}
     read |= set(playbook.segments.model_dump().values())
     for condition in (*(a.only for a in playbook.actions.values()), *(c.where for c in playbook.changes)):
         read |= set(condition)
-    return customers[[c for c in customers if c in read]]
+    return frozenset(read)

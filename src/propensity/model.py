@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,8 @@ from propensity.segments import SegmentBuilder
 FORMAT = 4
 """Of saved models; those of another cannot be read."""
 
+MADE_UP = 20_000
+"""People for whom a model predicts to get ready."""
 MODES: tuple[PolicyMode, ...] = ("nobody", "one_action", "per_person")
 NOTHING_TO_EXPLAIN = "Training found no differences between people in what contact does: there is nothing to explain."
 
@@ -66,7 +68,8 @@ class Predictions:
     @property
     def extra_revenue(self) -> pd.DataFrame:
         """Effect of contact on revenue (n, actions without control), currency."""
-        return self.revenue.sub(self.revenue[CONTROL], axis=0)[self.effect.columns]
+        revenue = self.revenue.to_numpy()
+        return pd.DataFrame(revenue[:, 1:] - revenue[:, :1], columns=self.effect.columns, index=self.effect.index)
 
     @classmethod
     def of(
@@ -78,20 +81,26 @@ class Predictions:
         playbook: Playbook,
         actions: list[str],
         index: pd.Index,
+        contacts: pd.Index | None = None,
     ) -> Predictions:
-        """From arrays (n, actions with control), but for ``effect``, and a playbook, which makes money of them."""
+        """From arrays (n, actions with control), but for ``effect``, and a playbook, which makes money of them.
+
+        ``contacts`` are the actions without control, where they are an index already.
+        """
         profits = profit(revenue, reactivated, unsubscribed, playbook, actions)
 
         def table(values: np.ndarray) -> pd.DataFrame:
-            return pd.DataFrame(values, columns=actions, index=index)
+            return pd.DataFrame(values, columns=labels, index=index)
 
+        labels = pd.Index(actions)
+        contacts = contacts if contacts is not None else labels[1:]
         return cls(
             reactivated=table(reactivated),
             revenue=table(revenue),
             unsubscribed=table(unsubscribed),
             profit=table(profits),
-            effect=pd.DataFrame(effect, columns=actions[1:], index=index),
-            net_value=net_value(profits, actions, index),
+            effect=pd.DataFrame(effect, columns=contacts, index=index),
+            net_value=pd.DataFrame(profits[:, 1:] - profits[:, :1], columns=contacts, index=index),
         )
 
     def under(self, playbook: Playbook, actions: list[str]) -> Predictions:
@@ -382,12 +391,20 @@ class DecisionModel:
         """
         return self._predict(self._encode(customers, at), customers.index)
 
-    def _encode(self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> np.ndarray:
-        return self._encode_features(self.features.transform(customers, at))
+    @property
+    def action_index(self) -> pd.Index:
+        """The actions without control: columns of all tables that have one an action."""
+        made = self.__dict__.get("_indexed")
+        if made is None or made[0] is not self.actions:
+            made = self.__dict__["_indexed"] = (self.actions, pd.Index(self.actions[1:]))
+        return made[1]
 
-    def _encode_features(self, features: pd.DataFrame) -> np.ndarray:
+    def _encode(self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> np.ndarray:
+        return self._encode_columns(self.features.columns(customers, at), len(customers))
+
+    def _encode_columns(self, features: Mapping[str, Any], n: int) -> np.ndarray:
         # one encoding for all parts of the model: they were fitted on the same table
-        return self.reactivation.encoder_.transform(features)
+        return self.reactivation.encoder_.matrix(features, n)
 
     def _predict(self, encoded: np.ndarray, index: pd.Index) -> Predictions:
         effect = self.reactivation._effect(encoded)
@@ -401,7 +418,21 @@ class DecisionModel:
             kept = [learnt.index(a) for a in self.actions]
             reactivated, revenue, unsubscribed = reactivated[:, kept], revenue[:, kept], unsubscribed[:, kept]
             effect = effect[:, [position - 1 for position in kept[1:]]]
-        return Predictions.of(reactivated, revenue, unsubscribed, effect, self.playbook, self.actions, index)
+        return Predictions.of(
+            reactivated, revenue, unsubscribed, effect, self.playbook, self.actions, index, self.action_index
+        )
+
+    def prepare(self) -> None:
+        """Get ready for many calls on few people each: batches are then scored many times faster, from the first on.
+
+        Predicts for made-up people, so that what is worked out once (see `dense_trees`) is there.
+        """
+        encoder, rng = self.reactivation.encoder_, np.random.default_rng(0)
+        made = rng.choice([np.nan, -1.0, 0.0, 0.5, 1.0, 10.0, 100.0, 1_000.0], (MADE_UP, len(encoder.columns)))
+        for position in encoder.categorical:
+            made[:, position] = rng.integers(-1, len(encoder.categories[encoder.columns[position]]), MADE_UP)
+        made[made < -0.5] = np.nan
+        self._predict(made, pd.RangeIndex(MADE_UP))
 
     def importance(self) -> pd.DataFrame:
         """Which features drive the effect of contact on coming back.
@@ -441,7 +472,7 @@ class DecisionModel:
             return predictions.net_value
         averages = [self.evidence_.shrunk_net_value[a] if mode == "one_action" else 0.0 for a in self.actions[1:]]
         tiled = np.tile(averages, (len(predictions.net_value), 1))
-        return pd.DataFrame(tiled, columns=self.actions[1:], index=predictions.net_value.index)
+        return pd.DataFrame(tiled, columns=predictions.net_value.columns, index=predictions.net_value.index)
 
     def eligible(
         self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series, suppressed: Collection[str] = ()

@@ -8,8 +8,9 @@ person's segments do not depend on who else is in a later wave.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import pandas as pd
 
 from propensity import contract
 from propensity.errors import InputError
+from propensity.people import Customers, People
 from propensity.playbook import TIERS, Condition, Playbook
 from propensity.playbook.parts import Segments
 
@@ -96,11 +98,6 @@ Breakpoints = tuple[float, ...] | None
 """The largest value of each part but the last; None where nothing could be learnt, so that everybody is unknown."""
 
 
-def days_since_churn(customers: pd.DataFrame, at: pd.Series | pd.Timestamp) -> pd.Series:
-    """Days from ``churned_at`` to ``at``, a float Series (n,)."""
-    return (at - customers["churned_at"]).dt.total_seconds() / 86_400
-
-
 @dataclass(frozen=True)
 class SegmentBuilder:
     """Builds the segments.
@@ -145,9 +142,9 @@ class SegmentBuilder:
         """
         if customers.empty:
             raise InputError("customers: expected at least one person to learn segments from, found none")
-        measures = _measures(customers, _days(customers, at), playbook.segments)
+        found = cls._by_rules(playbook, dict.fromkeys(N_PARTS)).of(customers, at)
         return cls._by_rules(
-            playbook, {name: _ends_of_parts(measures[name], n_parts) for name, n_parts in N_PARTS.items()}
+            playbook, {name: _ends_of_parts(found.measure(name), n_parts) for name, n_parts in N_PARTS.items()}
         )
 
     @classmethod
@@ -194,27 +191,14 @@ class SegmentBuilder:
         Engagement is the third of activity. A click makes it high; an open makes it middle at least, and no more,
         because mail programs open messages by themselves; touches that brought neither make it low.
         """
-        days = _days(customers, at)
-        measures = _measures(customers, days, self.columns)
-        part = {name: _part(measures[name], ends) for name, ends in self.breakpoints.items()}
-        recency, frequency, monetary = (part[name] for name in ("recency", "frequency", "monetary"))
-        reason = _choices(customers, "reason", contract.REASONS)
-        codes = {
-            "reason_for_churn": reason,
-            "time_since_churn": _span(BANDS, days),
-            "value_tier": self._value_tier(measures["monetary"]),
-            "competitive_status": _competitive_status(customers, reason),
-            "relationship": _choices(customers, "relationship", contract.RELATIONSHIPS),
-            "recency": recency,
-            "frequency": frequency,
-            "monetary": monetary,
-            "rfm": np.where((frequency >= 0) & (monetary >= 0), recency * 25 + frequency * 5 + monetary, -1),
-            "tenure": self._tenure(customers, measures["monetary"]),
-            "lifecycle_stage": self._lifecycle_stage(days),
-            "engagement": self._engagement(part["activity"], customers, responses),
-        }
-        columns = {name: _categorical(name, codes[name]) for name in SEGMENTS}
-        return pd.DataFrame(columns, index=customers.index)
+        found = self.of(customers, at, responses)
+        return found.frame()
+
+    def of(
+        self, customers: Customers, at: pd.Timestamp | pd.Series, responses: pd.DataFrame | None = None
+    ) -> Segmented:
+        """The segments of each person, worked out one by one as they are asked for; see `transform`."""
+        return Segmented(self, People.of(customers), at, responses)
 
     @property
     def cuts(self) -> dict[str, str]:
@@ -240,40 +224,186 @@ class SegmentBuilder:
         ends = {name: None if ends is None else tuple(ends) for name, ends in state["breakpoints"].items()}
         return cls(**state | {"columns": Segments(**state["columns"]), "breakpoints": ends})
 
-    def _value_tier(self, value: np.ndarray) -> np.ndarray:
-        tiers = [name for name in TIERS if name in self.tier_minimums_currency]
-        reached = {name: value >= self.tier_minimums_currency[name] for name in tiers}
+
+class Segmented:
+    """The segments of some people, each worked out when it is asked for; see `SegmentBuilder.transform`."""
+
+    def __init__(
+        self,
+        builder: SegmentBuilder,
+        people: People,
+        at: pd.Timestamp | pd.Series,
+        responses: pd.DataFrame | None = None,
+    ) -> None:
+        self.builder = builder
+        self.people = people
+        self.at = at
+        self.responses = responses
+        self._codes: dict[str, np.ndarray] = {}
+
+    def __contains__(self, name: object) -> bool:
+        return name in SEGMENTS
+
+    @property
+    def index(self) -> pd.Index:
+        """Of the people."""
+        return self.people.index
+
+    def possible(self, name: str) -> Sequence[str]:
+        """The values that a segment can have."""
+        return SEGMENTS[name].values
+
+    def texts(self, name: str) -> np.ndarray:
+        """The value (n,) of a segment."""
+        return _VALUES[name][self.codes(name)]
+
+    def codes(self, name: str) -> np.ndarray:
+        """Position (n,) of each person's value among those of a segment."""
+        if name not in self._codes:
+            found = _FOUND_BY[name](self)
+            unknown = len(SEGMENTS[name].values) - 1
+            self._codes[name] = np.where(found < 0, unknown, found).astype(np.int64)
+        return self._codes[name]
+
+    def categorical(self, name: str) -> pd.Categorical:
+        """A segment as a column."""
+        return pd.Categorical.from_codes(self.codes(name), dtype=_DTYPES[name])
+
+    def frame(self) -> pd.DataFrame:
+        """All segments, DataFrame (n, segments)."""
+        return pd.DataFrame({name: self.categorical(name) for name in SEGMENTS}, index=self.index)
+
+    @cached_property
+    def days(self) -> np.ndarray:
+        """Days since churn (n,), of everybody."""
+        if isinstance(self.at, pd.Series) and not self.at.index.equals(self.index):
+            raise InputError("at: expected one time, or times with the index of the customers, found another index")
+        days = self.people.days_since_churn(self.at)
+        missing = int(np.isnan(days).sum())
+        if missing:
+            raise InputError(f"at: expected a time for everybody, found {missing:,} people without")
+        return days
+
+    def measure(self, name: str) -> np.ndarray:
+        """What is cut into parts (n,): more is better, missing is NaN."""
+        if name == "recency":
+            return -self.days
+        columns = self.builder.columns
+        own = {"frequency": columns.orders, "monetary": columns.value, "activity": columns.activity}
+        return self.people.numbers(own[name])
+
+    def part(self, name: str) -> np.ndarray:
+        """Part (n,) of a measure in which each person lies; -1 where it is missing."""
+        return _part(self.measure(name), self.builder.breakpoints[name])
+
+    def choices(self, name: str, choices: Mapping[str, int]) -> np.ndarray:
+        """Position (n,) of each value of a column among choices; -1 where it is missing."""
+        return np.array([choices.get(text, -1) for text in self.people.texts(name).tolist()], dtype=np.intp)
+
+    def rfm(self) -> np.ndarray:
+        """Position (n,) of the three scores side by side; -1 where one is unknown."""
+        recency, frequency, monetary = (self.part(name) for name in ("recency", "frequency", "monetary"))
+        return np.where((frequency >= 0) & (monetary >= 0), recency * 25 + frequency * 5 + monetary, -1)
+
+    def value_tier(self) -> np.ndarray:
+        """Position (n,) of the tier."""
+        value, least = self.measure("monetary"), self.builder.tier_minimums_currency
+        tiers = [name for name in TIERS if name in least]
+        reached = {name: value >= least[name] for name in tiers}
         return _first_of("value_tier", reached | {"mass": ~np.isnan(value) & bool(tiers)})
 
-    def _tenure(self, customers: pd.DataFrame, value: np.ndarray) -> np.ndarray:
-        tenure_months = _numbers(customers, self.columns.tenure_months)
-        trial = contract.as_flag(_column(customers, self.columns.trial_canceller))
+    def competitive_status(self) -> np.ndarray:
+        """Position (n,) of whether they went to a competitor."""
+        reason = self.choices("reason", _REASONS)
+        cases = {
+            "named_competitor": self.people.texts("competitor") != None,  # noqa: E711 - element by element
+            # said by the reason that they gave; an empty field alone says nothing: many were never asked
+            "no_competitor": (reason >= 0) & (reason != _REASONS["competitive_switch"]),
+        }
+        return _first_of("competitive_status", cases)
+
+    def tenure(self) -> np.ndarray:
+        """Position (n,) of how long they paid."""
+        columns, value = self.builder.columns, self.measure("monetary")
+        tenure_months = self.people.numbers(columns.tenure_months)
         cases = {
             # whether somebody only tried is asked where there are trials: not known means no
-            "trial_canceller": trial.fillna(False).to_numpy(dtype=bool),
+            "trial_canceller": self.people.flags(columns.trial_canceller),
             "free_and_inactive": value == 0,
             "paid_under_6_months": (value > 0) & (tenure_months < SHORT_TENURE_MONTHS),
             "paid_over_6_months": (value > 0) & (tenure_months >= SHORT_TENURE_MONTHS),
         }
         return _first_of("tenure", cases)
 
-    def _lifecycle_stage(self, days: np.ndarray) -> np.ndarray:
-        stages = SEGMENTS["lifecycle_stage"].values
+    def lifecycle_stage(self) -> np.ndarray:
+        """Position (n,) of where in the program's time they stand."""
+        stages, days = SEGMENTS["lifecycle_stage"].values, self.days
         # the same bounds as those by which people are eligible
-        codes = np.where(days > self.horizon_days, stages.index("gone"), stages.index("fresh") + _span(STAGES, days))
-        return np.where(days < self.cooling_off_days, stages.index("cooling_off"), codes)
+        codes = np.where(
+            days > self.builder.horizon_days, stages.index("gone"), stages.index("fresh") + _span(STAGES, days)
+        )
+        return np.where(days < self.builder.cooling_off_days, stages.index("cooling_off"), codes)
 
-    def _engagement(self, level: np.ndarray, customers: pd.DataFrame, responses: pd.DataFrame | None) -> np.ndarray:
+    def engagement(self) -> np.ndarray:
         """The third of activity (n,), corrected by what people did since."""
-        if responses is None:
+        level = self.part("activity")
+        if self.responses is None:
             return level
-        touches, opened, clicked = _counts(customers, responses)
+        touches, opened, clicked = _counts(self.people.table, self.responses)
         low, middle, high = range(3)
-        cases = [clicked > 0, opened > 0, touches >= self.ignored_touches]
+        cases = [clicked > 0, opened > 0, touches >= self.builder.ignored_touches]
         return np.select(cases, [np.full_like(level, high), np.maximum(level, middle), np.full_like(level, low)], level)
 
 
-def meets(condition: Condition, customers: pd.DataFrame, segments: pd.DataFrame) -> np.ndarray:
+_REASONS = {reason: position for position, reason in enumerate(contract.REASONS)}
+_RELATIONSHIPS = {relationship: position for position, relationship in enumerate(contract.RELATIONSHIPS)}
+_VALUES = {name: np.array(segment.values, dtype=object) for name, segment in SEGMENTS.items()}
+_FOUND_BY: dict[str, Callable[[Segmented], np.ndarray]] = {
+    "reason_for_churn": lambda found: found.choices("reason", _REASONS),
+    "time_since_churn": lambda found: _span(BANDS, found.days),
+    "value_tier": Segmented.value_tier,
+    "competitive_status": Segmented.competitive_status,
+    "relationship": lambda found: found.choices("relationship", _RELATIONSHIPS),
+    "recency": lambda found: found.part("recency"),
+    "frequency": lambda found: found.part("frequency"),
+    "monetary": lambda found: found.part("monetary"),
+    "rfm": Segmented.rfm,
+    "tenure": Segmented.tenure,
+    "lifecycle_stage": Segmented.lifecycle_stage,
+    "engagement": Segmented.engagement,
+}
+
+
+class _Framed:
+    """Segments of a DataFrame, asked as `Segmented` is."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame
+        self.index = frame.index
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.frame
+
+    def possible(self, name: str) -> Sequence[str]:
+        return list(self.frame[name].cat.categories)
+
+    def texts(self, name: str) -> np.ndarray:
+        return self.frame[name].to_numpy(dtype=object)
+
+
+AnySegments = pd.DataFrame | Segmented
+
+
+def segment_texts(segments: AnySegments, name: str) -> np.ndarray:
+    """The value (n,) of a segment."""
+    return _asked(segments).texts(name)
+
+
+def _asked(segments: AnySegments) -> Segmented | _Framed:
+    return _Framed(segments) if isinstance(segments, pd.DataFrame) else segments
+
+
+def meets(condition: Condition, customers: Customers, segments: AnySegments) -> np.ndarray:
     """Who meets a condition of the playbook.
 
     Parameters
@@ -297,13 +427,14 @@ def meets(condition: Condition, customers: pd.DataFrame, segments: pd.DataFrame)
     InputError
         A column is in neither table, or a value is one that the column cannot have.
     """
-    if not segments.index.equals(customers.index):
+    people, found = People.of(customers), _asked(segments)
+    if found.index is not people.index and not found.index.equals(people.index):
         raise InputError("segments: expected the index of the customers, found another one")
-    met = np.ones(len(customers), dtype=bool)
+    met = np.ones(len(people), dtype=bool)
     for name, wanted in condition.items():
-        _check_condition(name, wanted, customers, segments)
-        column = segments[name] if name in segments else _column(customers, name)
-        met &= _as_written(column).isin(list(wanted)).to_numpy()
+        _check_condition(name, wanted, people, found)
+        values = found.texts(name) if name in found else people.written(name)
+        met &= np.array([value in wanted for value in values.tolist()], dtype=bool)
     return met
 
 
@@ -331,32 +462,6 @@ def segment_counts(segments: pd.DataFrame) -> pd.DataFrame:
     return table.assign(share=table["people"] / len(segments))
 
 
-def _days(customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> np.ndarray:
-    """Days since churn (n,), of everybody."""
-    if isinstance(at, pd.Series) and not at.index.equals(customers.index):
-        raise InputError("at: expected one time, or times with the index of the customers, found another index")
-    days = days_since_churn(customers, at)
-    if days.isna().any():
-        raise InputError(f"at: expected a time for everybody, found {int(days.isna().sum()):,} people without")
-    return days.to_numpy()
-
-
-def _column(customers: pd.DataFrame, name: str) -> pd.Series:
-    if name in customers:
-        return customers[name]
-    return pd.Series(np.nan, index=customers.index)
-
-
-def _numbers(customers: pd.DataFrame, name: str) -> np.ndarray:
-    return contract.as_number(_column(customers, name)).to_numpy()
-
-
-def _measures(customers: pd.DataFrame, days: np.ndarray, columns: Segments) -> dict[str, np.ndarray]:
-    """What is cut into parts, each (n,): more is better, missing is NaN."""
-    own = {"frequency": columns.orders, "monetary": columns.value, "activity": columns.activity}
-    return {"recency": -days} | {name: _numbers(customers, column) for name, column in own.items()}
-
-
 def _ends_of_parts(values: np.ndarray, n_parts: int) -> Breakpoints:
     """The largest value of each part but the last."""
     ordered = np.sort(values[np.isfinite(values)])
@@ -382,30 +487,10 @@ def _span(first_days: dict[str, float], days: np.ndarray) -> np.ndarray:
     return np.searchsorted(list(first_days.values()), days, side="right") - 1
 
 
-def _choices(customers: pd.DataFrame, name: str, choices: Sequence[str]) -> np.ndarray:
-    """Position (n,) of each value among the choices; -1 where it is missing."""
-    return pd.Index(choices).get_indexer(pd.Index(contract.as_text(_column(customers, name))))
-
-
 def _first_of(name: str, cases: dict[str, np.ndarray]) -> np.ndarray:
     """Position (n,) in a segment's values of the first case that holds; -1 where none does."""
     positions = [SEGMENTS[name].values.index(value) for value in cases]
     return np.select(list(cases.values()), positions, default=-1)
-
-
-def _categorical(name: str, codes: np.ndarray) -> pd.Categorical:
-    """A segment from positions (n,) in its values; -1 is unknown."""
-    unknown = len(SEGMENTS[name].values) - 1
-    return pd.Categorical.from_codes(np.where(codes < 0, unknown, codes).astype(np.int64), dtype=_DTYPES[name])
-
-
-def _competitive_status(customers: pd.DataFrame, reason: np.ndarray) -> np.ndarray:
-    cases = {
-        "named_competitor": contract.as_text(_column(customers, "competitor")).notna().to_numpy(),
-        # said by the reason that they gave; an empty field alone says nothing: many were never asked
-        "no_competitor": (reason >= 0) & (reason != contract.REASONS.index("competitive_switch")),
-    }
-    return _first_of("competitive_status", cases)
 
 
 def _counts(customers: pd.DataFrame, responses: pd.DataFrame) -> list[np.ndarray]:
@@ -418,26 +503,27 @@ def _counts(customers: pd.DataFrame, responses: pd.DataFrame) -> list[np.ndarray
     return [counts[name].fillna(0).to_numpy(dtype=float) for name in RESPONSES]
 
 
-def _check_condition(name: str, wanted: Sequence[str], customers: pd.DataFrame, segments: pd.DataFrame) -> None:
-    where = f"condition {name} = {', '.join(wanted)}"
-    own = next((column for column in contract.CUSTOMERS if column.name == name), None)
-    if name not in segments and name not in customers and own is None:
-        near = contract.close_name(name, [*segments, *customers])
-        hint = f" (did it mean {near!r}?)" if near else ""
-        raise InputError(f"{where}: expected a segment or a column of the customers table, found no {name!r}{hint}")
-    possible: Sequence[str] | None = own.choices if own else None
+def _check_condition(name: str, wanted: Sequence[str], people: People, segments: Segmented | _Framed) -> None:
+    possible: Sequence[str] | None = None
     if name in segments:
-        possible = list(segments[name].cat.categories)
-    elif name.startswith(contract.CONSENT_PREFIX) or (own and own.kind == "flag"):
-        possible = ("true", "false")
+        possible = segments.possible(name)
+    else:
+        own = next((column for column in contract.CUSTOMERS if column.name == name), None)
+        if name not in people and own is None:
+            near = contract.close_name(name, [*SEGMENTS, *people.table])
+            hint = f" (did it mean {near!r}?)" if near else ""
+            raise InputError(
+                f"{_words(name, wanted)}: expected a segment or a column of the customers table, found no {name!r}"
+                f"{hint}"
+            )
+        possible = own.choices if own else None
+        if name.startswith(contract.CONSENT_PREFIX) or (own and own.kind == "flag"):
+            possible = ("true", "false")
     for value in wanted:
         if possible is not None and value not in possible:
             shown = ", ".join(possible[:9]) + (", …" if len(possible) > 9 else "")
-            raise InputError(f"{where}: expected values among {shown}, found {value!r}")
+            raise InputError(f"{_words(name, wanted)}: expected values among {shown}, found {value!r}")
 
 
-def _as_written(values: pd.Series) -> pd.Series:
-    """Values as a condition writes them; missing stays missing."""
-    if pd.api.types.infer_dtype(values, skipna=True) == "boolean":
-        return values.map({True: "true", False: "false"})
-    return contract.as_text(values)
+def _words(name: str, wanted: Sequence[str]) -> str:
+    return f"condition {name} = {', '.join(wanted)}"

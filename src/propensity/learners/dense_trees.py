@@ -22,6 +22,8 @@ CHUNK = 256
 """Rows in one step, so that its tables stay in the processor's cache."""
 SCORES_ENOUGH = 20_000
 """Rows times outputs; for fewer, reading a booster's trees takes longer than LightGBM's predictions."""
+FEWEST_SCORES = 100
+"""Rows times outputs; for fewer, LightGBM is as fast as a table that is there already."""
 CHECKED_ROWS = 16
 TOLERANCE = 1e-9
 
@@ -231,11 +233,12 @@ _tables: WeakKeyDictionary[lgb.Booster, DenseTrees | None] = WeakKeyDictionary()
 def dense_table(booster: lgb.Booster, X: Matrix, arms: Matrix | None = None) -> DenseTrees | None:
     """A booster's table for many rows (n, d), scored under each arm if there are any; made once for each booster.
 
-    None where LightGBM itself had better be asked: there is little to score, the trees are of an unknown kind, or some
-    rows that LightGBM scores too come out otherwise. A booster is always asked about with the same arms.
+    None where LightGBM itself had better be asked: there is little to score (a table that is there already is used for
+    less), the trees are of an unknown kind, or some rows that LightGBM scores too come out otherwise. A booster is
+    always asked about with the same arms.
     """
     n_outputs = booster.num_model_per_iteration() if arms is None else len(arms)
-    if len(X) * n_outputs < SCORES_ENOUGH:
+    if len(X) * n_outputs < (FEWEST_SCORES if booster in _tables else SCORES_ENOUGH):
         return None
     if booster not in _tables:
         _tables[booster] = _checked(booster, X[:CHECKED_ROWS], arms)

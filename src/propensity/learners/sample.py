@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,14 +54,40 @@ class FrameEncoder:
         missing = [name for name in self.columns if name not in X.columns]
         if missing:
             raise InputError(f"X lacks the columns {', '.join(missing)} that the learner was fitted on")
-        matrix = np.empty((len(X), len(self.columns)))
+        return self.matrix({name: self._values(name, X[name]) for name in self.columns}, len(X))
+
+    def matrix(self, columns: Mapping[str, Any], n: int) -> Matrix:
+        """The matrix (n, d) of columns: arrays of float64, and categoricals."""
+        matrix = np.empty((n, len(self.columns)))
         for position, name in enumerate(self.columns):
-            if name in self.categories:
-                codes = pd.Index(self.categories[name]).get_indexer(pd.Index(X[name].astype(object)))
-                matrix[:, position] = np.where(codes < 0, np.nan, codes)
-            else:
-                matrix[:, position] = X[name].to_numpy(dtype=np.float64, na_value=np.nan)
+            values = columns[name]
+            matrix[:, position] = self._codes(name, values) if isinstance(values, pd.Categorical) else values
         return matrix
+
+    def _values(self, name: str, values: pd.Series) -> Any:
+        if name not in self.categories:
+            return values.to_numpy(dtype=np.float64, na_value=np.nan)
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            return values.array
+        return pd.Categorical(values.astype(object), categories=list(self.categories[name]))
+
+    def _codes(self, name: str, values: pd.Categorical) -> Vector:
+        """Codes of training (n,), as floats; NaN for what training did not have."""
+        codes, kind = values.codes, values.dtype
+        # a kind that was seen before needs no comparison
+        if self._same_kinds.get(name) is not kind:
+            known = self.categories[name]
+            if tuple(kind.categories) == known:
+                self._same_kinds[name] = kind
+            else:
+                codes = np.append(pd.Index(known).get_indexer(kind.categories.astype(object)), -1)[codes]
+        found: Vector = np.where(codes < 0, np.nan, codes)
+        return found
+
+    @cached_property
+    def _same_kinds(self) -> dict[str, pd.CategoricalDtype]:
+        """Kinds of columns that were seen to have the categories of training."""
+        return {}
 
     def warn_of_unseen(self, X: pd.DataFrame) -> None:
         """Warn of values that training did not have, by column."""

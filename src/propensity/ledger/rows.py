@@ -2,19 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from propensity.contract import PRIVATE
+from propensity.people import in_utc
 
 
-def decision_answers(decisions: pd.DataFrame) -> list[dict[str, Any]]:
-    """Decisions as JSON-ready objects: ISO times in UTC, missing values as None."""
-    return [clean(row) for row in decisions.to_dict(orient="records")]
+def decision_answers(decisions: pd.DataFrame | Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Decisions as JSON-ready objects: ISO times in UTC, missing values as None.
+
+    They are a table, or its columns (n,): what is no array or list is the same for all, and times without a zone are
+    UTC. ``customer_id`` is always one a row.
+    """
+    n = len(decisions["customer_id"]) if "customer_id" in decisions else len(decisions)
+    return _objects({name: _json_column(values, n) for name, values in decisions.items()}, n)
+
+
+def _objects(columns: Mapping[Any, list[Any]], n: int) -> list[dict[str, Any]]:
+    """Columns (n,) as n objects."""
+    names = [str(name) for name in columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)] if names else [{}] * n
+
+
+def _json_column(values: Any, n: int) -> list[Any]:
+    """The JSON-ready values (n,) of a column."""
+    if isinstance(values, pd.Series):
+        values = _plain(values)
+    if not isinstance(values, (np.ndarray, list)):
+        return [_json_value(values)] * n
+    if isinstance(values, list) or values.dtype.kind == "O":
+        return [_json_value(value) for value in values]
+    if values.dtype.kind == "M":
+        return _json_times(values)
+    if values.dtype.kind == "f":
+        return [value if isfinite(value) else None for value in values.tolist()]
+    return values.tolist()
+
+
+def _plain(values: pd.Series) -> np.ndarray | list[Any]:
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return in_utc(values)
+    return values.to_numpy() if isinstance(values.dtype, np.dtype) else values.tolist()
+
+
+def _json_times(values: np.ndarray) -> list[Any]:
+    """Times (n,), UTC without a zone, as texts."""
+    if values.dtype != "datetime64[us]":
+        return [_json_value(pd.Timestamp(value, tz="UTC")) for value in values]
+    return [None if moment is None else moment.isoformat() + "Z" for moment in values.tolist()]
 
 
 def decision_rows(
@@ -35,7 +76,7 @@ def decision_rows(
         }
         for a, chances, spent in zip(
             answers,
-            probabilities.to_dict(orient="records"),
+            _objects(dict(zip(probabilities, probabilities.to_numpy().T.tolist(), strict=True)), len(probabilities)),
             [None] * len(answers) if spend is None else map(float, spend),
             strict=True,
         )
@@ -45,16 +86,21 @@ def decision_rows(
 def snapshot_rows(customers: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of `schema.customers` for a checked contract table, without what is private (`contract.PRIVATE`)."""
     apart = {"customer_id", "as_of", "churned_at", *PRIVATE}
-    attributes = customers[[name for name in customers if name not in apart]].to_dict(orient="records")
+    n = len(customers)
+    attributes = _objects({x: _json_column(customers[x], n) for x in customers if x not in apart}, n)
     return [
-        {"customer_id": key, "as_of": as_of, "churned_at": churned_at, "attributes": clean(row)}
+        {"customer_id": key, "as_of": as_of, "churned_at": churned_at, "attributes": row}
         for key, as_of, churned_at, row in zip(
-            customers["customer_id"], times(customers["as_of"]), times(customers["churned_at"]), attributes, strict=True
+            customers["customer_id"].tolist(),
+            times(customers["as_of"]),
+            times(customers["churned_at"]),
+            attributes,
+            strict=True,
         )
     ]
 
 
-def clean(row: dict[Any, Any]) -> dict[str, Any]:
+def clean(row: Mapping[Any, Any]) -> dict[str, Any]:
     """A row as JSON-ready values."""
     return {str(k): _json_value(v) for k, v in row.items()}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -85,7 +85,7 @@ class Writing(Database):
 
     def add_decisions(
         self,
-        decisions: pd.DataFrame,
+        decisions: pd.DataFrame | Mapping[str, Any],
         decided_at: pd.Timestamp,
         probabilities: pd.DataFrame,
         *,
@@ -96,7 +96,7 @@ class Writing(Database):
 
         Parameters
         ----------
-        decisions : DataFrame (n, columns)
+        decisions : DataFrame (n, columns), or its columns
             See `decision.DECISION_COLUMNS`.
         decided_at : Timestamp
         probabilities : DataFrame (n, actions with control)

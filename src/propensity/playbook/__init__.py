@@ -6,6 +6,7 @@ A playbook is a TOML file. `load` reads and checks it; everything that it says i
 
 from propensity.playbook.book import FACTORS, Playbook
 from propensity.playbook.changing import changed
+from propensity.playbook.derived import derived
 from propensity.playbook.parts import (
     TIERS,
     Action,
@@ -48,6 +49,7 @@ __all__ = [
     "Tier",
     "Trigger",
     "changed",
+    "derived",
     "load",
     "parse",
     "sentences",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 from itertools import pairwise
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 from pydantic import Field, model_validator
@@ -238,7 +239,19 @@ class Playbook(Part):
             return [name] if name in self.actions else []
         return [label for label in self.labels if part in FACTORS and getattr(self.actions[label], part) == of]
 
-    @property
+    @cached_property
+    def derived(self) -> dict[Any, Any]:
+        """What was worked out from this playbook (see `derived`)."""
+        return {}
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, with changes that are not checked; what was worked out from this playbook stays behind."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in ("derived", "version"):
+            copied.__dict__.pop(name, None)
+        return copied
+
+    @cached_property
     def version(self) -> str:
         """Hash of the content, 12 hexadecimal digits; what is left at its default does not count.
 

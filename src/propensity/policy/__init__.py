@@ -2,13 +2,23 @@
 
 from propensity.policy.allocation import Allocation, Limit, allocate, best_under_prices
 from propensity.policy.archetypes import archetype_by_rule, changed_since
-from propensity.policy.decide import action_probabilities, best_action, best_column, decide, holdout_share, is_held_out
+from propensity.policy.decide import (
+    Drawn,
+    action_probabilities,
+    best_action,
+    best_column,
+    decide,
+    drawn_actions,
+    holdout_share,
+    is_held_out,
+    positions,
+)
 from propensity.policy.draws import decision_keys, uniform_draws, window_end, window_number
 from propensity.policy.eligibility import Eligibility, Situation, eligibility, what_stops
 from propensity.policy.funnel import funnel
 from propensity.policy.history import TouchHistory, touch_history
 from propensity.policy.rules import rule_action
-from propensity.policy.schedule import keep_to_sequence, next_touch, not_before
+from propensity.policy.schedule import first_moments, following, keep_to_sequence, next_touch, not_before
 from propensity.policy.valuation import contact_costs, net_value, offer_costs, profit
 from propensity.policy.wave import (
     BUDGET,
@@ -17,6 +27,7 @@ from propensity.policy.wave import (
     WavePlan,
     plan_wave,
     spend,
+    spend_table,
     used_by,
     wave_limits,
     within_limits,
@@ -27,6 +38,7 @@ __all__ = [
     "BUDGET",
     "TIE_SHARE",
     "Allocation",
+    "Drawn",
     "Eligibility",
     "Limit",
     "Situation",
@@ -43,7 +55,10 @@ __all__ = [
     "contact_costs",
     "decide",
     "decision_keys",
+    "drawn_actions",
     "eligibility",
+    "first_moments",
+    "following",
     "funnel",
     "holdout_share",
     "is_held_out",
@@ -53,9 +68,11 @@ __all__ = [
     "not_before",
     "offer_costs",
     "plan_wave",
+    "positions",
     "profit",
     "rule_action",
     "spend",
+    "spend_table",
     "touch_history",
     "uniform_draws",
     "used_by",

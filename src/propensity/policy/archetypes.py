@@ -5,25 +5,32 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from propensity.people import Customers, People, Texts, among
 from propensity.playbook import Playbook
-from propensity.segments import meets
+from propensity.segments import AnySegments, meets
 
 
 def changed_since(
-    customers: pd.DataFrame, reason: pd.Series, playbook: Playbook, at: pd.Timestamp | pd.Series, segments: pd.DataFrame
+    customers: Customers,
+    reason: pd.Series | Texts,
+    playbook: Playbook,
+    at: pd.Timestamp | pd.Series,
+    segments: AnySegments,
 ) -> np.ndarray:
     """For whom (n,) something changed between their leaving and ``at`` that answers their reason (see `Change`)."""
-    changed = np.zeros(len(customers), dtype=bool)
+    people = People.of(customers)
+    changed = np.zeros(len(people), dtype=bool)
     for change in playbook.changes:
         day = pd.Timestamp(change.on, tz="UTC")
-        since = (customers["churned_at"] < day) & (day <= at)
-        answers = reason.isin(list(change.closes)) if change.closes else True
-        concerned = (since & answers).to_numpy()
-        changed |= concerned & meets(change.where, customers, segments) if change.where else concerned
+        since = (people.times("churned_at") < day.to_datetime64()) & np.asarray(day <= at)
+        concerned = since & among(np.asarray(reason, dtype=object), change.closes) if change.closes else since
+        changed |= concerned & meets(change.where, people, segments) if change.where else concerned
     return changed
 
 
-def archetype_by_rule(customers: pd.DataFrame, reason: pd.Series, changed: np.ndarray, playbook: Playbook) -> pd.Series:
+def archetype_by_rule(
+    customers: Customers, reason: pd.Series | Texts, changed: np.ndarray, playbook: Playbook
+) -> pd.Series:
     """The archetype (n,) that rules give each person; missing where none answers.
 
     The first of the playbook's ``archetype_rules`` of which everything named agrees, else the archetype that answers
@@ -38,20 +45,19 @@ def archetype_by_rule(customers: pd.DataFrame, reason: pd.Series, changed: np.nd
         From `changed_since`.
     playbook : Playbook
     """
-    archetype = reason.map(playbook.archetype_of_reason()).to_numpy(dtype=object)
-    archetype[pd.isna(archetype)] = None
-    missing = pd.Series(None, index=customers.index, dtype="str")
-    relationship = customers.get("relationship", missing)
-    to_competitor = customers.get("competitor", missing).notna().to_numpy()
+    people, texts = People.of(customers), np.asarray(reason, dtype=object)
+    answers = playbook.archetype_of_reason()
+    archetype = np.empty(len(people), dtype=object)
+    archetype[:] = [answers.get(text) for text in texts.tolist()]
     for rule in reversed(playbook.archetype_rules):
-        fits = np.ones(len(customers), dtype=bool)
+        fits = np.ones(len(people), dtype=bool)
         if rule.reasons:
-            fits &= reason.isin(list(rule.reasons)).to_numpy()
+            fits &= among(texts, rule.reasons)
         if rule.relationships:
-            fits &= relationship.isin(list(rule.relationships)).to_numpy()
+            fits &= among(people.texts("relationship"), rule.relationships)
         if rule.competitor is not None:
-            fits &= to_competitor == rule.competitor
+            fits &= (people.texts("competitor") != None) == rule.competitor  # noqa: E711 - element by element
         if rule.changed is not None:
             fits &= changed == rule.changed
         archetype[fits] = rule.archetype
-    return pd.Series(archetype, index=customers.index, dtype=object)
+    return pd.Series(archetype, index=people.index, dtype=object)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 RULES_OF_THE_PERSON = (
     "suppressed",
     "opted_out",
@@ -45,6 +47,7 @@ ALTERNATIVE_LOST = (HELD_OUT, TRIED, DEAR, LIMITS, LESS_WORTH)
 BY_REASON_AND_EFFECT, BY_EFFECT = ARCHETYPE_BY = ("reason_and_effect", "effect")
 
 
+@cache
 def is_rule(code: str) -> bool:
     """Whether a code is a rule of this list; one that is not would have no words."""
     return code in (*RULES_OF_THE_PERSON, *RULES_OF_AN_ACTION) or any(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,21 @@ from propensity.policy.draws import uniform_draws
 
 def best_action(net_value: pd.DataFrame, allowed: pd.DataFrame) -> np.ndarray:
     """The allowed action of greatest value for each person, (n,) labels; control where none is worth more than 0."""
-    values = np.where(allowed[net_value.columns].to_numpy(), net_value.to_numpy(), -np.inf)
+    values = np.where(aligned(allowed, net_value.columns).to_numpy(), net_value.to_numpy(), -np.inf)
     best = values.argmax(axis=1)
     worth = values[np.arange(len(values)), best] > 0
     return np.where(worth, net_value.columns.to_numpy(dtype=object)[best], CONTROL)
+
+
+def aligned(table: pd.DataFrame, columns: pd.Index) -> pd.DataFrame:
+    """A table (n, ...) with these columns."""
+    return table if table.columns is columns else table[columns]
+
+
+def positions(action: np.ndarray, labels: pd.Index) -> np.ndarray:
+    """Position (n,) of each action among labels; -1 where it is none of them."""
+    position = {label: i for i, label in enumerate(labels)}
+    return np.array([position.get(label, -1) for label in action.tolist()], dtype=np.intp)
 
 
 def best_column(net_value: pd.DataFrame, allowed: pd.DataFrame) -> np.ndarray:
@@ -53,13 +65,12 @@ def action_probabilities(
     explore = np.where(total > 0, learning.explore_share, 0.0)
     is_best = best[:, None] == allowed.columns.to_numpy(dtype=object)[None, :]
     tried = explore * weights / np.where(total > 0, total, 1.0)
-    table = pd.DataFrame(
-        (1 - held_out) * (tried + (1 - explore) * is_best * can), columns=allowed.columns, index=allowed.index
-    )
+    chances = np.empty((len(can), can.shape[1] + 1))
+    chances[:, 1:] = (1 - held_out) * (tried + (1 - explore) * is_best * can)
     # written out, not as the rest to 1: rounding would make it a hair less than 0 where nobody is held out
     unserved = held_out + (1 - held_out) * (1 - explore[:, 0]) * (best == CONTROL)
-    table.insert(0, CONTROL, np.where(can.any(axis=1), unserved, 1.0))
-    return table
+    chances[:, 0] = np.where(can.any(axis=1), unserved, 1.0)
+    return pd.DataFrame(chances, columns=allowed.columns.insert(0, CONTROL), index=allowed.index)
 
 
 def _weights(allowed: pd.DataFrame, explore_weights: Mapping[str, float] | None) -> np.ndarray:
@@ -75,15 +86,16 @@ def holdout_share(learning: Learning) -> float:
     return 1 - (1 - learning.holdout_share) * (1 - learning.campaign_holdout_share)
 
 
-def is_held_out(customer_id: pd.Series, campaign: str, learning: Learning) -> np.ndarray:
+def is_held_out(customer_id: Iterable[str], campaign: str, learning: Learning) -> np.ndarray:
     """Who is held out, (n,) bool: a property of the person and the salt, the same in every wave."""
     everywhere = _drawn(customer_id, learning.holdout_share, learning.salt, "holdout")
     return everywhere | _drawn(customer_id, learning.campaign_holdout_share, learning.salt, "holdout", campaign)
 
 
-def _drawn(customer_id: pd.Series, share: float, *salt: str) -> np.ndarray:
+def _drawn(customer_id: Iterable[str], share: float, *salt: str) -> np.ndarray:
     """Who (n,) is in a share of all."""
-    return uniform_draws(customer_id, *salt) < share if share > 0 else np.zeros(len(customer_id), dtype=bool)
+    keys = list(customer_id)
+    return uniform_draws(keys, *salt) < share if share > 0 else np.zeros(len(keys), dtype=bool)
 
 
 def decide(
@@ -122,30 +134,48 @@ def decide(
         ``action``, ``assignment`` (policy | explore | holdout | suppressed), ``probability`` of the action under this
         rule, and ``would_have_sent``, the best action, also for people who were held out.
     """
-    allowed = allowed[net_value.columns]
+    allowed = aligned(allowed, net_value.columns)
     if best is None:
         best = best_action(net_value, allowed)
     chances = action_probabilities(best, allowed, learning, explore_weights)
+    drawn = drawn_actions(customer_id.tolist(), allowed, chances, learning, campaign, window, best, explore_weights)
+    return pd.DataFrame(drawn._asdict(), index=customer_id.index)
+
+
+class Drawn(NamedTuple):
+    """The columns that `decide` returns, arrays (n,)."""
+
+    action: np.ndarray
+    assignment: np.ndarray
+    probability: np.ndarray
+    would_have_sent: np.ndarray
+
+
+def drawn_actions(
+    customer_id: Sequence[str],
+    allowed: pd.DataFrame,
+    chances: pd.DataFrame,
+    learning: Learning,
+    campaign: str,
+    window: int,
+    best: np.ndarray,
+    explore_weights: Mapping[str, float] | None,
+) -> Drawn:
+    """`decide` where the chances (n, actions with control) of every action are known."""
     weights = _weights(allowed, explore_weights)
     held_out = is_held_out(customer_id, campaign, learning)
     explores = _drawn(customer_id, learning.explore_share, learning.salt, "explore", campaign, str(window))
     explores &= weights.any(axis=1)
-    pick = uniform_draws(customer_id[explores], learning.salt, "pick", campaign, str(window))
     stopped = ~allowed.to_numpy().any(axis=1)
     action = np.array(best, dtype=object)
-    action[explores] = _pick(allowed.columns, weights[explores], pick)
+    if explores.any():
+        trying = np.array(customer_id, dtype=object)[explores]
+        pick = uniform_draws(trying, learning.salt, "pick", campaign, str(window))
+        action[explores] = _pick(allowed.columns, weights[explores], pick)
     action[held_out | stopped] = CONTROL
     assignment = np.select([stopped, held_out, explores], ["suppressed", "holdout", "explore"], default="policy")
-    column = chances.columns.get_indexer(pd.Index(action))
-    return pd.DataFrame(
-        {
-            "action": action,
-            "assignment": assignment,
-            "probability": chances.to_numpy()[np.arange(len(action)), column],
-            "would_have_sent": best,
-        },
-        index=customer_id.index,
-    )
+    column = positions(action, chances.columns)
+    return Drawn(action, assignment.astype(object), chances.to_numpy()[np.arange(len(action)), column], best)
 
 
 def _pick(labels: pd.Index, weights: np.ndarray, draw: np.ndarray) -> np.ndarray:

@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 
 from propensity.contract import CONSENT_PREFIX
-from propensity.playbook import Playbook
+from propensity.people import Customers, Flags, People, Texts, among
+from propensity.playbook import Playbook, derived
 from propensity.policy.codes import is_rule
 from propensity.policy.history import TouchHistory
-from propensity.segments import meets
-
-Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
+from propensity.segments import AnySegments, meets, segment_texts
 
 
 @dataclass(frozen=True)
@@ -40,22 +39,22 @@ class Situation:
     Attributes
     ----------
     history : TouchHistory or None
-    segments : DataFrame (n, segments) or None
+    segments : DataFrame (n, segments), Segmented or None
         Needed where the playbook has conditions or tiers (see `propensity.segments`).
-    reason : Series (n,) or None
+    reason : Series or array (n,) or None
         For churn, stated or predicted; default: the stated one.
     changed : array (n,) or None
         For whom something changed since they left (see `changed_since`).
     """
 
     history: TouchHistory | None = None
-    segments: pd.DataFrame | None = None
-    reason: pd.Series | None = None
+    segments: AnySegments | None = None
+    reason: pd.Series | Texts | None = None
     changed: Flags | None = None
 
 
 def eligibility(
-    customers: pd.DataFrame,
+    customers: Customers,
     playbook: Playbook,
     at: pd.Timestamp | pd.Series,
     suppressed: Collection[str] = (),
@@ -79,39 +78,47 @@ def eligibility(
     Rules of the person come first, in the order of `_person_rules`; then each action's own, in that of `_action_rules`.
     A person whose actions are all forbidden is stopped by the rule that forbade most of them.
     """
-    situation = situation or Situation()
-    n = len(customers)
-    allowed = np.ones((n, len(playbook.labels)), dtype=bool)
+    situation, people = situation or Situation(), People.of(customers)
+    n, labels = len(people), playbook.labels
+    # actions in rows, where each lies together
+    allowed = np.ones((len(labels), n), dtype=bool)
     forbidden_by: dict[str, np.ndarray] = {}
-    shared = _rules_of_parts(customers, playbook, at, situation)
-    for position, label in enumerate(playbook.labels):
-        for rule, forbids in _rules_of(label, customers, playbook, shared, situation):
-            fresh = forbids & allowed[:, position]
-            forbidden_by.setdefault(rule, np.zeros(n, dtype=np.int32))
+    shared = _rules_of_parts(people, playbook, at, situation)
+    for open_, label in zip(allowed, labels, strict=True):
+        for rule, forbids in _rules_of(label, people, playbook, shared, situation):
+            if rule not in forbidden_by:
+                forbidden_by[rule] = np.zeros(n, dtype=np.int32)
+            fresh = forbids & open_
             forbidden_by[rule] += fresh
-            allowed[:, position] &= ~forbids
+            open_ ^= fresh
     stopped_by: np.ndarray = np.full(n, None, dtype=object)
-    if forbidden_by:
+    stopped = ~allowed.any(axis=0)
+    if stopped.any():
         names = np.array(list(forbidden_by), dtype=object)
-        most = np.argmax(np.column_stack(list(forbidden_by.values())), axis=1)
-        stopped_by = np.asarray(np.where(allowed.any(axis=1), None, names[most]))
-    of_person = list(_person_rules(customers, playbook, at, suppressed, situation))
+        stopped_by[stopped] = names[np.array(list(forbidden_by.values()))[:, stopped].argmax(axis=0)]
+    of_person = list(_person_rules(people, playbook, at, suppressed, situation))
     if strangers := [rule for rule in (*forbidden_by, *dict(of_person)) if not is_rule(rule)]:
         raise ValueError(
             f"rules {', '.join(strangers)}: are not in policy.codes, so nobody could be told them in words"
         )
     for rule, stops in reversed(of_person):
-        stopped_by = np.asarray(np.where(stops, rule, stopped_by))
-        allowed &= ~stops[:, None]
+        if stops.any():
+            stopped_by[stops] = rule
+            allowed &= ~stops
     return Eligibility(
-        pd.DataFrame(allowed, columns=playbook.labels, index=customers.index),
-        pd.Series(stopped_by, index=customers.index, dtype=object),
+        pd.DataFrame(allowed.T, columns=_label_index(playbook), index=people.index),
+        pd.Series(stopped_by, index=people.index, dtype=object),
     )
+
+
+@derived
+def _label_index(playbook: Playbook) -> pd.Index:
+    return pd.Index(playbook.labels)
 
 
 def what_stops(
     label: str,
-    customers: pd.DataFrame,
+    customers: Customers,
     playbook: Playbook,
     at: pd.Timestamp | pd.Series,
     suppressed: Collection[str] = (),
@@ -121,31 +128,26 @@ def what_stops(
 
     Parameters are those of `eligibility`, and the action's ``label``.
     """
-    situation = situation or Situation()
-    shared = _rules_of_parts(customers, playbook, at, situation)
+    situation, people = situation or Situation(), People.of(customers)
+    shared = _rules_of_parts(people, playbook, at, situation)
     stopped: Counter[str] = Counter()
-    open_: Flags = np.ones(len(customers), dtype=bool)
-    of_person = _person_rules(customers, playbook, at, suppressed, situation)
-    for rule, stops in (*of_person, *_rules_of(label, customers, playbook, shared, situation)):
+    open_: Flags = np.ones(len(people), dtype=bool)
+    of_person = _person_rules(people, playbook, at, suppressed, situation)
+    for rule, stops in (*of_person, *_rules_of(label, people, playbook, shared, situation)):
         stopped[rule] += int((open_ & stops).sum())
         open_ &= ~stops
     return +stopped
 
 
-def days_since_churn(customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> np.ndarray:
-    """Days (n,) from leaving to ``at``."""
-    return (at - customers["churned_at"]).dt.total_seconds().to_numpy() / 86_400
-
-
 def _person_rules(
-    customers: pd.DataFrame,
+    people: People,
     playbook: Playbook,
     at: pd.Timestamp | pd.Series,
     suppressed: Collection[str],
     situation: Situation,
 ) -> Iterator[tuple[str, Flags]]:
-    days = days_since_churn(customers, at)
-    yield "suppressed", customers["customer_id"].isin(set(suppressed)).to_numpy()
+    days = people.days_since_churn(at)
+    yield "suppressed", _are_suppressed(people, suppressed)
     history, contact = situation.history, playbook.contact
     if history is not None:
         yield "opted_out", history.opted_out
@@ -162,7 +164,7 @@ def _person_rules(
 
 def _rules_of(
     label: str,
-    customers: pd.DataFrame,
+    people: People,
     playbook: Playbook,
     shared: Mapping[tuple[str, str], list[tuple[str, Flags]]],
     situation: Situation,
@@ -172,23 +174,23 @@ def _rules_of(
     yield from shared["channel", action.channel]
     yield from shared["offer", action.offer]
     yield from shared["archetype", action.archetype]
-    yield from _action_rules(customers, playbook, label, situation)
+    yield from _action_rules(people, playbook, label, situation)
 
 
 def _rules_of_parts(
-    customers: pd.DataFrame, playbook: Playbook, at: pd.Timestamp | pd.Series, situation: Situation
+    people: People, playbook: Playbook, at: pd.Timestamp | pd.Series, situation: Situation
 ) -> dict[tuple[str, str], list[tuple[str, Flags]]]:
     """Rules that all actions of a channel, an offer or an archetype share."""
-    closed = _closed_seasons(playbook, at, len(customers))
+    closed = _closed_seasons(playbook, at, len(people))
     rules: dict[tuple[str, str], list[tuple[str, Flags]]] = {}
     for name in playbook.channels:
-        found = list(_channel_rules(customers, playbook, name, at, situation))
+        found = list(_channel_rules(people, playbook, name, at, situation))
         rules["channel", name] = [*found, *closed.get(("channel", name), [])]
-    reason = situation.reason if situation.reason is not None else customers.get("reason")
+    reason = people.texts("reason") if situation.reason is None else np.asarray(situation.reason, dtype=object)
     for name, offer in playbook.offers.items():
         rules["offer", name] = []
-        if offer.excluded_reasons and reason is not None:
-            rules["offer", name] = [("offer_excluded_for_reason", reason.isin(list(offer.excluded_reasons)).to_numpy())]
+        if offer.excluded_reasons and (situation.reason is not None or "reason" in people):
+            rules["offer", name] = [("offer_excluded_for_reason", among(reason, offer.excluded_reasons))]
     for name, archetype in playbook.archetypes.items():
         rules["archetype", name] = list(closed.get(("archetype", name), []))
         if archetype.needs_change and situation.changed is not None:
@@ -197,22 +199,21 @@ def _rules_of_parts(
 
 
 def _channel_rules(
-    customers: pd.DataFrame, playbook: Playbook, name: str, at: pd.Timestamp | pd.Series, situation: Situation
+    people: People, playbook: Playbook, name: str, at: pd.Timestamp | pd.Series, situation: Situation
 ) -> Iterator[tuple[str, Flags]]:
     channel, history = playbook.channels[name], situation.history
     if channel.needs_consent:
-        yield f"no_consent_{name}", ~_flag(customers, CONSENT_PREFIX + name)
+        yield f"no_consent_{name}", ~people.flags(CONSENT_PREFIX + name)
     if channel.needs_account_access:
-        yield "no_account_access", ~_flag(customers, "account_access")
+        yield "no_account_access", ~people.flags("account_access")
     if channel.window_days is not None:
         first, last = channel.window_days
-        days = days_since_churn(customers, at)
+        days = people.days_since_churn(at)
         yield f"outside_window_of_{name}", (days < first) | (days > last)
     if situation.segments is not None and playbook.tiers:
-        tier = situation.segments["value_tier"].to_numpy(dtype=object)
         closed_to = [t for t, part in playbook.tiers.items() if part.only_channels and name not in part.only_channels]
         if closed_to:
-            yield f"{name}_not_for_value_tier", np.isin(tier, closed_to)
+            yield f"{name}_not_for_value_tier", among(segment_texts(situation.segments, "value_tier"), closed_to)
     if history is not None and name in history.channel_touches:
         yield f"{name}_bounced", history.bounced[name]
         yield f"too_recently_on_{name}", history.days_since_channel[name] < channel.min_gap_days
@@ -220,12 +221,10 @@ def _channel_rules(
             yield f"too_often_on_{name}", history.channel_touches[name] >= channel.max_touches
 
 
-def _action_rules(
-    customers: pd.DataFrame, playbook: Playbook, label: str, situation: Situation
-) -> Iterator[tuple[str, Flags]]:
+def _action_rules(people: People, playbook: Playbook, label: str, situation: Situation) -> Iterator[tuple[str, Flags]]:
     only, history = playbook.actions[label].only, situation.history
     if only and situation.segments is not None:
-        yield "not_for_segment", ~meets(only, customers, situation.segments)
+        yield "not_for_segment", ~meets(only, people, situation.segments)
     if history is None:
         return
     for never in playbook.never:
@@ -261,8 +260,8 @@ def _day_of_year(at: pd.Timestamp) -> str:
     return f"{at.month:02d}-{at.day:02d}"
 
 
-def _flag(customers: pd.DataFrame, column: str) -> Flags:
-    """A flag as bool; missing, also as a column, is no."""
-    if column not in customers:
-        return np.zeros(len(customers), dtype=bool)
-    return customers[column].fillna(False).to_numpy(dtype=bool)
+def _are_suppressed(people: People, suppressed: Collection[str]) -> Flags:
+    if not suppressed:
+        return np.zeros(len(people), dtype=bool)
+    ids = set(suppressed)
+    return np.array([key in ids for key in people.ids], dtype=bool)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo, available_timezones
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
-from propensity.contract import CONTROL
+from propensity.contract import CONTROL, time_zone_names
 from propensity.errors import InputError
-from propensity.playbook import Playbook, QuietHours, Step
+from propensity.people import Customers, People, Texts, Times, days_between, in_utc
+from propensity.playbook import Playbook, QuietHours, Step, derived
 from propensity.policy.history import TouchHistory
 
 TIME_ZONE = "time_zone"
 """Column of the customers table; people without one live in the program's."""
 
 
-def not_before(
-    action: np.ndarray, customers: pd.DataFrame, playbook: Playbook, at: pd.Timestamp | pd.Series
-) -> pd.Series:
+def not_before(action: np.ndarray, customers: Customers, playbook: Playbook, at: pd.Timestamp | pd.Series) -> pd.Series:
     """The first moment (n,), UTC, from which each person's action may go out: not in the channel's quiet hours.
 
     Parameters
@@ -37,24 +36,33 @@ def not_before(
     InputError
         A time zone that there is not.
     """
-    start = at if isinstance(at, pd.Series) else pd.Series(at, index=customers.index)
-    first = start.dt.tz_convert("UTC").astype("datetime64[us, UTC]").copy()
+    people = People.of(customers)
+    start = np.full(len(people), at.to_datetime64()) if isinstance(at, pd.Timestamp) else in_utc(at)
+    return as_utc(first_moments(action, people, playbook, start), people.index)
+
+
+def first_moments(action: np.ndarray, people: People, playbook: Playbook, start: Times) -> Times:
+    """`not_before` of times (n,), UTC without a zone."""
+    first: Times = start.astype("datetime64[us]")
     channel = channel_of(action, playbook)
-    zone = time_zones(customers, playbook)
+    zone = time_zones(people, playbook)
     for name, part in playbook.channels.items():
-        if part.quiet_hours is None:
+        rows = np.flatnonzero(channel == name)
+        if part.quiet_hours is None or not len(rows):
             continue
-        on_channel = channel == name
-        moments = pd.DataFrame({"zone": zone[on_channel], "at": first.dt.tz_localize(None).to_numpy()[on_channel]})
         # people share zones and moments: each pair is worked out once
+        keys = list(zip(zone[rows].tolist(), first[rows].astype(np.int64).tolist(), strict=True))
         shifted = {
-            (z, moment): out_of_quiet_hours(pd.Timestamp(moment, tz="UTC"), part.quiet_hours, str(z))
-            for z, moment in moments.drop_duplicates().itertuples(index=False)
+            (z, moment): out_of_quiet_hours(pd.Timestamp(moment, unit="us", tz="UTC"), part.quiet_hours, z)
+            for z, moment in dict.fromkeys(keys)
         }
-        if shifted:
-            keys = moments.itertuples(index=False, name=None)
-            first[on_channel] = pd.DatetimeIndex([shifted[key] for key in keys]).as_unit("us")
+        first[rows] = [shifted[key].to_datetime64() for key in keys]
     return first
+
+
+def as_utc(moments: Times, index: pd.Index) -> pd.Series:
+    """Times (n,), UTC without a zone, as a column."""
+    return pd.Series(pd.DatetimeIndex(moments.astype("datetime64[us]"), tz="UTC"), index=index)
 
 
 def out_of_quiet_hours(at: pd.Timestamp, quiet: QuietHours, zone: str) -> pd.Timestamp:
@@ -76,31 +84,39 @@ def _on_clocks(day: date, clock: time, zone: str) -> pd.Timestamp:
     return pd.Timestamp(wall).tz_convert("UTC")
 
 
-def time_zones(customers: pd.DataFrame, playbook: Playbook) -> np.ndarray:
+def time_zones(customers: Customers, playbook: Playbook) -> Texts:
     """Each person's time zone (n,); the program's where none is known."""
-    if TIME_ZONE not in customers:
-        return np.full(len(customers), playbook.program.time_zone, dtype=object)
-    zones = customers[TIME_ZONE].astype(object).where(customers[TIME_ZONE].notna(), playbook.program.time_zone)
-    unknown = sorted(set(zones) - available_timezones())
+    people = People.of(customers)
+    own = playbook.program.time_zone
+    if TIME_ZONE not in people:
+        return np.full(len(people), own, dtype=object)
+    zones = people.texts(TIME_ZONE)
+    zones = np.where(zones == None, own, zones)  # noqa: E711 - element by element
+    unknown = sorted(set(zones.tolist()) - time_zone_names())
     if unknown:
         raise InputError(
             f"customers.{TIME_ZONE}: expected names such as 'Europe/Berlin', found {unknown[0]!r} in "
-            f"{int(zones.isin(unknown).sum())} rows"
+            f"{int(np.isin(zones, unknown).sum())} rows"
         )
-    return zones.to_numpy(dtype=object)
+    return zones
 
 
 def channel_of(action: np.ndarray, playbook: Playbook) -> np.ndarray:
     """The channel (n,) of each action; None under control."""
-    channels = {label: part.channel for label, part in playbook.actions.items()}
+    channels = _channels(playbook)
     return np.array([channels.get(a) for a in action], dtype=object)
+
+
+@derived
+def _channels(playbook: Playbook) -> dict[str, str]:
+    return {label: part.channel for label, part in playbook.actions.items()}
 
 
 def next_touch(
     action: np.ndarray,
     value: pd.DataFrame,
     allowed: pd.DataFrame,
-    customers: pd.DataFrame,
+    customers: Customers,
     playbook: Playbook,
     first: pd.Series,
     history: TouchHistory | None = None,
@@ -128,18 +144,42 @@ def next_touch(
     DataFrame (n, 2)
         ``next_action``, missing where nothing follows, and ``next_not_before``.
     """
-    n = len(customers)
+    people, labels = People.of(customers), list(value.columns)
+    can = allowed.to_numpy() if allowed.columns is value.columns else allowed[labels].to_numpy()
+    found = following(action, labels, value.to_numpy(), can, people, playbook, in_utc(first), history)
+    return pd.DataFrame(
+        {"next_action": found.action, "next_not_before": as_utc(found.not_before, people.index)}, index=people.index
+    )
+
+
+class Following(NamedTuple):
+    """What follows (n,): labels, None where nothing does, and when at the earliest, UTC without a zone."""
+
+    action: Texts
+    not_before: Times
+
+
+def following(
+    action: np.ndarray,
+    labels: list[str],
+    worth: np.ndarray,
+    can: np.ndarray,
+    people: People,
+    playbook: Playbook,
+    first: Times,
+    history: TouchHistory | None,
+) -> Following:
+    """`next_touch` of values and permissions (n, labels), and of times (n,), UTC without a zone."""
+    n = len(people)
     follows: np.ndarray = np.full(n, None, dtype=object)
-    days = np.zeros(n)
-    labels = list(value.columns)
-    can, worth = allowed[labels].to_numpy(), value.to_numpy()
+    waits = np.zeros(n, dtype="timedelta64[us]")
     goes_on = _goes_on(playbook, history, n)
-    left_for = (first - customers["churned_at"]).dt.total_seconds().to_numpy() / 86_400
-    for label in set(action) - {CONTROL}:
+    left_for = days_between(people.times("churned_at"), first)
+    for label in set(action.tolist()) - {CONTROL}:
         sent = np.flatnonzero((action == label) & goes_on)
-        for waited, may in _later_steps(label, playbook):
+        for waited, may in _later_steps(playbook)[label]:
             choices = np.array([i for i, other in enumerate(labels) if other in may], dtype=np.intp)
-            open_ = sent[pd.isna(follows[sent])]
+            open_ = sent[follows[sent] == None]  # noqa: E711 - element by element
             if not len(choices) or not len(open_):
                 continue
             in_time = _in_time([labels[i] for i in choices], left_for[open_] + waited, playbook)
@@ -147,11 +187,13 @@ def next_touch(
             best = of_step.argmax(axis=1)
             found = of_step[np.arange(len(open_)), best] > -np.inf
             follows[open_[found]] = np.array(labels, dtype=object)[choices[best[found]]]
-            days[open_[found]] = waited
-    there = ~pd.isna(follows)
-    due = first + pd.to_timedelta(days, unit="D")
-    moments = not_before(np.where(there, follows, CONTROL), customers, playbook, due)
-    return pd.DataFrame({"next_action": follows, "next_not_before": moments.where(there)}, index=customers.index)
+            waits[open_[found]] = pd.to_timedelta(waited, unit="D").to_timedelta64()
+    there = follows != None  # noqa: E711 - element by element
+    moments = np.full(n, np.datetime64("NaT", "us"))
+    if there.any():
+        due = first_moments(np.where(there, follows, CONTROL), people, playbook, first + waits)
+        moments[there] = due[there]
+    return Following(follows, moments)
 
 
 def keep_to_sequence(allowed: pd.DataFrame, history: TouchHistory, playbook: Playbook) -> pd.DataFrame:
@@ -176,20 +218,25 @@ def keep_to_sequence(allowed: pd.DataFrame, history: TouchHistory, playbook: Pla
     running = history.days_since_touch < playbook.contact.rest_days
     for label in set(history.last_action[running]) & set(playbook.actions):
         open_ = np.flatnonzero(running & (history.last_action == label))
-        for _, may in _later_steps(label, playbook):
-            of_step = np.asarray(allowed.columns.isin(may))
+        for _, may in _later_steps(playbook)[str(label)]:
+            of_step = np.asarray(allowed.columns.isin(list(may)))
             gets = kept[np.ix_(open_, of_step)].any(axis=1)
             kept[open_[gets]] &= of_step
             open_ = open_[~gets]
     return pd.DataFrame(kept, columns=allowed.columns, index=allowed.index)
 
 
-def _later_steps(label: str, playbook: Playbook) -> Iterator[tuple[float, set[str]]]:
-    """The steps after an action's own: days after the action, and the actions that may follow it."""
-    waited = 0.0
-    for step in playbook.sequence[_step_of(label, playbook) + 1 :]:
-        waited += step.after_days
-        yield max(waited, playbook.contact.min_gap_days), _may_follow(label, step_labels(step, playbook), playbook)
+@derived
+def _later_steps(playbook: Playbook) -> dict[str, list[tuple[float, frozenset[str]]]]:
+    """Of each action the steps after its own: days after the action, and the actions that may follow it."""
+    later: dict[str, list[tuple[float, frozenset[str]]]] = {label: [] for label in playbook.actions}
+    for label, steps in later.items():
+        waited = 0.0
+        for step in playbook.sequence[_step_of(label, playbook) + 1 :]:
+            waited += step.after_days
+            may = _may_follow(label, step_labels(step, playbook), playbook)
+            steps.append((max(waited, playbook.contact.min_gap_days), frozenset(may)))
+    return later
 
 
 def _goes_on(playbook: Playbook, history: TouchHistory | None, n: int) -> np.ndarray:

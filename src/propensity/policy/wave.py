@@ -16,7 +16,7 @@ import pandas as pd
 from propensity.contract import CONTROL
 from propensity.playbook import Learning, Playbook
 from propensity.policy.allocation import Allocation, Limit, allocate, best_under_prices
-from propensity.policy.decide import holdout_share
+from propensity.policy.decide import aligned, holdout_share, positions
 from propensity.policy.valuation import contact_costs, offer_costs
 
 BUDGET = "budget"
@@ -81,10 +81,16 @@ def spend(reactivated: pd.DataFrame, playbook: Playbook, actions: list[str]) -> 
 
     ``reactivated`` holds the chance of coming back under each action.
     """
+    return spend_table(reactivated[actions].to_numpy(), playbook, pd.Index(actions), reactivated.index)
+
+
+def spend_table(reactivated: np.ndarray, playbook: Playbook, actions: pd.Index, index: pd.Index) -> pd.DataFrame:
+    """`spend` of chances of coming back (n, actions)."""
+    labels = list(actions)
     # a chance plus an estimated effect may leave 0 to 1
-    chance = reactivated[actions].to_numpy().clip(0.0, 1.0)
-    costs = contact_costs(playbook, actions) + offer_costs(playbook, actions) * chance
-    return pd.DataFrame(costs, columns=actions, index=reactivated.index)
+    chance = reactivated.clip(0.0, 1.0)
+    costs = contact_costs(playbook, labels) + offer_costs(playbook, labels) * chance
+    return pd.DataFrame(costs, columns=actions, index=index)
 
 
 def wave_limits(playbook: Playbook, spent: pd.DataFrame, *, weeks: float, budget: float | None = None) -> list[Limit]:
@@ -257,7 +263,7 @@ def within_limits(action: np.ndarray, net_value: pd.DataFrame, limits: Sequence[
     `plan_wave` keeps so much free that this is hardly ever anybody.
     """
     left_out = np.zeros(len(action), dtype=bool)
-    column = net_value.columns.get_indexer(pd.Index(action))
+    column = positions(action, net_value.columns)
     worth = net_value.to_numpy()[np.arange(len(action)), column]
     order = np.argsort(worth, kind="stable")
     for limit in limits:
@@ -272,10 +278,17 @@ def within_limits(action: np.ndarray, net_value: pd.DataFrame, limits: Sequence[
 
 def used_by(limit: Limit, labels: pd.Index, action: np.ndarray) -> np.ndarray:
     """What each person's action (n,) uses of a limit; ``labels`` are the actions without control, in their order."""
-    column = labels.get_indexer(pd.Index(action))
-    use = limit.use[labels] if isinstance(limit.use, pd.Series | pd.DataFrame) else limit.use
-    values = np.asarray(use, dtype=float)
-    of_action = values[column] if values.ndim == 1 else values[np.arange(len(action)), column]
+    use = limit.use
+    if isinstance(use, pd.DataFrame):
+        use = aligned(use, labels)
+    elif isinstance(use, pd.Series):
+        use = use[labels]
+    return used(np.asarray(use, dtype=float), positions(action, labels))
+
+
+def used(use: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """What each person's action (n,), by its position, takes of a use (actions,) or (n, actions); control nothing."""
+    of_action = use[column] if use.ndim == 1 else use[np.arange(len(column)), column]
     return np.where(column >= 0, of_action, 0.0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -68,29 +69,78 @@ def assigned_reasons(
         twice = stated.index[stated.index.duplicated()][0]
         raise InputError(f"stated: expected each person once, found {twice} more than once")
     given = checked_reasons(stated)
-    reason = given.fillna(fallback).to_numpy(dtype=object)
-    source = np.where(given.isna(), "fallback", "stated").astype(object)
-    probability = np.where(given.isna(), np.nan, 1.0)
+    found: dict[str, Chances] = {}
     for name, table in (("text", text_probabilities), ("predicted", model_probabilities)):
-        if table is None:
-            continue
-        chances = _chances_of(table, stated.index, name)
+        if table is not None:
+            chances = _chances_of(table, stated.index, name)
+            found[name] = Chances(np.arange(len(stated)), chances.to_numpy(dtype=float), list(chances.columns))
+    texts = given.to_numpy(dtype=object)
+    texts[given.isna().to_numpy()] = None
+    return assigned(texts, found, minimum, fallback, shares or {}).frame(stated.index)
+
+
+class Chances(NamedTuple):
+    """Chances of reasons that a source tells of some people.
+
+    Attributes
+    ----------
+    people : array (m,)
+        Their positions.
+    values : array (m, reasons)
+        Missing in the whole row where nothing is known of a person.
+    reasons : list of str
+        In the taxonomy's order.
+    """
+
+    people: np.ndarray
+    values: np.ndarray
+    reasons: list[str]
+
+
+class Assigned(NamedTuple):
+    """The columns of `assigned_reasons`, arrays (n,)."""
+
+    reason: np.ndarray
+    probability: np.ndarray
+    source: np.ndarray
+
+    def frame(self, index: pd.Index) -> pd.DataFrame:
+        """As a table, DataFrame (n, 3)."""
+        return pd.DataFrame(self._asdict(), index=index)
+
+
+def assigned(
+    stated: np.ndarray,
+    told: Mapping[str, Chances],
+    minimum: float,
+    fallback: str,
+    shares: Mapping[str, Mapping[str, float]],
+) -> Assigned:
+    """`assigned_reasons` of checked reasons (n,), None where none was stated, and of chances by source, in order."""
+    n = len(stated)
+    silent = stated == None  # noqa: E711 - element by element
+    reason = np.where(silent, fallback, stated).astype(object)
+    source = np.where(silent, "fallback", "stated").astype(object)
+    probability = np.where(silent, np.nan, 1.0)
+    for name, chances in told.items():
+        values = np.full((n, len(chances.reasons)), np.nan)
+        values[chances.people] = chances.values
         open_to = source == "fallback"
         # the chance of falling back, by the first source that knows of the person
         unset = open_to & np.isnan(probability)
-        if fallback in chances.columns:
-            probability[unset] = chances[fallback].to_numpy()[unset]
+        if fallback in chances.reasons:
+            probability[unset] = values[unset, chances.reasons.index(fallback)]
         # below any minimum where nothing is known of a person
-        known = chances.fillna(-1.0).to_numpy()
+        known = np.where(np.isnan(values), -1.0, values)
         best = known.max(axis=1)
         likeliest = known.argmax(axis=1)
-        of_all = (shares or {}).get(name, {})
-        usual = np.array([of_all.get(str(reason), -1.0) for reason in chances.columns])[likeliest]
+        of_all = shares.get(name, {})
+        usual = np.array([of_all.get(label, -1.0) for label in chances.reasons])[likeliest]
         sure = open_to & (best >= minimum) & (best > usual + SHARE_TOLERANCE)
-        reason[sure] = chances.columns.to_numpy(dtype=object)[likeliest[sure]]
+        reason[sure] = np.array(chances.reasons, dtype=object)[likeliest[sure]]
         probability[sure] = best[sure]
         source[sure] = name
-    return pd.DataFrame({"reason": reason, "probability": probability, "source": source}, index=stated.index)
+    return Assigned(reason, probability, source)
 
 
 def archetype_probabilities(reasons: pd.DataFrame, playbook: Playbook) -> pd.DataFrame:

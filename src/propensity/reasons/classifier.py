@@ -112,12 +112,14 @@ class ReasonClassifier(ABC, Generic[People]):
         if not hasattr(self, "reasons_"):
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit first")
         X = self._checked(X)
-        if self.scorer_ is None:
-            chances = np.tile(self.shares_, (len(X), 1))
-        else:
-            tilt = _tilt(self.scorer_.log_scores(X), np.log(self.shares_))
-            chances = self.calibration_.probabilities(tilt, self.shares_)
-        return pd.DataFrame(chances, columns=self.reasons_, index=X.index)
+        scores = None if self.scorer_ is None else self.scorer_.log_scores(X)
+        return pd.DataFrame(self._calibrated(scores, len(X)), columns=self.reasons_, index=X.index)
+
+    def _calibrated(self, log_scores: Matrix | None, n: int) -> Matrix:
+        """Chances (n, reasons) of scores; the shares where there are none."""
+        if log_scores is None:
+            return np.tile(self.shares_, (n, 1))
+        return self.calibration_.probabilities(_tilt(log_scores, np.log(self.shares_)), self.shares_)
 
     @property
     def shares(self) -> dict[str, float]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Generic, Self
+from typing import Any, Generic, Self
 
 import numpy as np
 import pandas as pd
 
-from propensity.contract import as_text
+from propensity.contract import REASONS, as_text
 from propensity.learners._typing import State
 from propensity.learners.sample import derive_seed
-from propensity.reasons.assignment import assigned_reasons
+from propensity.people import People as PeopleByColumn
+from propensity.people import taken
+from propensity.reasons.assignment import Assigned, Chances, assigned
 from propensity.reasons.classifier import People, ReasonClassifier, checked_reasons
 from propensity.reasons.model import ReasonModel
 from propensity.reasons.report import MINIMUMS, ReasonReport, least_people, reason_report
@@ -125,18 +127,59 @@ class ReasonModels:
         DataFrame (n, 3)
             ``reason``, ``probability``, ``source``.
         """
-        silent = stated.index[stated.isna()]
-        chances: dict[str, pd.DataFrame | None] = {"text": None, "predicted": None}
+        model = self.features.model if self.features else None
+        given = checked_reasons(stated)
+        texts = given.to_numpy(dtype=object)
+        texts[given.isna().to_numpy()] = None
+
+        def by_features(rows: np.ndarray) -> Chances | None:
+            if model is None:
+                return None
+            found = model.probabilities(features(stated.index[rows]))
+            return Chances(rows, found.to_numpy(), model.reasons_)
+
+        return self._assigned(texts, answers, by_features, minimum, fallback).frame(stated.index)
+
+    def of_people(
+        self, people: PeopleByColumn, features: Callable[[], Mapping[str, Any]], minimum: float, fallback: str
+    ) -> Assigned:
+        """`assign` for checked customers; ``features`` gives the columns of the model matrix, if they are needed."""
+        model = self.features.model if self.features else None
+
+        def by_features(rows: np.ndarray) -> Chances | None:
+            if not isinstance(model, ReasonModel):
+                return None
+            return Chances(rows, model.chances_of(taken(features(), rows), len(rows)), model.reasons_)
+
+        stated = people.texts("reason")
+        if any(text is not None and text not in REASONS for text in stated.tolist()):
+            checked_reasons(people.table["reason"])
+        answers = people.table["exit_answer"] if "exit_answer" in people else None
+        return self._assigned(stated, answers, by_features, minimum, fallback)
+
+    def _assigned(
+        self,
+        stated: np.ndarray,
+        answers: pd.Series | None,
+        by_features: Callable[[np.ndarray], Chances | None],
+        minimum: float,
+        fallback: str,
+    ) -> Assigned:
+        silent = np.flatnonzero(stated == None)  # noqa: E711 - element by element
+        told: dict[str, Chances] = {}
         shares: dict[str, dict[str, float]] = {}
         text = self.text.model if self.text else None
         if isinstance(text, ReasonTextModel) and answers is not None and len(silent):
-            wrote = as_text(answers[silent]).dropna()
+            wrote = as_text(answers.iloc[silent].set_axis(silent)).dropna()
             if len(wrote) and (understood := text.understood(wrote)).any():
-                chances["text"], shares["text"] = text.probabilities(wrote[understood]), text.shares
-        model = self.features.model if self.features else None
-        if model is not None and len(silent):
-            chances["predicted"], shares["predicted"] = model.probabilities(features(silent)), model.shares
-        return assigned_reasons(stated, chances["text"], chances["predicted"], minimum, fallback, shares)
+                found = text.probabilities(wrote[understood])
+                told["text"] = Chances(found.index.to_numpy(), found.to_numpy(), text.reasons_)
+                shares["text"] = text.shares
+        if self.features and self.features.model is not None and len(silent):
+            predicted = by_features(silent)
+            if predicted is not None:
+                told["predicted"], shares["predicted"] = predicted, self.features.model.shares
+        return assigned(stated, told, minimum, fallback, shares)
 
     def to_state(self) -> State:
         """As JSON-ready values and Boosters."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import lightgbm as lgb
 import pandas as pd
@@ -40,7 +42,11 @@ class TreeScorer:
 
     def log_scores(self, X: pd.DataFrame) -> Matrix:
         """Log-chances (n, reasons) up to a constant a row."""
-        return predict_raw(self.booster, self.encoder.transform(X))
+        return self.log_scores_of(self.encoder.transform(X))
+
+    def log_scores_of(self, encoded: Matrix) -> Matrix:
+        """`log_scores` of encoded features (n, d)."""
+        return predict_raw(self.booster, encoded)
 
     def to_state(self) -> State:
         """As JSON-ready values and a Booster."""
@@ -65,6 +71,13 @@ class ReasonModel(ReasonClassifier[pd.DataFrame]):
         if isinstance(self.scorer_, TreeScorer):
             self.scorer_.encoder.warn_of_unseen(as_frame(X))
         return chances
+
+    def chances_of(self, features: Mapping[str, Any], n: int) -> Matrix:
+        """Chance of each learnt reason, (n, reasons), of n people by columns of the model matrix."""
+        scores = None
+        if isinstance(self.scorer_, TreeScorer):
+            scores = self.scorer_.log_scores_of(self.scorer_.encoder.matrix(features, n))
+        return self._calibrated(scores, n)
 
     def _checked(self, X: pd.DataFrame) -> pd.DataFrame:
         return as_frame(X)

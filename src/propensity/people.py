@@ -1,0 +1,151 @@
+"""Customers column by column, as plain arrays: each column is converted once, for all rules that look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from propensity import contract
+
+Texts = np.ndarray[tuple[int], np.dtype[np.object_]]
+Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
+Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
+Times = np.ndarray[tuple[int], np.dtype[np.datetime64]]
+
+_DAY_SECONDS = 86_400
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+
+
+class People:
+    """A customers table (n, ...) by column; what it lacks is missing for everybody.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Checked customers.
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+        self._kept: dict[tuple[str, str], Any] = {}
+
+    @classmethod
+    def of(cls, customers: Customers) -> People:
+        """These people, or those of a table."""
+        return customers if isinstance(customers, People) else cls(customers)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    @cached_property
+    def _names(self) -> frozenset[Any]:
+        return frozenset(self.table)
+
+    @property
+    def index(self) -> pd.Index:
+        """Of the table."""
+        return self.table.index
+
+    @cached_property
+    def ids(self) -> list[Any]:
+        """Customer ids (n,), as they are."""
+        return self.table["customer_id"].tolist()
+
+    def texts(self, name: str) -> Texts:
+        """Texts (n,) as `contract.as_text` gives them, None where missing."""
+        return self._column("text", name, _texts, None)
+
+    def numbers(self, name: str) -> Numbers:
+        """Numbers (n,) as `contract.as_number` gives them, NaN where missing."""
+        return self._column("number", name, _numbers, np.nan)
+
+    def flags(self, name: str) -> Flags:
+        """Flags (n,) as `contract.as_flag` gives them; missing is no."""
+        return self._column("flag", name, _flags, False)
+
+    def written(self, name: str) -> Texts:
+        """Values (n,) as conditions of a playbook write them: flags are true and false, others texts; None: missing."""
+        return self._column("written", name, _written, None)
+
+    def times(self, name: str) -> Times:
+        """Times (n,), UTC without a zone, not a time where missing."""
+        return self._column("time", name, in_utc, np.datetime64("NaT", "us"))
+
+    def days_since_churn(self, at: pd.Timestamp | pd.Series) -> Numbers:
+        """Days (n,) from leaving to ``at``, one time or one a person."""
+        now = at.to_datetime64() if isinstance(at, pd.Timestamp) else in_utc(at)
+        return days_between(self.times("churned_at"), now)
+
+    def _column(self, kind: str, name: str, convert: Callable[[pd.Series], Any], missing: Any) -> Any:
+        key = (kind, name)
+        if key not in self._kept:
+            self._kept[key] = convert(self.table[name]) if name in self else np.full(len(self), missing)
+        return self._kept[key]
+
+
+Customers = pd.DataFrame | People
+
+
+def days_between(first: np.ndarray, then: np.ndarray | np.datetime64) -> Numbers:
+    """Days (n,) between times; NaN where one is missing."""
+    passed = then - first
+    unit = np.datetime_data(passed.dtype)[0]
+    days: Numbers = passed.astype(np.int64) / _PER_SECOND[unit] / _DAY_SECONDS
+    days[np.isnat(passed)] = np.nan
+    return days
+
+
+def _texts(values: pd.Series) -> Texts:
+    if not isinstance(values.dtype, pd.StringDtype):
+        values = contract.as_text(values)
+    texts = np.empty(len(values), dtype=object)
+    # in a checked table texts have no blanks around them; in others they may
+    texts[:] = [value.strip() or None if isinstance(value, str) else None for value in _objects(values)]
+    return texts
+
+
+def _numbers(values: pd.Series) -> Numbers:
+    if values.dtype == np.float64:
+        return values.to_numpy()
+    return contract.as_number(values).to_numpy()
+
+
+def _flags(values: pd.Series) -> Flags:
+    if not isinstance(values.dtype, pd.BooleanDtype):
+        values = contract.as_flag(values)
+    return values.array.to_numpy(dtype=bool, na_value=False)
+
+
+def _written(values: pd.Series) -> Texts:
+    if pd.api.types.infer_dtype(values, skipna=True) != "boolean":
+        return _texts(values)
+    written = np.empty(len(values), dtype=object)
+    written[:] = [None if pd.isna(value) else "true" if value else "false" for value in _objects(values)]
+    return written
+
+
+def in_utc(values: pd.Series) -> Times:
+    """Aware times (n,) as UTC without a zone."""
+    unit = getattr(values.dtype, "unit", "us")
+    return values.to_numpy(dtype=f"datetime64[{unit}]")
+
+
+def _objects(values: pd.Series) -> list[Any]:
+    return values.array.to_numpy(dtype=object).tolist()
+
+
+def among(values: Texts, wanted: Collection[str]) -> Flags:
+    """Which texts (n,) are among some; a missing one never is."""
+    return np.array([value in wanted for value in values.tolist()], dtype=bool)
+
+
+def taken(columns: Mapping[str, Any], rows: np.ndarray) -> dict[str, Any]:
+    """The columns of some people, by their positions (m,)."""
+    return {name: values[rows] for name, values in columns.items()}
