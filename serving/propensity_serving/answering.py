@@ -21,10 +21,10 @@ import pandas as pd
 
 from propensity.decide_by_rules import decide_by_rules
 from propensity.decide_online import decide_online
+from propensity.lanes import Lane
 from propensity.pages.decision_words import EXPLANATION, explanation
 from propensity.policy import decision_keys, window_number
 from propensity_serving import metrics
-from propensity_serving.lanes import Lane
 from propensity_serving.requests import CheckedCustomers, DecisionRequest, check_customers
 from propensity_serving.state import ServingState
 from propensity_serving.what_if import what_if

@@ -242,7 +242,7 @@ def test_snapshots_have_receipts(client):
     assert client.put_customers(iter([person(as_of=AT)])).duplicate == 1
 
 
-@pytest.mark.parametrize("key", ["a/b", "a b?#&x=1", "Zoë", "..", ".", "x@example.org"])
+@pytest.mark.parametrize("key", ["a/b", "a b?#&x=1", "Zoë", "..", ".", "a\nb", "x@example.org"])
 def test_ids_of_any_kind_arrive_whole_in_paths(client, key):
     assert client.put_customers(person(key, as_of=AT)).accepted == 1
     assert client.decision(key, **SPRING).customer_id == key

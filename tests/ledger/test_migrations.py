@@ -153,16 +153,16 @@ def test_a_draft_of_a_migration_has_what_the_tables_lack(monkeypatch):
     newer = sa.MetaData()
     for table in schema.metadata.sorted_tables:
         table.to_metadata(newer)
-    sa.Table("api_keys", newer, sa.Column("id", sa.Text, primary_key=True), sa.Column("made_at", schema.UtcTime))
+    sa.Table("letters", newer, sa.Column("id", sa.Text, primary_key=True), sa.Column("made_at", schema.UtcTime))
     monkeypatch.setattr(schema, "metadata", newer)
-    file = new_migration.draft("Keys of the API")
+    file = new_migration.draft("Letters that went out")
     try:
         drafted = file.read_text()
     finally:
         file.unlink()
-    assert file.name == f"v{int(ALL[-1]) + 1:04d}_keys_of_the_api.py"
+    assert file.name == f"v{int(ALL[-1]) + 1:04d}_letters_that_went_out.py"
     assert "sa.Column('made_at', sa.DateTime(timezone=True), nullable=True)" in drafted
-    assert "op.drop_table('api_keys')" in drafted
+    assert "op.drop_table('letters')" in drafted
     assert drafted.count("create_table") == 1
 
 

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from propensity.lanes import Lane
 from propensity.ledger.availability import Collided, LedgerUnavailable
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ LARGEST_GROUP = 200
 class _Item(NamedTuple):
     batch: Batch[Any, Any]
     content: Any
-    answer: Future[Any]
 
 
 class GroupWriter:
@@ -44,12 +43,9 @@ class GroupWriter:
 
     def __init__(self, ledger: Database, largest: int = LARGEST_GROUP) -> None:
         self._ledger = ledger
-        self._largest = largest
-        self._queue: SimpleQueue[_Item | None] = SimpleQueue()
+        self._lane: Lane[_Item, Any] = Lane("ledger-writer", self._commit, largest)
         self._closing = threading.Lock()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
-        self._thread.start()
 
     def submit(self, write: Callable[[sa.Connection], T]) -> Future[T]:
         """Hand over a write.
@@ -77,74 +73,49 @@ class GroupWriter:
 
         A statement for all is much faster than one each. For ``batch`` holds what `submit` says of a write.
         """
-        answer: Future[T] = Future()
         with self._closing:
             if self._closed:
                 raise LedgerUnavailable(f"ledger {self._ledger.name}: is closed")
-            self._queue.put(_Item(batch, item, answer))
-        return answer
+            return self._lane.submit(_Item(batch, item))
 
     def close(self) -> None:
         """Commit what was handed over, and end."""
         with self._closing:
-            if not self._closed:
-                self._closed = True
-                self._queue.put(None)
-        self._thread.join()
+            self._closed = True
+        self._lane.close()
 
-    def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            group, ended = self._gathered(first)
-            self._commit([item for item in group if item.answer.set_running_or_notify_cancel()])
-            if ended:
-                return
-
-    def _gathered(self, first: _Item) -> tuple[list[_Item], bool]:
-        """What waits already, and whether the end was among it."""
-        group = [first]
-        while len(group) < self._largest:
-            try:
-                item = self._queue.get_nowait()
-            except Empty:
-                break
-            if item is None:
-                return group, True
-            group.append(item)
-        return group, False
-
-    def _commit(self, group: list[_Item]) -> None:
+    def _commit(self, group: list[_Item]) -> list[Any | Exception]:
+        """The answer to each, or why it was not written."""
         try:
-            answers = self._ledger.attempt(lambda connection: _written(connection, group))
+            return self._ledger.attempt(lambda connection: _written(connection, group))
         except Exception as error:  # noqa: BLE001 - whoever handed a write over gets its error
             if _is_of_the_ledger(error):
-                _refuse(group, error)
-            else:
-                self._commit_one_by_one(group)
-        else:
-            for item, answer in answers:
-                item.answer.set_result(answer)
+                return _refused(group, error)
+            return self._commit_one_by_one(group)
 
-    def _commit_one_by_one(self, group: list[_Item]) -> None:
-        for number, item in enumerate(group):
+    def _commit_one_by_one(self, group: list[_Item]) -> list[Any | Exception]:
+        answers: list[Any | Exception] = []
+        for item in group:
             try:
-                item.answer.set_result(self._ledger.transact(partial(_alone, item)))
+                answers.append(self._ledger.transact(partial(_alone, item)))
             except Exception as error:  # noqa: BLE001 - as above
                 if _is_of_the_ledger(error):
-                    return _refuse(group[number:], error)
-                item.answer.set_exception(error)
-        return None
+                    return answers + _refused(group[len(answers) :], error)
+                answers.append(error)
+        return answers
 
 
-def _written(connection: sa.Connection, group: list[_Item]) -> list[tuple[_Item, Any]]:
-    """Write a group inside a transaction; each item with its answer."""
-    of_batch: dict[Batch[Any, Any], list[_Item]] = {}
-    for item in group:
-        of_batch.setdefault(item.batch, []).append(item)
-    return [
-        pair
-        for batch, items in of_batch.items()
-        for pair in zip(items, batch(connection, [item.content for item in items]), strict=True)
-    ]
+def _written(connection: sa.Connection, group: list[_Item]) -> list[Any]:
+    """Write a group inside a transaction; the answer to each item."""
+    of_batch: dict[Batch[Any, Any], list[int]] = {}
+    for place, item in enumerate(group):
+        of_batch.setdefault(item.batch, []).append(place)
+    answers: list[Any] = [None] * len(group)
+    for batch, places in of_batch.items():
+        found = batch(connection, [group[place].content for place in places])
+        for place, answer in zip(places, found, strict=True):
+            answers[place] = answer
+    return answers
 
 
 def _alone(item: _Item, connection: sa.Connection) -> Any:
@@ -160,6 +131,6 @@ def _is_of_the_ledger(error: Exception) -> bool:
     return isinstance(error, LedgerUnavailable) and not isinstance(error, Collided)
 
 
-def _refuse(group: list[_Item], error: Exception) -> None:
-    for item in group:  # each in a thread of its own: no two may raise the same object
-        item.answer.set_exception(LedgerUnavailable(str(error)))
+def _refused(group: list[_Item], error: Exception) -> list[Any | Exception]:
+    # each is raised in a thread of its own: no two may raise the same object
+    return [LedgerUnavailable(str(error)) for _ in group]
