@@ -98,6 +98,7 @@ def keep(state: Path, alias: str, pointed: Pointed, files: Path) -> None:
     target = home / f"{_safe(pointed.version)}-{digest[:12]}"
     if not _is_intact(target, digest):
         _copy(files, target)
+    os.utime(target)  # the newest is what served last, not what was trained last
     note: dict[str, Any] = {
         "name": pointed.name,
         "version": pointed.version,

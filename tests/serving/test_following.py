@@ -360,8 +360,9 @@ def test_nothing_that_is_kept_is_a_pickle_and_only_a_few_versions_are(versions, 
         versions.promote(str(number))
         worker.turn(settings)
         versions.add(lambda logged, n=number: change_state(logged, lambda c: c.update(random_state=n)))
+        assert copies.last_good(settings.state, "champion").pointed.version == str(number)
     home = settings.state / "models" / MODEL
-    assert len([p for p in home.iterdir() if p.is_dir()]) == copies.KEPT
+    assert {p.name.partition("-")[0] for p in home.iterdir() if p.is_dir()} == {"3", "4", "5"}
     assert {p.suffix for p in home.rglob("*") if p.is_file()} == {".json", ".txt"}
 
 
