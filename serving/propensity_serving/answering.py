@@ -1,7 +1,8 @@
 """How a call for decisions is answered: a repeat from the ledger, calls at the same time together, late ones by rules.
 
 Deciding for 30 people costs little more than for one, so that what gathers while a decision is made is decided next, in
-one go and with one commit. A call that the model cannot answer within its time gets the playbook's rules.
+one go and with one commit. A call that the model cannot answer within its time gets the playbook's rules. While the ledger cannot
+be read or written nobody is contacted.
 """
 
 from __future__ import annotations
@@ -12,19 +13,25 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from propensity.contract import CONTROL
 from propensity.decide_by_rules import decide_by_rules
 from propensity.decide_online import decide_online
+from propensity.decision import DECISION_COLUMNS
 from propensity.lanes import Lane
+from propensity.ledger import LedgerUnavailable
+from propensity.ledger.rows import clean
+from propensity.model import DecisionModel
 from propensity.pages.decision_words import EXPLANATION, explanation
-from propensity.policy import decision_keys, window_number
+from propensity.policy import codes, decision_keys, window_number
 from propensity_serving import metrics
+from propensity_serving.problems import RETRY_AFTER_SECONDS
 from propensity_serving.requests import CheckedCustomers, DecisionRequest, check_customers
 from propensity_serving.state import ServingState
 from propensity_serving.what_if import what_if
@@ -34,6 +41,8 @@ BUDGET_VARIABLE = "PROPENSITY_TIME_BUDGET"
 DEFAULT_BUDGET_SECONDS = 1.0
 SECONDS_A_CUSTOMER = 0.005
 """More for each customer."""
+LEDGER_SECONDS = 8.0
+"""For the whole of a call: a ledger that hangs counts as one that is not there, before the server's own limit ends it."""
 MANY = 50
 """Customers from which on a call is decided beside the small ones, so that they do not wait for it."""
 MOST_CALLS = 64
@@ -82,13 +91,24 @@ class Answering:
             "decided", or ``status`` "rejected" with ``error``. A dry run with scenarios also has ``what_if``.
         """
         model, _ = self._state.required()
-        at = None if asked.at is None else pd.Timestamp(asked.at).tz_convert("UTC")
-        call = Call(at, asked.campaign, asked.rows)
+        call = _call(asked)
         content: dict[str, Any] = {"model_version": model.version}
         if asked.dry_run:
             content |= await asyncio.to_thread(self._try, call, asked.scenarios)
         else:
             content["decisions"] = await self._recorded(call)
+        return self._told(asked, content, model)
+
+    def without_ledger(self, asked: DecisionRequest, customer_id: str) -> dict[str, Any]:
+        """What `answer` gives for a customer of whom nothing can be read."""
+        model, _ = self._state.required()
+        call = _call(asked)
+        decisions = self._nobody(call, [customer_id], call.moment())
+        content = {"model_version": model.version, "decisions": [{"status": DECIDED, **decisions[0]}]}
+        return self._told(asked, content, model)
+
+    def _told(self, asked: DecisionRequest, content: dict[str, Any], model: DecisionModel) -> dict[str, Any]:
+        """The content, counted, and with words where they were asked for."""
         decided = [item for item in content["decisions"] if item["status"] == DECIDED]
         metrics.decided(decided, dry_run=asked.dry_run)
         metrics.rejected(len(content["decisions"]) - len(decided))
@@ -106,13 +126,59 @@ class Answering:
             lane.close()
 
     async def _recorded(self, call: Call) -> Answers:
-        """Answers that stand in the ledger: those given before, the model's, or the rules' where it is late."""
-        answers = await asyncio.wrap_future(self._repeated.submit(call))
-        left = [i for i, answer in enumerate(answers) if not answer]
+        """Answers that stand in the ledger: those given before, the model's, or the rules' where it is late.
+
+        What the ledger could not answer or take is answered as `_unrecorded` does.
+        """
+        answers: Answers = [{} for _ in call.rows]
+        try:
+            async with asyncio.timeout(max(LEDGER_SECONDS, 2 * self._budget)):
+                answers = await asyncio.wrap_future(self._repeated.submit(call))
+                await self._fill(answers, call, self._decided)
+        except (LedgerUnavailable, TimeoutError) as error:
+            logger.warning("the ledger is not available (%s); nobody is contacted", type(error).__name__)
+            await self._fill(answers, call, self._unrecorded)
+        return answers
+
+    async def _fill(self, answers: Answers, call: Call, answer: Callable[[Call], Awaitable[Answers]]) -> None:
+        """Answer the rows that have no answer yet."""
+        left = [i for i, found in enumerate(answers) if not found]
         if left:
-            rest = Call(call.at, call.campaign, [call.rows[i] for i in left])
-            for position, answer in zip(left, await self._decided(rest), strict=True):
-                answers[position] = answer
+            rest = replace(call, rows=[call.rows[i] for i in left])
+            for position, item in zip(left, await answer(rest), strict=True):
+                answers[position] = item
+
+    async def _unrecorded(self, call: Call) -> Answers:
+        """Contact nobody: without the ledger that alone is safe, as nothing of a person's refusals can be read."""
+        model, _ = self._state.required()
+        at = call.moment()
+        checked = await asyncio.to_thread(check_customers, list(call.rows), model.playbook, at)
+        answers = self._nobody(call, checked.table["customer_id"], at)
+        return [_item(i, row, checked, answers) for i, row in enumerate(call.rows)]
+
+    def _nobody(self, call: Call, customer_ids: Iterable[str], at: pd.Timestamp) -> Answers:
+        """Decisions to contact nobody that are in no ledger; they hold until it is worth asking again."""
+        model, _ = self._state.required()
+        same = {
+            **dict.fromkeys(DECISION_COLUMNS),
+            "campaign": call.campaign,
+            "send": False,
+            "action": CONTROL,
+            "assignment": "fallback",
+            "probability": 1.0,
+            "reason_codes": [codes.LEDGER_UNAVAILABLE],
+            "cost": 0.0,
+            "not_before": at,
+            "expires_at": at + pd.Timedelta(seconds=RETRY_AFTER_SECONDS),
+            "model_version": model.version,
+            "playbook_version": model.playbook.version,
+            "would_have_sent": CONTROL,
+            "reason_source": "fallback",
+            "touch": 0,
+            "contact_at": at,
+        }
+        answers = [clean({**same, "customer_id": key}) for key in customer_ids]
+        metrics.unrecorded(len(answers))
         return answers
 
     async def _decided(self, call: Call) -> Answers:
@@ -140,7 +206,7 @@ class Answering:
     def _by_model(self, calls: list[Call]) -> list[Answers | Exception]:
         """The model's answers; where it fails, those of the rules."""
         results = self._in_rounds(calls, decide_online)
-        failed = [i for i, result in enumerate(results) if isinstance(result, Exception)]
+        failed = [i for i, result in enumerate(results) if _is_the_models(result)]
         for i, answers in zip(failed, self._by_rules([calls[i] for i in failed]), strict=True):
             logger.error("the model failed (%s); the rules decide", type(results[i]).__name__)
             results[i] = answers
@@ -166,8 +232,8 @@ class Answering:
             items, _ = self._answered(Call(calls[0].at, calls[0].campaign, rows), decide)
             metrics.ledger_written(time.perf_counter() - started)
         except Exception as error:  # noqa: BLE001 - it is raised to who asked, and to nobody else
-            if len(calls) == 1:
-                return [error]
+            if len(calls) == 1 or isinstance(error, LedgerUnavailable):
+                return [error] * len(calls)
             logger.error("deciding for %d calls in one go failed (%s)", len(calls), type(error).__name__)
             return [answers for call in calls for answers in self._in_one_go([call], decide)]
         ends = itertools.accumulate(len(call.rows) for call in calls)
@@ -192,6 +258,16 @@ class Answering:
         if len(checked.table):
             answers = decide(model, ledger, checked.table, at=at, campaign=call.campaign)
         return [_item(i, row, checked, answers) for i, row in enumerate(call.rows)], checked.table
+
+
+def _call(asked: DecisionRequest) -> Call:
+    at = None if asked.at is None else pd.Timestamp(asked.at).tz_convert("UTC")
+    return Call(at, asked.campaign, asked.rows)
+
+
+def _is_the_models(result: Answers | Exception) -> bool:
+    """Whether the model failed; without the ledger the rules would fail too."""
+    return isinstance(result, Exception) and not isinstance(result, LedgerUnavailable)
 
 
 def _keys(call: Call, window_days: float) -> list[str | None]:

@@ -14,11 +14,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from propensity.ledger import LedgerUnavailable
 from propensity_serving import metrics
 from propensity_serving.answering import Answering
 from propensity_serving.lazy import LazyApp
 from propensity_serving.openapi import specification
-from propensity_serving.problems import Faults, Problem, tell_http_problem, tell_problem
+from propensity_serving.problems import Faults, Problem, tell_http_problem, tell_problem, tell_unavailable
 from propensity_serving.routes import customers, decisions, holdouts, models, outcomes, suppressions
 from propensity_serving.state import ServingState
 
@@ -51,7 +52,11 @@ def build_app(state: ServingState) -> Starlette:
             Route("/openapi.json", openapi),
             *_pages(state),
         ],
-        exception_handlers={Problem: tell_problem, HTTPException: tell_http_problem},
+        exception_handlers={
+            Problem: tell_problem,
+            HTTPException: tell_http_problem,
+            LedgerUnavailable: tell_unavailable,
+        },
         middleware=[Middleware(metrics.Timed), Middleware(Faults)],
         lifespan=lifespan,
     )

@@ -33,6 +33,9 @@ _DECISIONS = Counter(
 )
 _REJECTED = Counter("propensity_rejected_customers", "Customers of requests for decisions who had a fault")
 _FALLBACKS = Counter("propensity_fallbacks", "Decisions by rules in the model's place, or where limits left nothing")
+_UNRECORDED = Counter(
+    "propensity_unrecorded_decisions", "Decisions to contact nobody because the ledger was not available"
+)
 _SECONDS = Histogram(
     "propensity_request_seconds",
     "Time until the answer began, by route",
@@ -77,6 +80,11 @@ def decided(answers: Iterable[Mapping[str, Any]], *, dry_run: bool) -> None:
         _DECISIONS.labels(str(answer["assignment"]), str(answer["action"]), str(dry_run).lower()).inc()
         if answer["assignment"] == "fallback":
             _FALLBACKS.inc()
+
+
+def unrecorded(n_customers: int) -> None:
+    """Count customers whom nobody contacts because the ledger was not available."""
+    _UNRECORDED.inc(n_customers)
 
 
 def rejected(n_customers: int) -> None:

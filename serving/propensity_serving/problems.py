@@ -11,6 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+RETRY_AFTER_SECONDS = 2
+"""What is not there now is asked for again after this time at the earliest."""
+
 logger = logging.getLogger("propensity.serving")
 
 
@@ -25,13 +28,20 @@ class Problem(Exception):  # noqa: N818 - the name that RFC 9457 gives it
 def problem_response(status: int, title: str, detail: str) -> Response:
     """A problem as a response."""
     content = {"type": "about:blank", "status": status, "title": title, "detail": detail}
-    return Response(json.dumps(content), status, media_type="application/problem+json")
+    headers = {"retry-after": str(RETRY_AFTER_SECONDS)} if status == 503 else None
+    return Response(json.dumps(content), status, headers, media_type="application/problem+json")
 
 
 async def tell_problem(request: Request, error: Exception) -> Response:
     """Handles `Problem`."""
     assert isinstance(error, Problem)  # registered for this class
     return problem_response(error.status, error.title, error.detail)
+
+
+async def tell_unavailable(request: Request, error: Exception) -> Response:
+    """Handles `LedgerUnavailable`: what was not acknowledged may be sent again."""
+    detail = "the ledger cannot be read or written at the moment; send the same again in a few seconds"
+    return problem_response(503, "Ledger unavailable", detail)
 
 
 async def tell_http_problem(request: Request, error: Exception) -> Response:

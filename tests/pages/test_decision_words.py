@@ -42,7 +42,7 @@ def test_every_rule_has_words(rule):
 def test_every_code_of_a_policy_has_words():
     pays, pays_not = ({pair[side] for pair in POLICY_CODES.values()} - {""} for side in (0, 1))
     assert set(words.CHOSEN) == pays | {codes.BY_RULES}
-    assert pays_not | set(AFTER_ELIGIBILITY) <= set(LEFT_ALONE)
+    assert pays_not | set(AFTER_ELIGIBILITY) | {codes.LEDGER_UNAVAILABLE} <= set(LEFT_ALONE)
     more = [
         codes.TRIED,
         codes.BEST_WITHIN_LIMITS,

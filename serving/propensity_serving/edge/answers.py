@@ -56,7 +56,8 @@ class Answers:
                 status = message["status"]
                 detail = DETAILS.get(status, "the request could not be answered")
                 response = problem_response(status, HTTPStatus(status).phrase, detail)
-                response.raw_headers += [h for h in message["headers"] if h[0] in _KEPT]
+                kept = {name: value for name, value in message["headers"] if name in _KEPT}
+                response.raw_headers = [h for h in response.raw_headers if h[0] not in kept] + list(kept.items())
                 await response(scope, receive, finished)
             elif not replaced:
                 await finished(message)

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from propensity.contract import CUSTOMERS
 from propensity.features import required_columns
+from propensity.ledger import LedgerUnavailable
 from propensity.model import DecisionModel
 from propensity.policy import codes
 from propensity_serving.answering import DECIDED, REJECTED, Answering
@@ -39,7 +40,13 @@ def routes(state: ServingState, answering: Answering) -> list[BaseRoute]:
         asked = parse_stored_request(request.query_params)
         _, ledger = state.required()
         at = asked.at or datetime.now(UTC)
-        customer = await run_in_threadpool(ledger.newest_snapshot, customer_in_path(request), at)
+        customer_id = customer_in_path(request)
+        try:
+            customer = await run_in_threadpool(ledger.newest_snapshot, customer_id, at)
+        except LedgerUnavailable:
+            if asked.dry_run:
+                raise
+            return JSONResponse(answering.without_ledger(asked, customer_id)["decisions"][0])
         if customer is None:
             raise Problem(404, "Not found", "there is no snapshot of this customer; send one with PUT /v1/customers")
         content = await answering.answer(asked.model_copy(update={"customer": customer}))

@@ -36,7 +36,10 @@ ASSIGNMENTS = {
     "explore": "drawn at random, to learn",
     "holdout": "held out, to measure",
     "suppressed": "may not be contacted",
-    "fallback": "left out, because budget or capacity end, or chosen by the rules, because the model was late",
+    "fallback": (
+        "left out, because budget or capacity end or nothing could be recorded, or chosen by the rules, because the "
+        "model was late"
+    ),
 }
 REASON_SOURCES = {
     "stated": "as they said",

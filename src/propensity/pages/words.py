@@ -63,6 +63,7 @@ LEFT_ALONE = {
     "season_of_rest": "nothing is sent at this time of the year",
     "no_action_pays": "no action is predicted to be worth more than it costs",
     "decided_by_rules": "have nothing by the playbook's rules; the model did not answer in time",
+    "ledger_unavailable": "nothing could be looked up or recorded, and contacting nobody is always safe",
     "no_effect_found": "the model contacts nobody",
     "no_chance_logged": "had no chance of any action that the model knows, so these data cannot judge one",
     "limits_reached": "others are worth more, and budget or capacity end there",

@@ -38,6 +38,8 @@ ASSIGNMENTS = ("policy", "explore", "holdout", "suppressed", "fallback")
 HELD_OUT, TRIED, LIMITS = "held_out_to_measure", "tried_to_learn", "limits_reached"
 BY_RULES = "decided_by_rules"
 """The model did not answer in time."""
+LEDGER_UNAVAILABLE = "ledger_unavailable"
+"""Nothing could be looked up or recorded, so that nobody is contacted."""
 BEST_WITHIN_LIMITS = "best_within_limits"
 WOULD_HAVE_SENT = "would_have_sent_{}"
 """With the label of the action."""
