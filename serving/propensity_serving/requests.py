@@ -141,7 +141,7 @@ def check_customers(rows: list[dict[str, Any]], playbook: Playbook, at: pd.Times
     late = f"as_of: expected a time no later than the decision ({at.isoformat()})"
     faults |= dict.fromkeys(np.flatnonzero(young).tolist(), late)
     # a person who is there as of two times: which row is to be decided by?
-    twice = _twice(read.columns["customer_id"].tolist(), readable) & ~young
+    twice = _twice(contract.plain(pd.Series(read.columns["customer_id"])), readable) & ~young
     faults |= dict.fromkeys(np.flatnonzero(twice).tolist(), "customer_id: expected each customer once in a request")
     good = np.flatnonzero(readable & ~young & ~twice)
     table = pd.DataFrame({name: _taken(values, good) for name, values in read.columns.items()}, copy=False)

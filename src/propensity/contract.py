@@ -467,6 +467,20 @@ def _array(values: pd.Series) -> Any:
     return array.to_numpy() if isinstance(array, pd.arrays.NumpyExtensionArray) else array
 
 
+def plain(values: pd.Series) -> list[Any]:
+    """Values (n,) as Python objects; a missing text is None."""
+    return _plain(values.array)
+
+
+def _plain(values: Any) -> list[Any]:
+    # texts of pandas come out of their own store only slowly
+    if isinstance(values.dtype, pd.StringDtype) and values.dtype.storage == "pyarrow":
+        texts: list[Any] = values.__arrow_array__().to_pylist()
+        return texts
+    objects: list[Any] = values.tolist()
+    return objects
+
+
 def _like(values: pd.Series, converted: Any) -> pd.Series:
     return pd.Series(converted, index=values.index, name=values.name, copy=False)
 
@@ -564,7 +578,7 @@ def _value_faults(
     if column.at_most is not None:
         yield values > column.at_most, f"at most {column.at_most:g}{unit}"
     if column.choices is not None:
-        there = zip(values.tolist(), missing.tolist(), strict=True)
+        there = zip(_plain(values), missing.tolist(), strict=True)
         strange = np.array([not gone and value not in column.choices for value, gone in there], dtype=bool)
         yield strange, f"one of {', '.join(column.choices)}"
     if column.kind == "number":
@@ -601,7 +615,7 @@ def _faults_of_people(typed: Mapping[str, Any], first_row: int) -> list[Violatio
     faults = _faults_at("customers", "churned_at", churned_at, late, expected, first_row)
     if "time_zone" in typed:
         zones = typed["time_zone"]
-        there = zip(zones.tolist(), pd.isna(zones).tolist(), strict=True)
+        there = zip(_plain(zones), pd.isna(zones).tolist(), strict=True)
         unknown = np.flatnonzero([not gone and zone not in time_zone_names() for zone, gone in there])
         faults += _faults_at("customers", "time_zone", zones, unknown, "a time zone such as Europe/Berlin", first_row)
     return faults

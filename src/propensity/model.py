@@ -38,7 +38,7 @@ from propensity.segments import SegmentBuilder
 FORMAT = 4
 """Of saved models; those of another cannot be read."""
 
-MADE_UP = 20_000
+MADE_UP = 2_500
 """People for whom a model predicts to get ready."""
 MODES: tuple[PolicyMode, ...] = ("nobody", "one_action", "per_person")
 NOTHING_TO_EXPLAIN = "Training found no differences between people in what contact does: there is nothing to explain."

@@ -56,7 +56,7 @@ class People:
     @cached_property
     def ids(self) -> list[Any]:
         """Customer ids (n,), as they are."""
-        return self.table["customer_id"].tolist()
+        return contract.plain(self.table["customer_id"])
 
     def texts(self, name: str) -> Texts:
         """Texts (n,) as `contract.as_text` gives them, None where missing."""
@@ -107,7 +107,7 @@ def _texts(values: pd.Series) -> Texts:
         values = contract.as_text(values)
     texts = np.empty(len(values), dtype=object)
     # in a checked table texts have no blanks around them; in others they may
-    texts[:] = [value.strip() or None if isinstance(value, str) else None for value in _objects(values)]
+    texts[:] = [value.strip() or None if isinstance(value, str) else None for value in contract.plain(values)]
     return texts
 
 
@@ -127,7 +127,7 @@ def _written(values: pd.Series) -> Texts:
     if pd.api.types.infer_dtype(values, skipna=True) != "boolean":
         return _texts(values)
     written = np.empty(len(values), dtype=object)
-    written[:] = [None if pd.isna(value) else "true" if value else "false" for value in _objects(values)]
+    written[:] = [None if pd.isna(value) else "true" if value else "false" for value in contract.plain(values)]
     return written
 
 
@@ -135,10 +135,6 @@ def in_utc(values: pd.Series) -> Times:
     """Aware times (n,) as UTC without a zone."""
     unit = getattr(values.dtype, "unit", "us")
     return values.to_numpy(dtype=f"datetime64[{unit}]")
-
-
-def _objects(values: pd.Series) -> list[Any]:
-    return values.array.to_numpy(dtype=object).tolist()
 
 
 def among(values: Texts, wanted: Collection[str]) -> Flags:

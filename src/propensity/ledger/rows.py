@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from propensity.contract import PRIVATE
+from propensity.contract import PRIVATE, plain
 from propensity.people import in_utc
 
 
@@ -48,7 +48,7 @@ def _json_column(values: Any, n: int) -> list[Any]:
 def _plain(values: pd.Series) -> np.ndarray | list[Any]:
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         return in_utc(values)
-    return values.to_numpy() if isinstance(values.dtype, np.dtype) else values.tolist()
+    return values.to_numpy() if isinstance(values.dtype, np.dtype) else plain(values)
 
 
 def _json_times(values: np.ndarray) -> list[Any]:
@@ -91,7 +91,7 @@ def snapshot_rows(customers: pd.DataFrame) -> list[dict[str, Any]]:
     return [
         {"customer_id": key, "as_of": as_of, "churned_at": churned_at, "attributes": row}
         for key, as_of, churned_at, row in zip(
-            customers["customer_id"].tolist(),
+            plain(customers["customer_id"]),
             times(customers["as_of"]),
             times(customers["churned_at"]),
             attributes,
