@@ -9,6 +9,9 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
+import threading
+import time
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -69,6 +72,14 @@ class GuardedService(bentoml.Service):
         return guarded(HiddenPath(super().to_asgi(is_main)), keys, read_secrets())
 
 
+def _end_with_parent(parent: int) -> None:
+    """Stop this worker when its parent was killed: nobody else would, and it would keep the port."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    logger.error("the server's parent process is gone; this worker ends")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 # BentoML keeps every request alive for the whole time-out, so it is short; its own access log would print paths
 @bentoml.service(
     name="propensity",
@@ -80,6 +91,7 @@ class PropensityService:
     """Decides for campaign tools."""
 
     def __init__(self) -> None:
+        threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
         try:
             _state().start()
         except Exception as error:

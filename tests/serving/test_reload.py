@@ -150,13 +150,15 @@ def stopped(process: subprocess.Popen) -> int:
     return process.wait(timeout=30)
 
 
-def test_it_starts_while_the_registry_is_gone_and_finishes_what_it_was_asked_when_stopped(
+def test_killed_it_ends_whole_and_starts_without_the_registry_and_finishes_what_it_was_asked_when_stopped(
     registry_copy, ledger_url, tmp_path
 ):
     with served(ledger_url, tmp_path / "log") as (process, address):
         found = httpx.get(f"{address}/v1/models", trust_env=False).json()
         assert (found["version"], found["source"]) == ("1", "registry")
-        assert stopped(process) == 0
+        process.kill()
+        process.wait()
+        wait_until_nobody_listens(address)
     Path(registry_copy.removeprefix("sqlite:///")).unlink()
     log = tmp_path / "second-log"
     with served(ledger_url, log) as (process, address):
@@ -169,6 +171,18 @@ def test_it_starts_while_the_registry_is_gone_and_finishes_what_it_was_asked_whe
     assert [d["decision_id"] for d in Ledger(ledger_url).open().decisions("c").to_dict("records")] == [
         answer["decisions"][0]["decision_id"]
     ]
+
+
+def wait_until_nobody_listens(address: str) -> None:
+    """A worker whose parent was killed ends too."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(f"{address}/livez", timeout=10, trust_env=False)
+        except httpx.TransportError:
+            return
+        time.sleep(0.2)
+    pytest.fail("a worker still answers")
 
 
 def asked_across_the_end(process: subprocess.Popen, address: str) -> tuple[int, dict]:
