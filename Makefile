@@ -9,7 +9,7 @@ run: setup
 	$(BIN)/propensity run
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

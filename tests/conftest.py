@@ -10,6 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # the tests are side by side already; read before anything is imported that starts threads
+    os.environ.setdefault("PROPENSITY_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import mlflow
 import pytest
 import sqlalchemy as sa

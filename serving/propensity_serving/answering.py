@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import logging
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,9 +21,10 @@ import pandas as pd
 
 from propensity.decide_by_rules import decide_by_rules
 from propensity.decide_online import decide_online
+from propensity.lanes import Lane
 from propensity.pages.decision_words import EXPLANATION, explanation
 from propensity.policy import decision_keys, window_number
-from propensity_serving.lanes import Lane
+from propensity_serving import metrics
 from propensity_serving.requests import CheckedCustomers, DecisionRequest, check_customers
 from propensity_serving.state import ServingState
 from propensity_serving.what_if import what_if
@@ -87,6 +89,9 @@ class Answering:
             content |= await asyncio.to_thread(self._try, call, asked.scenarios)
         else:
             content["decisions"] = await self._recorded(call)
+        decided = [item for item in content["decisions"] if item["status"] == DECIDED]
+        metrics.decided(decided, dry_run=asked.dry_run)
+        metrics.rejected(len(content["decisions"]) - len(decided))
         if asked.explain:
             currency = model.playbook.currency
             content["decisions"] = [
@@ -157,7 +162,9 @@ class Answering:
         """Answers of calls for one campaign and time, which share no customer; if that fails, of each for itself."""
         rows = [row for call in calls for row in call.rows]
         try:
+            started = time.perf_counter()
             items, _ = self._answered(Call(calls[0].at, calls[0].campaign, rows), decide)
+            metrics.ledger_written(time.perf_counter() - started)
         except Exception as error:  # noqa: BLE001 - it is raised to who asked, and to nobody else
             if len(calls) == 1:
                 return [error]

@@ -13,8 +13,10 @@ from propensity_serving.problems import Problem
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
-async def read_json(request: Request) -> Any:
+async def read_json(request: Request, *, may_be_empty: bool = False) -> Any:
     """The request's body as JSON, at most `MAX_BODY_BYTES`, also when its length is not announced.
+
+    An empty body is None where it may be empty.
 
     Raises
     ------
@@ -25,7 +27,9 @@ async def read_json(request: Request) -> Any:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
-            raise Problem(413, "Body too large", f"the body may have {MAX_BODY_BYTES} bytes; send fewer customers")
+            raise Problem(413, "Body too large", f"the body may have {MAX_BODY_BYTES} bytes; send fewer at once")
+    if may_be_empty and not body:
+        return None
     try:
         content = json.loads(body, parse_constant=_refuse_constant)
         if b"\\u" in body:  # only an escape can hide half a character or a NUL

@@ -1,17 +1,20 @@
-"""`propensity serve`."""
+"""`propensity serve`, and the keys of those who ask."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from propensity.cli import DEFAULT_LEDGER, LedgerUrl
+from propensity_serving import keys_commands
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command of this door."""
+    """Add the commands of this door."""
     app.command()(serve)
+    keys_commands.register(app)
 
 
 def serve(
@@ -24,45 +27,57 @@ def serve(
     unapproved_playbook: Annotated[
         bool, typer.Option("--unapproved-playbook", help="for development: decide by a playbook that nobody approved")
     ] = False,
+    no_keys: Annotated[
+        bool, typer.Option("--no-keys", help="for development: let everybody on this machine ask without a key")
+    ] = False,
+    webhook_secret_file: Annotated[
+        Path | None,
+        typer.Option(help="file of secrets, one a line: webhooks signed with one of them may report without a key"),
+    ] = None,
 ) -> None:
-    """Serve decisions over HTTP, by an approved playbook."""
+    """Serve decisions over HTTP, by an approved playbook, to those who have a key."""
     import os
-    import sys
-    from contextlib import closing
 
-    from propensity import registry
-    from propensity.ledger import Ledger
-    from propensity_serving.state import (
+    from propensity.registered import tracking_address
+    from propensity_serving.edge.webhooks import SECRET_FILE_VARIABLE, read_secrets
+    from propensity_serving.settings import (
         ALIAS_VARIABLE,
         LEDGER_VARIABLE,
         MODEL_VARIABLE,
+        NO_KEYS_VARIABLE,
         UNAPPROVED_VARIABLE,
-        require_approved_playbook,
     )
+    from propensity_serving.starting import start
 
+    if no_keys:
+        _require_this_machine(host)
     port = _free_port(host, port)
-    with closing(Ledger(ledger).open()) as opened:
-        loaded, registered = registry.load(model, alias)
-        if not unapproved_playbook:
-            require_approved_playbook(loaded, opened)
-    typer.echo(
-        f"Serving {registered.name} version {registered.version} on http://{host}:{port}/ "
-        f"(ledger {opened.name}); stop with Ctrl-C."
-    )
-    sys.stdout.flush()
+    secrets = {} if webhook_secret_file is None else {SECRET_FILE_VARIABLE: str(webhook_secret_file.absolute())}
+    read_secrets({**os.environ, **secrets})
     environment = {
-        **os.environ,
-        "BENTOML_DO_NOT_TRACK": "True",
-        "MLFLOW_TRACKING_URI": registered.tracking_uri,
+        **secrets,
+        "MLFLOW_TRACKING_URI": tracking_address(),
         LEDGER_VARIABLE: ledger,
-        MODEL_VARIABLE: registered.name,
+        MODEL_VARIABLE: model or "",
         ALIAS_VARIABLE: alias,
         UNAPPROVED_VARIABLE: "1" if unapproved_playbook else "",
+        NO_KEYS_VARIABLE: "1" if no_keys else "",
     }
-    command = [sys.executable, "-m", "bentoml", "serve", "propensity_serving.service:PropensityService"]
-    options = ["--host", host, "--port", str(port), "--api-workers", str(workers)]
-    # this process becomes the server, so that signals reach it
-    os.execve(sys.executable, command + options, environment)
+    start(host, port, workers, ledger, environment)
+
+
+def _require_this_machine(host: str) -> None:
+    """Refuse to be open to others without keys.
+
+    Raises
+    ------
+    InputError
+        The address may be reached from elsewhere.
+    """
+    from propensity.errors import InputError
+
+    if host != "127.0.0.1":
+        raise InputError(f"host {host}: with --no-keys the service listens on 127.0.0.1 only; leave out one of the two")
 
 
 def _free_port(host: str, port: int) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from propensity import __version__
 from propensity.model import DecisionModel
-from propensity_serving.routes import decisions, models
+from propensity_serving.routes import customers, decisions, holdouts, models, outcomes, suppressions
 
 _PROBLEM = {
     "type": "object",
@@ -19,6 +19,9 @@ _PROBLEM = {
 }
 
 
+_PARTS: tuple[Any, ...] = (decisions, outcomes, suppressions, holdouts, customers, models)
+
+
 def specification(model: DecisionModel | None) -> dict[str, Any]:
     """OpenAPI 3.1 description; with a model, its features are part of a customer."""
     return {
@@ -28,6 +31,10 @@ def specification(model: DecisionModel | None) -> dict[str, Any]:
             "version": __version__,
             "description": "Whom to contact, with which archetype, channel and offer.",
         },
-        "paths": {**decisions.paths(), **models.paths()},
-        "components": {"schemas": {**decisions.schemas(model), "Problem": _PROBLEM}},
+        "paths": {path: said for part in _PARTS for path, said in part.paths().items()},
+        "components": {"schemas": {**_schemas(model), "Problem": _PROBLEM}},
     }
+
+
+def _schemas(model: DecisionModel | None) -> dict[str, Any]:
+    return {name: said for part in _PARTS for name, said in part.schemas(model).items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from types import TracebackType
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -41,6 +42,13 @@ async def tell_http_problem(request: Request, error: Exception) -> Response:
     return response
 
 
+def place(traceback: TracebackType | None) -> str:
+    """Where a fault came from: file and line."""
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return f"{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}" if traceback else "unknown"
+
+
 class Faults:
     """Turns an internal fault into a problem, and logs it without what it said.
 
@@ -63,12 +71,7 @@ class Faults:
         try:
             await self.app(scope, receive, watched)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the caller gets an answer
-            place = error.__traceback__
-            while place is not None and place.tb_next is not None:
-                place = place.tb_next
-            where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "unknown"
-            what = f"{scope.get('method')} {scope.get('path')}"
-            logger.error("%s failed: %s at %s", what, type(error).__name__, where)
+            logger.error("a request failed: %s at %s", type(error).__name__, place(error.__traceback__))
             if not started:
                 detail = "the request could not be answered; it has been logged"
                 await problem_response(500, "Internal error", detail)(scope, receive, send)

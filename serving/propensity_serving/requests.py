@@ -18,6 +18,7 @@ from propensity import contract
 from propensity.features import required_columns
 from propensity.playbook import Playbook, derived
 from propensity.segments import SEGMENTS
+from propensity_serving.fields import MAX_TEXT
 from propensity_serving.problems import Problem
 
 MAX_CUSTOMERS = 1_000
@@ -189,6 +190,8 @@ def _unfit_rows(rows: list[dict[str, Any]], known: Collection[str]) -> dict[int,
         unfit = [k for k, v in row.items() if k in known and _is_unfit(k, v)]
         if unfit:
             faults[number] = "; ".join(f"{name}: expected a single value" for name in unfit)
+        elif len(str(row.get("customer_id", "")).strip()) > MAX_TEXT:
+            faults[number] = f"customer_id: expected at most {MAX_TEXT} characters, found more"
     return faults
 
 

@@ -26,7 +26,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-ledger_app = typer.Typer(help="The record of customers, decisions and outcomes.", no_args_is_help=True)
 data_app = typer.Typer(help="Check a data set; print the data dictionary.", no_args_is_help=True)
 
 Data = Annotated[
@@ -149,41 +148,14 @@ def data_dictionary() -> None:
     typer.echo(dictionary())
 
 
-@ledger_app.command("init")
-def ledger_init(ledger: Annotated[str, typer.Argument(help="address of the database")] = DEFAULT_LEDGER) -> None:
-    """Make the ledger's tables; those that are there stay as they are."""
-    from propensity.ledger import Ledger
-
-    typer.echo(f"The ledger is ready: {Ledger(ledger).create().name}")
-
-
-@ledger_app.command("export")
-def ledger_export(directory: Path, ledger: LedgerUrl = DEFAULT_LEDGER) -> None:
-    """Write every table as a Parquet file."""
-    from propensity.ledger import Ledger
-
-    Ledger(ledger).open().export(directory)
-    typer.echo(f"Exported the ledger to {directory}.")
-
-
-@ledger_app.command("erase")
-def ledger_erase(customer_id: str, ledger: LedgerUrl = DEFAULT_LEDGER) -> None:
-    """Forget a person, and never contact them again."""
-    from propensity.ledger import Ledger
-
-    held = Ledger(ledger).open().erase(customer_id)
-    what = "Erased" if held else "Nothing was held on"
-    typer.echo(f"{what} {customer_id}; they will not be contacted again.")
-
-
 app.add_typer(data_app, name="data")
-app.add_typer(ledger_app, name="ledger")
 
 
 def application() -> typer.Typer:
     """The application with the commands of every installed door."""
-    from propensity import decide_commands, playbook_commands, reason_commands, trigger_commands
+    from propensity import decide_commands, ledger_commands, playbook_commands, reason_commands, trigger_commands
 
+    ledger_commands.register(app)
     decide_commands.register(app)
     trigger_commands.register(app)
     playbook_commands.register(app)

@@ -33,7 +33,10 @@ OUTCOME_TYPES = (
     "purchased",
     "churned",
     "cart_abandoned",
+    "excluded",
 )
+SHOW_THAT_IT_WAS_SENT = ("sent", "delivered", "opened", "clicked", "bounced")
+"""Types of events that show that the decision they name was carried out."""
 PROBABILITY_PREFIX = "probability_"
 """``contacts`` may carry one column an action with the logged probability of each, e.g. ``probability_mens_email``."""
 
@@ -129,7 +132,7 @@ OUTCOMES = (
     Column("customer_id", "text", "whom it happened to"),
     Column("decision_id", "text", "the decision it answers, if known", required=False, nullable=True),
     Column("at", "time", "when it happened", unit="UTC"),
-    Column("type", "text", "what happened", choices=OUTCOME_TYPES),
+    Column("type", "text", "what happened; excluded: taken off all lists by the company", choices=OUTCOME_TYPES),
     Column(
         "amount",
         "number",
@@ -392,13 +395,14 @@ def as_text(values: pd.Series) -> pd.Series:
 
 def _texts(values: np.ndarray) -> Any:
     texts = [
-        None if missing else (value.strip() if type(value) is str else _one_text(value).strip()) or None
+        None if missing else (value.strip() if type(value) is str else one_text(value).strip()) or None
         for value, missing in zip(values.tolist(), pd.isna(values).tolist(), strict=True)
     ]
     return pd.array(texts, dtype=TEXT)
 
 
-def _one_text(value: object) -> str:
+def one_text(value: object) -> str:
+    """A single value as a text; a whole number has no decimal point."""
     # one missing value makes whole numbers floats, and a key must read the same in every table
     if isinstance(value, float) and value.is_integer():
         return str(int(value))

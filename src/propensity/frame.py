@@ -44,16 +44,34 @@ def training_frame(
     window = pd.Timedelta(days=window_days)
     if now is not None:
         contacts = contacts[contacts["decided_at"] + window <= now]
+    frame = with_snapshots(contacts, customers)
+    totals = _outcomes_in_window(frame[["decision_id", "customer_id", "decided_at"]], outcomes, window)
+    return frame.join(totals, on="decision_id").fillna(dict.fromkeys(OUTCOME_COLUMNS, 0.0))
+
+
+def with_snapshots(decisions: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
+    """Decisions with what was known of the person: the last snapshot that is no younger than the decision.
+
+    Parameters
+    ----------
+    decisions : DataFrame
+        ``decision_id``, ``customer_id``, ``decided_at``, ...
+    customers : DataFrame
+        A checked customers table.
+
+    Returns
+    -------
+    DataFrame
+        Columns of both, sorted by ``decision_id``; decisions on people who were not known then are left out.
+    """
     frame = pd.merge_asof(
-        contacts.sort_values("decided_at", kind="stable"),
+        decisions.sort_values("decided_at", kind="stable"),
         customers.sort_values("as_of", kind="stable"),
         left_on="decided_at",
         right_on="as_of",
         by="customer_id",
     )
-    frame = frame[frame["as_of"].notna()].sort_values("decision_id", kind="stable").reset_index(drop=True)
-    totals = _outcomes_in_window(frame[["decision_id", "customer_id", "decided_at"]], outcomes, window)
-    return frame.join(totals, on="decision_id").fillna(dict.fromkeys(OUTCOME_COLUMNS, 0.0))
+    return frame[frame["as_of"].notna()].sort_values("decision_id", kind="stable").reset_index(drop=True)
 
 
 def _outcomes_in_window(decisions: pd.DataFrame, outcomes: pd.DataFrame, window: pd.Timedelta) -> pd.DataFrame:

@@ -27,6 +27,7 @@ from propensity.learners.base import UpliftLearner
 from propensity.learners.explanation import IMPORTANCE_COLUMNS, EffectExplainer
 from propensity.learners.hurdle import AmountModel
 from propensity.learners.sample import derive_seed
+from propensity.monitoring.reference import Reference
 from propensity.persistence import load_state, save_state
 from propensity.playbook import FACTORS, Playbook
 from propensity.policy import Eligibility, best_action, best_column, net_value, profit
@@ -34,7 +35,7 @@ from propensity.reactivation import ReactivationPropensity
 from propensity.reasons import ReasonModels
 from propensity.segments import SegmentBuilder
 
-FORMAT = 3
+FORMAT = 4
 """Of saved models; those of another cannot be read."""
 
 MADE_UP = 2_500
@@ -181,6 +182,9 @@ class DecisionModel:
     mode : {"per_person", "one_action", "nobody"}
         How decisions are taken: each person's best action, the same action for everybody (the next best one for
         those who may not get it), or no contact beyond exploration. Set by training, lowered by `restrict`.
+    reference : Reference
+        What `monitor` compares later people with: of features by `fit`; of scores, and of how they came true, by
+        training, of people whom no fit saw.
     contact_times : ContactTimes
         The best time of each channel; none until it is set.
     version : str
@@ -215,6 +219,7 @@ class DecisionModel:
         predicted = self.reactivation.out_of_fold_outcome_
         self.propensity = ReactivationPropensity.fit(predicted[untouched, 0], reactivated[untouched])
         self.explainer = self._explain_effects(X)
+        self.reference = Reference.fit(frame, self.features, self.playbook.program.attribution_window_days)
         self.segments = SegmentBuilder.fit(frame, frame["decided_at"], self.playbook)
         self.reason_models = self._fit_reasons(frame)
         encoded = self.reactivation.encoder_.transform(X)
@@ -567,6 +572,7 @@ class DecisionModel:
                 "revenue": self.revenue.to_state() if self.revenue else None,
                 "unsubscribe_effect": self.unsubscribe_effect.tolist(),
                 "measured": {name: effects.to_state() for name, effects in self.measured_.items()},
+                "reference": self.reference.to_state(),
                 "contact_times": self.contact_times.to_state(),
             },
             directory,
@@ -602,6 +608,7 @@ class DecisionModel:
         model.revenue = UpliftStack().load_state(state["revenue"]) if state["revenue"] else None
         model.unsubscribe_effect = np.asarray(state["unsubscribe_effect"])
         model.measured_ = {name: MeasuredEffects.from_state(effects) for name, effects in state["measured"].items()}
+        model.reference = Reference.from_state(state["reference"])
         model.contact_times = ContactTimes.from_state(state["contact_times"])
         return model
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import lightgbm as lgb
 
+from propensity.checksums import MANIFEST_FILE, STATE_FILE, check_files, file_digest
 from propensity.errors import InputError
 from propensity.files import written_aside
 
-STATE_FILE = "model.json"
-MANIFEST_FILE = "manifest.json"
 _BOOSTER = "$booster"
 
 
@@ -29,7 +27,7 @@ def save_state(state: dict[str, Any], directory: str | Path) -> None:
         (aside / STATE_FILE).write_text(text, encoding="utf-8")
         for number, booster in enumerate(boosters):
             (aside / _booster_file(number)).write_text(booster.model_to_string(), encoding="utf-8")
-        manifest = {str(p.relative_to(aside)): _digest(p) for p in sorted(aside.rglob("*")) if p.is_file()}
+        manifest = {str(p.relative_to(aside)): file_digest(p) for p in sorted(aside.rglob("*")) if p.is_file()}
         (aside / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
@@ -42,11 +40,8 @@ def load_state(directory: str | Path) -> dict[str, Any]:
         A file is missing or is not the one that was saved.
     """
     directory = Path(directory)
+    check_files(directory)
     try:
-        manifest = json.loads((directory / MANIFEST_FILE).read_text(encoding="utf-8"))
-        changed = [name for name, digest in manifest.items() if _digest(directory / name) != digest]
-        if changed:
-            raise InputError(f"model {directory}: {', '.join(changed)} is not the file that was saved; train again")
         return _with_boosters(json.loads((directory / STATE_FILE).read_text(encoding="utf-8")), directory)
     except OSError as error:
         raise InputError(f"model {directory}: {error.filename} cannot be read ({error.strerror})") from error
@@ -56,10 +51,6 @@ def load_state(directory: str | Path) -> dict[str, Any]:
 
 def _booster_file(number: int) -> str:
     return f"boosters/{number:03d}.txt"
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _without_boosters(value: Any, boosters: list[lgb.Booster]) -> Any:

@@ -38,31 +38,11 @@ from propensity.decision import DECISION_COLUMNS
 from propensity.errors import InputError, JobError
 from propensity.features import required_columns
 from propensity.model import DecisionModel
-
-CHAMPION = "champion"
-CHALLENGER = "challenger"
-DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
-_ARTIFACT = "decision_model"
+from propensity.registered import CHALLENGER, CHAMPION, DEFAULT_TRACKING_URI, MODEL_FILES, Registered, model_files
 
 # three of its loggers announce database migrations line by line on the first use
 for _name in ("mlflow.store.db.utils", "mlflow.tracking", "alembic", "alembic.runtime.migration"):
     logging.getLogger(_name).setLevel(logging.WARNING)
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A registered model: its name, version, the run that made it, where MLflow keeps all that, and its aliases."""
-
-    name: str
-    version: str
-    run_id: str
-    tracking_uri: str
-    aliases: tuple[str, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """Name and version, as decisions are logged under."""
-        return f"{self.name}/{self.version}"
 
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
@@ -156,13 +136,13 @@ def register(
             for file, table in (tables or {}).items():
                 table.to_parquet(Path(aside) / file, index=False)
                 mlflow.log_artifact(str(Path(aside) / file))
-            directory = Path(aside) / _ARTIFACT
+            directory = Path(aside) / MODEL_FILES
             model.save(directory)
             with _quiet():
                 info = mlflow.pyfunc.log_model(
                     name="model",
                     python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-                    artifacts={_ARTIFACT: str(directory)},
+                    artifacts={MODEL_FILES: str(directory)},
                     signature=_signature(model),
                     pip_requirements=[f"propensity=={__version__}"],
                     registered_model_name=name,
@@ -241,12 +221,24 @@ def find(name: str | None = None, which: str = CHAMPION) -> Registered:
 def load(name: str | None = None, which: str = CHAMPION) -> tuple[DecisionModel, Registered]:
     """The model that an alias points to, or of a version; arguments and errors as for `find`."""
     registered = find(name, which)
-    with _answering(registered.tracking_uri):
-        source = f"models:/{registered.name}/{registered.version}"
-        local = Path(mlflow.artifacts.download_artifacts(artifact_uri=source))
-    model = DecisionModel.load(local / "artifacts" / _ARTIFACT)
+    with tempfile.TemporaryDirectory() as aside:
+        model = DecisionModel.load(model_files(download(registered.name, registered.version, Path(aside))))
     model.version = registered.title
     return model, registered
+
+
+def download(name: str, version: str, directory: Path) -> Path:
+    """The directory of all that MLflow logged of a version, in ``directory`` unless this machine has it elsewhere.
+
+    Raises
+    ------
+    JobError
+        MLflow does not answer, or has no such version.
+    """
+    uri = tracking_uri()
+    with _answering(uri), _quiet():
+        source = f"models:/{name}/{version}"
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=str(directory)))
 
 
 def champion_version(name: str) -> str | None:

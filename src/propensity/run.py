@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,15 @@ from propensity.features import required_columns
 from propensity.files import point_link, written_aside
 from propensity.frame import is_held_out_of_training
 from propensity.ledger import Ledger, approve_playbook, decision_answers
+from propensity.ledger.keys import DECIDE, create_key, revoke_keys
 from propensity.progress import Steps
 
 BATCH = 1_000
 TRAINING = {"--split": "customers", "--alias": "champion"}
 """How the job trains: it decides for the people held out at random, and serves the model at once."""
 READY_SECONDS = 60
+KEY_LIFETIME = timedelta(days=1)
+"""Of the job's own key, which is revoked as soon as the job has asked; this is for a job that was killed."""
 
 
 def run_job(
@@ -99,10 +102,11 @@ def run_job(
             step.result = f"{len(dataset.contacts):,} contacts, {len(dataset.outcomes):,} outcomes"
         people = _held_out_people(dataset, held_out_share, seed)
         with ExitStack() as running:
+            key = running.enter_context(_own_key(ledger))
             with steps.step("Start the service from the registry") as step:
                 url = step.result = running.enter_context(_service(ledger, model_name, port, aside))
             with steps.step(f"Ask it over HTTP for decisions on {len(people):,} held-out people") as step:
-                decisions = _ask(url, people, next_campaign, dataset, steps)
+                decisions = _ask(url, key, people, next_campaign, dataset, steps)
                 step.result = f"{int(decisions['send'].sum()):,} to contact"
         with steps.step("Write the summary") as step:
             _check_recorded(ledger, next_campaign, decisions)
@@ -197,6 +201,16 @@ def _held_out_people(dataset: Dataset, share: float, seed: int) -> pd.DataFrame:
 
 
 @contextmanager
+def _own_key(ledger: Ledger) -> Iterator[str]:
+    """A key for decisions; revoked in the end."""
+    key, made = create_key(ledger, name="propensity run", scopes=[DECIDE], lifetime=KEY_LIFETIME)
+    try:
+        yield key
+    finally:
+        revoke_keys(ledger, made.prefix)
+
+
+@contextmanager
 def _service(ledger: Ledger, model_name: str, port: int, directory: Path) -> Iterator[str]:
     """A running service and its address; stopped in the end."""
     command = _command("serve", *_options({"--port": port, "--ledger": ledger.name, "--model": model_name}))
@@ -236,11 +250,12 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _ask(url: str, people: pd.DataFrame, campaign: str, dataset: Dataset, steps: Steps) -> pd.DataFrame:
+def _ask(url: str, key: str, people: pd.DataFrame, campaign: str, dataset: Dataset, steps: Steps) -> pd.DataFrame:
     """Decisions for all people, by the thousand."""
     at = _decision_time(dataset).isoformat()
     answers: list[dict[str, Any]] = []
-    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=False) as client:
         for start in range(0, len(people), BATCH):
             customers = decision_answers(people.iloc[start : start + BATCH])
             response = client.post("/v1/decisions", json={"campaign": campaign, "at": at, "customers": customers})

@@ -9,8 +9,8 @@ from propensity.playbook import Playbook, Trigger
 from propensity.policy.history import RETURNS
 
 DUE_COLUMNS = ("customer_id", "trigger", "step", "due_at")
-STAY_AWAY = ("unsubscribed", "complained")
-"""Who did this, at any time, is due for nothing."""
+STAY_AWAY = ("unsubscribed", "complained", "excluded")
+"""To whom this happened, at any time, they are due for nothing."""
 
 
 def due(

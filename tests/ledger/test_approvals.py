@@ -86,9 +86,9 @@ def test_approvals_are_exported_with_the_rest(ledger, book, tmp_path):
     assert (row["who"], row["version"], row["what_if"]) == ("Ann", book.version, None)
 
 
-def test_a_ledger_from_before_approvals_says_how_to_bring_it_up_to_date_and_keeps_its_rows(ledger, url, book):
+def test_a_ledger_from_before_approvals_says_how_to_bring_it_up_to_date_and_keeps_its_rows(ledger, url, book, older):
     ledger.add_promotion(who="ann", model="m", from_version=None, to_version="1", why="first")
-    schema.playbook_approvals.drop(ledger.engine)
+    older("DROP TABLE playbook_approvals")
     old = Ledger(url)
     with pytest.raises(InputError, match=r"older version; bring it up to date, .*: propensity ledger init "):
         old.open()

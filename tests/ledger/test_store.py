@@ -9,14 +9,12 @@ from datetime import UTC, datetime, timedelta, timezone
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from ledger_cases import AT, CAMPAIGN, decided, event, record, rows
 
 from propensity import contract
 from propensity.decision import DECISION_COLUMNS
 from propensity.errors import InputError, JobError
 from propensity.ledger import Ledger, schema
-
-AT = pd.Timestamp("2026-03-02T09:00:00Z")
-CAMPAIGN = "spring"
 
 
 @pytest.fixture(scope="session")
@@ -41,40 +39,6 @@ def filled(ledger, tables):
 @pytest.fixture
 def wave(tables) -> str:
     return str(tables["contacts"]["campaign"].iloc[0])
-
-
-def decided(*customer_ids: str, action: str = "email", **values) -> pd.DataFrame:
-    """Decisions, the same for all but the person."""
-    row = {
-        **dict.fromkeys(DECISION_COLUMNS),
-        "campaign": CAMPAIGN,
-        "action": action,
-        "send": action != "control",
-        "assignment": "policy",
-        "probability": 0.9,
-        "cost": 0.01,
-        "reason_codes": ["tried"],
-        "uplift": float("nan"),
-        "not_before": AT,
-        **values,
-    }
-    return pd.DataFrame([{**row, "customer_id": c, "decision_id": f"d-{c}"} for c in customer_ids])
-
-
-def record(ledger: Ledger, decisions: pd.DataFrame, at: pd.Timestamp) -> list[dict]:
-    """Record decisions of which each action had the chance of the served one, e-mail and control alike."""
-    chances = pd.DataFrame(dict.fromkeys(("control", "email"), decisions["probability"]), index=decisions.index)
-    return ledger.add_decisions(decisions, at, chances)
-
-
-def event(customer_id: str, kind: str, at: object = AT, **values) -> pd.DataFrame:
-    row = {"event_id": f"{kind}-{customer_id}", "source": "esp", "customer_id": customer_id, "at": at, "type": kind}
-    return pd.DataFrame([{**row, **values}])
-
-
-def rows(ledger: Ledger, table: sa.Table) -> list:
-    with ledger.engine.connect() as connection:
-        return list(connection.execute(sa.select(table)).mappings())
 
 
 # --------------------------------------------------------------------------------------------------- written once
@@ -380,11 +344,9 @@ def test_a_promotion_that_was_not_carried_out_is_not_recorded(ledger):
     assert ledger.promotions() == []
 
 
-def test_a_ledger_of_an_older_version_says_how_to_bring_it_up_to_date_and_keeps_its_rows(ledger, url):
+def test_a_ledger_of_an_older_version_says_how_to_bring_it_up_to_date_and_keeps_its_rows(ledger, url, older):
     ledger.add_promotion(**ROW)
-    with ledger.engine.begin() as connection:
-        for column in ("kind", "checks"):
-            connection.execute(sa.text(f"ALTER TABLE promotions DROP COLUMN {column}"))
+    older(*(f"ALTER TABLE promotions DROP COLUMN {column}" for column in ("kind", "checks")))
     old = Ledger(url)
     with pytest.raises(InputError, match=r"older version; bring it up to date, .*: propensity ledger init "):
         old.open()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -20,7 +20,6 @@ from propensity.policy.decide import holdout_share, is_held_out
 from propensity_serving import answering
 from propensity_serving.answering import BUDGET_VARIABLE
 from propensity_serving.app import build_app
-from propensity_serving.lanes import Lane
 from propensity_serving.state import ServingState
 
 AT = "2026-03-05T09:00:00Z"
@@ -137,7 +136,7 @@ def test_calls_at_the_same_time_are_decided_in_one_go_and_as_alone(client, small
     assert len(sizes) <= 5
     other = Ledger(f"sqlite:///{tmp_path / 'other.db'}").create()
     monkeypatch.setattr(answering, "decide_online", decide)
-    with TestClient(build_app(ServingState(small_model, None, other, datetime.now(UTC)))) as alone:
+    with TestClient(build_app(ServingState(small_model, other, datetime.now(UTC)))) as alone:
         assert [ask(alone, person(f"p{i}"))[0] for i in range(20)] == together
     other.close()
 
@@ -260,41 +259,3 @@ def test_what_cannot_be_answered_of_stored_customers_is_a_problem(client, path, 
     response = client.get(path)
     assert response.status_code == status
     assert said in response.json()["detail"]
-
-
-# -------------------------------------------------------------------------------------------------------------- lanes
-
-
-def test_a_lane_does_together_what_gathers_and_keeps_order():
-    gate, done = threading.Event(), []
-
-    def work(items: list[int]) -> list[int | Exception]:
-        gate.wait(10)
-        done.append(items)
-        return [ValueError("odd") if i % 2 else 10 * i for i in items]
-
-    lane: Lane[int, int] = Lane("test", work, 4)
-    futures: list[Future[int]] = [lane.submit(i) for i in range(10)]
-    assert futures[9].cancel()
-    gate.set()
-    assert [f.result() for f in futures[:9:2]] == [0, 20, 40, 60, 80]
-    with pytest.raises(ValueError, match="odd"):
-        futures[1].result()
-    lane.close()
-    assert [i for items in done for i in items] == list(range(9))
-    assert max(map(len, done)) <= 4
-    assert not any(thread.name == "test" for thread in threading.enumerate())
-
-
-def test_a_lane_whose_work_fails_tells_everybody_and_goes_on():
-    def work(items: list[int]) -> list[int | Exception]:
-        if -1 in items:
-            raise RuntimeError("broken")
-        return list(items)
-
-    lane: Lane[int, int] = Lane("test", work, 1)
-    broken, well = lane.submit(-1), lane.submit(3)
-    with pytest.raises(RuntimeError, match="broken"):
-        broken.result()
-    assert well.result() == 3
-    lane.close()

@@ -537,7 +537,7 @@ def test_an_internal_fault_tells_the_caller_and_the_log_nothing_of_the_customer(
         detail = problem(ask(client, person(NAME)), 500)
     assert detail == "the request could not be answered; it has been logged"
     *_, line = [r.getMessage() for r in caplog.records if r.name == "propensity.serving"]
-    assert re.fullmatch(r"POST /v1/decisions failed: RuntimeError at \S+test_app\.py:\d+", line)
+    assert re.fullmatch(r"a request failed: RuntimeError at \S+test_app\.py:\d+", line)
     assert NAME not in caplog.text
 
 

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import socket
 import subprocess
-import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from real_server import SERVE, running, stop
 
 from propensity import playbook
 from propensity.errors import InputError
 from propensity.ledger import Ledger, approve_playbook
+from propensity.ledger.keys import create_key
 from propensity.playbook import Playbook
-from propensity_serving import state
+from propensity_serving import settings
+from propensity_serving.refusal import require_approved
+from propensity_serving.settings import Settings
 from propensity_serving.state import ServingState
 
-SERVE = [sys.executable, "-m", "propensity", "serve"]
 PERSON = {"customer_id": "anna", "churned_at": "2025-12-15T00:00:00Z", "consent_email": True}
-READY_SECONDS = 60
 
 
 @pytest.fixture
@@ -31,6 +30,15 @@ def ledger_url(tmp_path) -> str:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     Ledger(url).create().close()
     return url
+
+
+@pytest.fixture(autouse=True)
+def key(ledger_url) -> str:
+    """The ledger has a key for everything: without one no server starts."""
+    ledger = Ledger(ledger_url).open()
+    made, _ = create_key(ledger, name="a test", scopes=["admin"])
+    ledger.close()
+    return made
 
 
 def approve(ledger_url: str, book: Playbook) -> None:
@@ -50,58 +58,28 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
-def test_it_starts_answers_and_stops(mlflow_of_trained, ledger_url, email_playbook, tmp_path):
+def test_it_starts_answers_and_stops(mlflow_of_trained, ledger_url, email_playbook, key, tmp_path):
     approve(ledger_url, email_playbook)
-    log = tmp_path / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [*SERVE, "--port", "0", "--ledger", ledger_url],
-            cwd=tmp_path,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        with httpx.Client(timeout=10, trust_env=False) as client:
-            client.base_url = ready(process, log, client)
+    bearer = {"Authorization": f"Bearer {key}"}
+    with running(tmp_path, ledger_url) as (url, log, process):
+        with httpx.Client(base_url=url, headers=bearer, timeout=10, trust_env=False) as client:
             asked = {"campaign": "c", "at": "2026-03-05T09:00:00Z", "customer": PERSON}
             (decision,) = client.post("/v1/decisions", json=asked).raise_for_status().json()["decisions"]
             assert (decision["status"], decision["model_version"]) == ("decided", "propensity-small/1")
             refused = client.post("/v1/decisions", content=b"{")
             assert (refused.status_code, refused.headers["content-type"]) == (400, "application/problem+json")
-            assert "bentoml" in client.get("/metrics").raise_for_status().text
+            assert "propensity_decisions_total{" in client.get("/metrics").raise_for_status().text
             assert client.get("/openapi.json").json()["info"]["title"] == "Propensity"
             assert "<title>Propensity</title>" in client.get("/").text
             for script in re.findall(r'(?:src|href)="(static_content/[^"]+)"', client.get("/").text):
                 assert client.get(f"/{script}").status_code == 200
             assert "Experiments" in client.get("/experiments/").text
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
-        assert [d["decision_id"] for d in Ledger(ledger_url).open().decisions("c").to_dict("records")] == [
-            decision["decision_id"]
-        ]
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        stop(process)
+    assert [d["decision_id"] for d in Ledger(ledger_url).open().decisions("c").to_dict("records")] == [
+        decision["decision_id"]
+    ]
     assert "Traceback" not in log.read_text()
     assert "nobody approved" not in log.read_text()
-
-
-def ready(process: subprocess.Popen[bytes], log: Path, client: httpx.Client) -> str:
-    deadline = time.monotonic() + READY_SECONDS
-    last = "it told no address"
-    while time.monotonic() < deadline and process.poll() is None:
-        address = re.search(r"on (http://\S+)/ ", log.read_text())
-        if address:
-            try:
-                last = f"/readyz answered {client.get(f'{address[1]}/readyz').status_code}"
-            except httpx.TransportError as error:  # it does not listen, or does not answer, yet
-                last = repr(error)
-            if last.endswith(" 200"):
-                return address[1]
-        time.sleep(0.2)
-    pytest.fail(f"not ready, {last}; the log ends: {log.read_text()[-2000:]}")
 
 
 def test_a_port_in_use_is_one_sentence(mlflow_of_trained, ledger_url, tmp_path):
@@ -130,60 +108,54 @@ def test_a_playbook_that_nobody_approved_is_one_sentence_that_says_how_to_approv
     )
 
 
-def test_a_shipped_playbook_is_approved_by_what_the_sentence_says(small_model, ledger_url, propensity, monkeypatch):
+def test_a_shipped_playbook_is_approved_by_what_the_sentence_says(ledger_url, propensity):
     ledger = Ledger(ledger_url).open()
-    monkeypatch.setattr(small_model, "playbook", playbook.load("hillstrom"))
     with pytest.raises(InputError) as caught:
-        state.require_approved_playbook(small_model, ledger)
+        require_approved(playbook.load("hillstrom"), "m/1", ledger)
     command = re.search("approve it with: propensity (.*) \\(or", str(caught.value))[1]
     assert propensity(*command.replace("NAME", "Ann").split())[0] == 0
-    state.require_approved_playbook(small_model, ledger)
+    require_approved(playbook.load("hillstrom"), "m/1", ledger)
     changed = playbook.load("hillstrom").model_copy(update={"currency": "EUR"})
-    monkeypatch.setattr(small_model, "playbook", changed)
     with pytest.raises(InputError, match="propensity playbook approve FILE --who"):
-        state.require_approved_playbook(small_model, ledger)
+        require_approved(changed, "m/1", ledger)
     ledger.close()
 
 
+@pytest.fixture
+def worker() -> Iterator[ServingState]:
+    """A worker's state as it is before it looks at anything."""
+    made = ServingState()
+    yield made
+    made.stop()
+
+
 @pytest.mark.parametrize("variable", ["", "0", "yes"])
-def test_a_worker_that_is_started_in_another_way_refuses_too(mlflow_of_trained, ledger_url, monkeypatch, variable):
-    monkeypatch.setenv(state.LEDGER_VARIABLE, ledger_url)
-    monkeypatch.setenv(state.UNAPPROVED_VARIABLE, variable)
-    worker = ServingState()
-    with pytest.raises(InputError, match="nobody approved it in ledger"):
-        worker.load()
+def test_a_worker_that_is_started_in_another_way_refuses_too(
+    mlflow_of_trained, ledger_url, worker, monkeypatch, caplog, tmp_path, variable
+):
+    monkeypatch.setenv(settings.LEDGER_VARIABLE, ledger_url)
+    monkeypatch.setenv(settings.UNAPPROVED_VARIABLE, variable)
+    worker.turn(Settings.read())
     assert not worker.ready
+    assert "nobody approved it in ledger" in caplog.text
+    assert not (tmp_path / ".propensity").exists()
 
 
 def test_for_development_a_worker_decides_by_an_unapproved_playbook_and_says_so(
-    mlflow_of_trained, ledger_url, propensity, monkeypatch, caplog
+    mlflow_of_trained, ledger_url, worker, monkeypatch, caplog
 ):
-    environment: dict[str, str] = {}
-
-    def become_server(program: str, arguments: list[str], given: dict[str, str]) -> None:
-        environment.update(given)
-        raise SystemExit
-
-    monkeypatch.setattr(os, "execve", become_server)
-    assert propensity("serve", "--ledger", ledger_url, "--port", "0", "--unapproved-playbook")[0] == 0
-    for name in (state.LEDGER_VARIABLE, state.MODEL_VARIABLE, state.ALIAS_VARIABLE, state.UNAPPROVED_VARIABLE):
-        monkeypatch.setenv(name, environment[name])
-    # what a worker sets once for good would outlive this test
-    for name in ("freeze", "set_threshold"):
-        monkeypatch.setattr(f"gc.{name}", lambda *_: None)
-    worker = ServingState()
-    worker.load()
+    monkeypatch.setenv(settings.LEDGER_VARIABLE, ledger_url)
+    monkeypatch.setenv(settings.UNAPPROVED_VARIABLE, "1")
+    worker.turn(Settings.read())
     assert worker.ready
-    (warning,) = [r for r in caplog.records if r.name == "propensity.serving"]
-    assert warning.levelname == "WARNING"
-    assert re.search("nobody approved it .*; the service starts all the same, as asked", warning.getMessage())
-    worker.ledger.close()
+    (warning,) = [r for r in caplog.records if r.name == "propensity.serving" and r.levelname == "WARNING"]
+    assert re.search("nobody approved it .*; it serves all the same, as asked", warning.getMessage())
 
 
-def test_without_a_ledger_it_does_not_start_and_makes_none(tmp_path):
-    said = sentence(serve(tmp_path, "--port", "0"))
+def test_without_a_ledger_it_does_not_start_and_makes_none(elsewhere):
+    said = sentence(serve(elsewhere, "--port", "0"))
     assert said.endswith("does not exist; make it with: propensity ledger init sqlite:///ledger.db")
-    assert list(tmp_path.iterdir()) == []
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_a_password_of_the_ledger_is_not_shown(tmp_path):

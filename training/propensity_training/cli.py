@@ -1,4 +1,4 @@
-"""`propensity train`, `evaluate`, `promote` and `models`."""
+"""`propensity train`, `evaluate`, `promote` and `models`; `monitor` is in `monitor_commands`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from propensity.cli import DEFAULT_LEDGER, Data, LedgerUrl, MappingFile, PlaybookFile, Quarantine, Seed, Shuffle
+from propensity_training import monitor_commands
 
 if TYPE_CHECKING:
     from propensity.datasets import Dataset
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this door."""
     for command in (train, evaluate, promote, models):
         app.command()(command)
+    monitor_commands.register(app)
 
 
 def train(

@@ -14,6 +14,7 @@ from propensity.datasets import Dataset
 from propensity.evaluation import Estimate
 from propensity.frame import Split, SplitKind, split
 from propensity.model import DecisionModel
+from propensity.monitoring.monitor import came_true
 from propensity.progress import Steps
 from propensity_training.report import ModelReport, document, model_report, render, words
 from propensity_training.source import Source
@@ -99,6 +100,7 @@ def train(
         assessment = assess_people(model, people)
         model.restrict(assessment.gate.granted)
         model.measured_ = measured_effects(people)
+        model.reference = model.reference.with_held_out(people.predictions, came_true(people))
         step.result = assessment.gate.why
     with steps.step("Write the model report") as step:
         report = model_report(

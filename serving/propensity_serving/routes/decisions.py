@@ -17,6 +17,7 @@ from propensity.policy import codes
 from propensity_serving.answering import DECIDED, REJECTED, Answering
 from propensity_serving.bodies import read_json
 from propensity_serving.described import OPTIONAL_NUMBER, OPTIONAL_TEXT, columns_object, problems
+from propensity_serving.fields import customer_in_path
 from propensity_serving.problems import Problem
 from propensity_serving.requests import (
     MAX_CUSTOMERS,
@@ -38,7 +39,7 @@ def routes(state: ServingState, answering: Answering) -> list[BaseRoute]:
         asked = parse_stored_request(request.query_params)
         _, ledger = state.required()
         at = asked.at or datetime.now(UTC)
-        customer = await run_in_threadpool(ledger.newest_snapshot, request.path_params["customer_id"], at)
+        customer = await run_in_threadpool(ledger.newest_snapshot, customer_in_path(request), at)
         if customer is None:
             raise Problem(404, "Not found", "there is no snapshot of this customer; send one with PUT /v1/customers")
         content = await answering.answer(asked.model_copy(update={"customer": customer}))
@@ -49,7 +50,7 @@ def routes(state: ServingState, answering: Answering) -> list[BaseRoute]:
 
     return [
         Route("/v1/decisions", decisions, methods=["POST"]),
-        Route("/v1/decisions/{customer_id:path}", of_stored),
+        Route("/v1/decisions/{customer_id:customer}", of_stored),
     ]
 
 

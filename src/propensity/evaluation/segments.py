@@ -86,7 +86,7 @@ def segment_effects(
     if not parts:
         raise InputError("segments: expected at least one column, found none")
     table = pd.concat(parts, ignore_index=True)
-    table["p_adjusted"] = _corrected(table["p_value"].to_numpy(), correction)
+    table["p_adjusted"] = corrected(table["p_value"].to_numpy(), correction)
     return table if isinstance(gain, pd.DataFrame) else table.drop(columns="action")
 
 
@@ -148,7 +148,7 @@ def _against_the_rest(
     }
 
 
-def _corrected(p_values: np.ndarray, correction: Correction) -> np.ndarray:
+def corrected(p_values: np.ndarray, correction: Correction) -> np.ndarray:
     """Adjusted p-values; those not tested stay NaN and do not count."""
     adjusted = np.full(len(p_values), np.nan)
     tested = ~np.isnan(p_values)

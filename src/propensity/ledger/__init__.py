@@ -1,8 +1,18 @@
 """The append-only record of customers, decisions, waves, outcomes, approved playbooks and what models were worth."""
 
 from propensity.ledger.approvals import approve_playbook, is_playbook_approved, playbook_approvals
-from propensity.ledger.rows import decision_answers
+from propensity.ledger.availability import LedgerUnavailable
+from propensity.ledger.rows import decision_answers, snapshot_rows
 from propensity.ledger.store import Ledger
 from propensity.ledger.waves import StagedWave
 
-__all__ = ["Ledger", "StagedWave", "approve_playbook", "decision_answers", "is_playbook_approved", "playbook_approvals"]
+__all__ = [
+    "Ledger",
+    "LedgerUnavailable",
+    "StagedWave",
+    "approve_playbook",
+    "decision_answers",
+    "is_playbook_approved",
+    "playbook_approvals",
+    "snapshot_rows",
+]

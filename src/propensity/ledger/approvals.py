@@ -58,15 +58,16 @@ def approve_playbook(
 def playbook_approvals(ledger: Ledger) -> list[dict[str, Any]]:
     """All approvals, oldest first; the columns are those of `schema.playbook_approvals`."""
     table = schema.playbook_approvals
-    with ledger.engine.connect() as connection:
-        return [dict(row) for row in connection.execute(sa.select(table).order_by(table.c.id)).mappings()]
+    return ledger.read(
+        lambda connection: [dict(row) for row in connection.execute(sa.select(table).order_by(table.c.id)).mappings()]
+    )
 
 
 def is_playbook_approved(ledger: Ledger, version: str) -> bool:
     """Whether somebody approved the playbook of this version."""
     table = schema.playbook_approvals
-    with ledger.engine.connect() as connection:
-        return connection.scalar(sa.select(sa.exists().where(table.c.version == version))) is True
+    query = sa.select(sa.exists().where(table.c.version == version))
+    return ledger.read(lambda connection: connection.scalar(query)) is True
 
 
 def _versions(what_if: dict[str, Any]) -> list[Any]:

@@ -4,17 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from propensity.errors import InputError, JobError
-from propensity.ledger import schema
+from propensity.errors import InputError
+from propensity.ledger import migrating, schema
+from propensity.ledger.availability import (
+    Collided,
+    LedgerUnavailable,
+    first_line,
+    is_collision,
+    is_cut,
+    is_unavailable,
+)
+from propensity.ledger.group_commit import Batch, GroupWriter
+
+T = TypeVar("T")
+X = TypeVar("X")
+
+logger = logging.getLogger("propensity.ledger")
+
+PATIENCE_SECONDS = 10.0
+"""How long a connection, or the lock of a busy SQLite file, is waited for."""
+
+COLLISIONS = 4
+"""So often a transaction may collide with others before it is told."""
+
+MOST_ROWS_IN_A_GROUP = 200
+"""A write of more rows has a transaction of its own, so that small ones need not wait for it."""
 
 _ROWS_PER_STATEMENT = 500  # SQLite allows 32,766 parameters in one statement
 _IDS_PER_QUERY = 900
@@ -23,10 +48,9 @@ _IDS_PER_QUERY = 900
 class Database:
     """A database with the ledger's tables; see `Ledger`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
         try:
-            # the values of a failed statement are customers' data: they stay out of its error
-            self.engine = sa.create_engine(url, hide_parameters=True, json_serializer=_as_json)
+            self.engine = _engine(url, patience_seconds)
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError) as error:
             raise InputError(
                 f"ledger {_without_password(url)}: is not a database address; expected sqlite:///FILE or "
@@ -36,22 +60,20 @@ class Database:
             raise InputError(
                 f"ledger {_without_password(url)}: needs {error.name}; install propensity[postgres]"
             ) from error
-        if self.engine.dialect.name == "sqlite":
-            sa.event.listen(self.engine, "connect", _prepare_sqlite)
+        self._group: GroupWriter | None = None
 
     def create(self) -> Self:
-        """Make the tables, columns and indexes that are not there yet."""
-        try:
-            schema.metadata.create_all(self.engine)
-            with self.engine.begin() as connection:
-                for column in self._lacking_columns():
-                    kind = column.type.compile(self.engine.dialect)
-                    connection.execute(sa.text(f"ALTER TABLE {column.table.name} ADD COLUMN {column.name} {kind}"))
-                for table in schema.metadata.sorted_tables:
-                    for index in table.indexes:
-                        index.create(connection, checkfirst=True)
-        except sa.exc.DatabaseError as error:
-            raise JobError(f"ledger {self.name}: cannot be opened ({_first_line(error)})") from error
+        """Bring the tables to the newest revision: of nothing, of a ledger of an older version, of any revision.
+
+        Raises
+        ------
+        InputError
+            A newer version made the ledger.
+        LedgerUnavailable
+            The database does not answer.
+        """
+        if self._revision() != migrating.newest():
+            self.upgrade()
         return self
 
     def open(self) -> Self:
@@ -60,47 +82,162 @@ class Database:
         Raises
         ------
         InputError
-            The database was never initialised.
-        JobError
+            The database was never initialised, or is of another version.
+        LedgerUnavailable
             The database does not answer.
         """
-        if self.engine.dialect.name == "sqlite" and not Path(self.engine.url.database or "").exists():
-            raise InputError(f"ledger {self.name}: does not exist; make it with: propensity ledger init {self.name}")
-        try:
-            found = set(sa.inspect(self.engine).get_table_names()) & set(schema.metadata.tables)
-        except sa.exc.DatabaseError as error:
-            raise JobError(f"ledger {self.name}: cannot be opened ({_first_line(error)})") from error
+        revision = self.revision()
+        with self._opening(), self.engine.connect() as connection:
+            found = set(sa.inspect(connection).get_table_names()) & set(schema.metadata.tables)
+            _warn_of_lost_writes(connection, self.name)
         if not found:
             raise InputError(f"ledger {self.name}: is not initialised; run: propensity ledger init {self.name}")
-        if found != set(schema.metadata.tables) or self._lacking_columns():
+        if revision != migrating.newest():
             raise InputError(
                 f"ledger {self.name}: was made by an older version; bring it up to date, which keeps what it holds: "
                 f"propensity ledger init {self.name}"
             )
         return self
 
-    def _lacking_columns(self) -> list[sa.Column[Any]]:
-        """Columns that tables made by an older version lack; all that came later may be missing in a row."""
-        inspector = sa.inspect(self.engine)
-        return [
-            column
-            for table in schema.metadata.sorted_tables
-            for column in table.columns
-            if column.name not in {c["name"] for c in inspector.get_columns(table.name)}
-        ]
+    def revision(self) -> str | None:
+        """The revision of the tables; None of an empty database and of a ledger older than migrations.
+
+        Raises
+        ------
+        InputError
+            There is no such database, or a newer version made the ledger.
+        LedgerUnavailable
+            The database does not answer.
+        """
+        if self.engine.dialect.name == "sqlite" and not Path(self.engine.url.database or "").exists():
+            raise InputError(f"ledger {self.name}: does not exist; make it with: propensity ledger init {self.name}")
+        return self._revision()
+
+    def upgrade(self, revision: str = migrating.HEAD) -> None:
+        """Bring the tables forward to a revision; see `create`."""
+        if revision != migrating.HEAD:
+            self._require_known(revision)
+        self._revision()
+        with self._opening():
+            migrating.upgrade(self.engine, revision)
+
+    def downgrade(self, revision: str) -> None:
+        """Bring the tables back to a revision; what only later ones can hold is lost.
+
+        Raises
+        ------
+        InputError
+            There is no such earlier revision.
+        """
+        self._require_known(revision)
+        self.revision()
+        with self._opening():
+            migrating.downgrade(self.engine, revision)
+
+    def _revision(self) -> str | None:
+        with self._opening(), self.engine.connect() as connection:
+            found = migrating.current(connection)
+        if found is not None and not migrating.is_known(found):
+            raise InputError(
+                f"ledger {self.name}: is of revision {found}, which a newer version made; this one knows "
+                f"{migrating.newest()} at most: install the newer version"
+            )
+        return found
+
+    def _require_known(self, revision: str) -> None:
+        if not migrating.is_known(revision):
+            known = ", ".join(r.revision for r in migrating.revisions())
+            raise InputError(f"ledger {self.name}: expected a revision among {known}, found {revision}")
+
+    @contextmanager
+    def _opening(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.DatabaseError as error:
+            raise LedgerUnavailable(f"ledger {self.name}: cannot be opened ({first_line(error)})") from error
 
     @property
     def name(self) -> str:
         """The URL without its password."""
         return self.engine.url.render_as_string(hide_password=True)
 
+    def grouped(self) -> Self:
+        """From now on small writes of many threads are committed together; for a process that serves many."""
+        if self._group is None:
+            self._group = GroupWriter(self)
+        return self
+
     def close(self) -> None:
-        """Give back all connections."""
+        """Commit what was handed over, and give back all connections."""
+        if self._group is not None:
+            self._group.close()
         self.engine.dispose()
 
-    def _insert_new(self, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    def read(self, ask: Callable[[sa.Connection], T]) -> T:
+        """Ask the ledger; where the connection had been cut, once more on a new one.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database cannot answer now.
+        """
+        return self._twice(lambda: self._asked(ask))
+
+    def write(self, change: Callable[[sa.Connection], T], *, rows: int) -> T:
+        """Carry out a change that is harmless when repeated; few rows go with those of other threads if `grouped`.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database cannot take it now; nothing of it is acknowledged, and asking again is safe.
+        """
+        if self._group is not None and rows <= MOST_ROWS_IN_A_GROUP:
+            return self._group.submit(change).result()
+        return self.transact(change)
+
+    def write_item(self, batch: Batch[X, T], item: X, *, rows: int) -> T:
+        """The same of an item, which ``batch`` can write together with those of other threads."""
+        if self._group is not None and rows <= MOST_ROWS_IN_A_GROUP:
+            return self._group.submit_item(batch, item).result()
+        return self.transact(lambda connection: batch(connection, [item]))[0]
+
+    def transact(self, change: Callable[[sa.Connection], T]) -> T:
+        """Carry out a change that is harmless when repeated, in a transaction of its own; see `write`."""
+        for _ in range(COLLISIONS):
+            try:
+                return self.attempt(change)
+            except Collided:
+                continue
+        return self.attempt(change)
+
+    def attempt(self, change: Callable[[sa.Connection], T]) -> T:
+        """The same, but a collision with other transactions is told (`Collided`) and not tried again."""
+        return self._twice(lambda: self._changed(change))
+
+    def _asked(self, ask: Callable[[sa.Connection], T]) -> T:
+        with self.engine.connect() as connection:
+            return ask(connection)
+
+    def _changed(self, change: Callable[[sa.Connection], T]) -> T:
         with self.engine.begin() as connection:
-            self.insert(connection, table, rows)
+            if connection.dialect.name == "sqlite":
+                # what is read before the first row is written is then still true when it is
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            return change(connection)
+
+    def _twice(self, act: Callable[[], T]) -> T:
+        try:
+            try:
+                return act()
+            except sa.exc.DBAPIError as error:
+                if not is_cut(error):
+                    raise
+                return act()
+        except sa.exc.SQLAlchemyError as error:
+            if not is_unavailable(error):
+                raise
+            kind = Collided if is_collision(error) else LedgerUnavailable
+            raise kind(f"ledger {self.name}: is not available now ({first_line(error)}); try again later") from error
 
     def insert(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
         """Insert the rows that are not there yet."""
@@ -114,23 +251,8 @@ class Database:
             return postgresql.insert(table).on_conflict_do_nothing()
         return sqlite.insert(table).on_conflict_do_nothing()
 
-    def _erased(self, customer_ids: Iterable[str]) -> set[str]:
-        hashes = {customer_hash(c): c for c in customer_ids}
-        t = schema.tombstones
-        found: set[str] = set()
-        with self.engine.connect() as connection:
-            for part in parts(list(hashes)):
-                query = sa.select(t.c.customer_hash).where(t.c.customer_hash.in_(part))
-                found |= {hashes[h] for h in connection.scalars(query)}
-        return found
-
-    def _without_erased(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        erased = self._erased({row["customer_id"] for row in rows})
-        return [row for row in rows if row["customer_id"] not in erased]
-
     def _rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
-        with self.engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+        return self.read(lambda connection: [dict(row) for row in connection.execute(query).mappings()])
 
     def _table(self, query: sa.Select[Any], times: list[str]) -> pd.DataFrame:
         rows = self._rows(query)
@@ -154,6 +276,22 @@ def parts(values: Sequence[str]) -> Iterable[Sequence[str]]:
         yield values[start : start + _IDS_PER_QUERY]
 
 
+def erased(connection: sa.Connection, customer_ids: Iterable[str]) -> set[str]:
+    """Those of these customers who were erased."""
+    hashes = {customer_hash(c): c for c in customer_ids}
+    column = schema.tombstones.c.customer_hash
+    found: set[str] = set()
+    for part in parts(list(hashes)):
+        found |= {hashes[h] for h in connection.scalars(sa.select(column).where(column.in_(part)))}
+    return found
+
+
+def without_erased(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows whose ``customer_id`` is not that of an erased person."""
+    gone = erased(connection, {row["customer_id"] for row in rows})
+    return [row for row in rows if row["customer_id"] not in gone]
+
+
 def customer_hash(customer_id: str) -> str:
     """What a tombstone keeps of an erased customer's id."""
     return hashlib.blake2b(customer_id.encode(), digest_size=16, person=b"tombstone").hexdigest()
@@ -163,13 +301,41 @@ def _without_password(url: str) -> str:
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
-def _first_line(error: Exception) -> str:
-    return str(getattr(error, "orig", error)).strip().splitlines()[0]
+def _engine(url: str, patience_seconds: float) -> sa.Engine:
+    address = sa.make_url(url)
+    # the values of a failed statement are customers' data: they stay out of its error
+    always = {"hide_parameters": True, "json_serializer": _as_json}
+    if address.get_backend_name() == "sqlite":
+        engine = sa.create_engine(address, connect_args={"timeout": patience_seconds}, **always)
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+    waits = {} if "connect_timeout" in address.query else {"connect_timeout": max(2, round(patience_seconds))}
+    engine = sa.create_engine(address, connect_args=waits, pool_pre_ping=True, pool_timeout=patience_seconds, **always)
+    if engine.dialect.name == "postgresql":
+        sa.event.listen(engine, "connect", _prepare_postgresql)
+    return engine
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
-    """Readers beside a writer, commits that survive a power cut, and patience with a busy writer."""
+    """Readers beside a writer, and commits that survive a power cut."""
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _prepare_postgresql(connection: Any, _: Any) -> None:
+    """Commits that survive a power cut, also on a server that would rather be fast."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+        )
+    connection.commit()
+
+
+def _warn_of_lost_writes(connection: sa.Connection, name: str) -> None:
+    """Say so where the server itself does not wait for its disk, which no client can change."""
+    if connection.dialect.name != "postgresql":
+        return
+    if connection.scalar(sa.text("SELECT current_setting('fsync')")) == "off":
+        logger.warning("ledger %s: the server runs with fsync = off; a power cut can lose what it acknowledged", name)

@@ -27,10 +27,10 @@ class Lookups(Database):
             .order_by(c.as_of.desc())
             .limit(1)
         )
-        with self.engine.connect() as connection:
-            row = connection.execute(query).mappings().first()
-        if row is None:
+        rows = self._rows(query)
+        if not rows:
             return None
+        row = rows[0]
         return {
             **row["attributes"],
             "customer_id": customer_id,
@@ -47,12 +47,11 @@ class Lookups(Database):
         d, e = schema.decisions.c, schema.events.c
         happened = sa.exists().where(e.customer_id == d.customer_id, e.type.in_(MAY_WITHDRAW))
         found: dict[str, dict[str, Any]] = {}
-        with self.engine.connect() as connection:
-            for part in parts(decision_ids):
-                query = sa.select(d.decision_id, d.answer, happened).where(d.decision_id.in_(part))
-                found |= {
-                    key: answer
-                    for key, answer, may_be_withdrawn in connection.execute(query)
-                    if answer is not None and not (answer["send"] and may_be_withdrawn)
-                }
+        for part in parts(decision_ids):
+            query = sa.select(d.decision_id, d.answer, happened.label("happened")).where(d.decision_id.in_(part))
+            found |= {
+                row["decision_id"]: row["answer"]
+                for row in self._rows(query)
+                if row["answer"] is not None and not (row["answer"]["send"] and row["happened"])
+            }
         return found

@@ -8,17 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from propensity.contract import CONTROL, PROBABILITY_PREFIX
+from propensity.contract import CONTROL, PROBABILITY_PREFIX, SHOW_THAT_IT_WAS_SENT
 from propensity.errors import InputError
 from propensity.files import written_aside
-from propensity.ledger import schema
-from propensity.ledger.database import Database, parts
-
-SHOW_THAT_IT_WAS_SENT = ("sent", "delivered", "opened", "clicked", "bounced")
-"""Types of events that show that the decision they name was carried out."""
+from propensity.ledger import schema, used_alone
+from propensity.ledger.database import Database, erased, parts
 
 
 class Reading(Database):
@@ -69,7 +67,7 @@ class Reading(Database):
             .where(d.c.assignment != "suppressed", sa.or_(d.c.action == CONTROL, d.c.decision_id.in_(sent)))
             .order_by(d.c.decision_id)
         )
-        return _with_chances(self._table(query, times=["decided_at"]))
+        return with_chances(self._table(query, times=["decided_at"]))
 
     def outcomes(self, campaign: str) -> pd.DataFrame:
         """Events of the campaign's customers, as a contract table."""
@@ -83,17 +81,13 @@ class Reading(Database):
         d, c = schema.decisions, schema.customers
         people = sa.select(d.c.customer_id).where(d.c.campaign == campaign)
         query = sa.select(c).where(c.c.customer_id.in_(people)).order_by(c.c.customer_id, c.c.as_of)
-        table = self._table(query, times=["as_of", "churned_at"])
-        attributes = pd.DataFrame(table.pop("attributes").tolist(), index=table.index)
-        return pd.concat([table, attributes], axis=1)
+        return with_attributes(self._table(query, times=["as_of", "churned_at"]))
 
     def decisions(self, campaign: str) -> pd.DataFrame:
         """The answers that were given in a campaign, one row a decision, in the decision's own columns."""
         d = schema.decisions
         query = sa.select(d.c.answer).where(d.c.campaign == campaign).order_by(d.c.decision_id)
-        with self.engine.connect() as connection:
-            answers = [row for (row,) in connection.execute(query) if row is not None]
-        return pd.DataFrame(answers)
+        return pd.DataFrame([row["answer"] for row in self._rows(query) if row["answer"] is not None])
 
     def assignments(self, campaign: str) -> pd.DataFrame:
         """What was drawn for whom in a campaign, one row a decision, also of the erased.
@@ -115,7 +109,7 @@ class Reading(Database):
             .where(d.campaign == campaign)
             .order_by(d.decision_id)
         )
-        return _with_chances(self._table(query, times=["decided_at"]))
+        return with_chances(self._table(query, times=["decided_at"]))
 
     def history(self, customer_ids: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """What was decided to send to people, in any campaign, and what is known to have happened to them.
@@ -131,15 +125,19 @@ class Reading(Database):
         d, e = schema.decisions.c, schema.events.c
         chosen = (d.decision_id, d.customer_id, d.decided_at, d.campaign, d.action)
         happened = (e.event_id, e.source, e.customer_id, e.decision_id, e.at, e.type, e.amount)
-        contacts: list[Any] = []
-        outcomes: list[Any] = []
-        with self.engine.connect() as connection:
+
+        def ask(connection: sa.Connection) -> tuple[list[Any], list[Any]]:
+            contacts: list[Any] = []
+            outcomes: list[Any] = []
             for part in parts(customer_ids):
                 query = sa.select(*chosen).where(d.customer_id.in_(part), d.action != CONTROL)
                 contacts += connection.execute(query).all()
                 outcomes += connection.execute(sa.select(*happened).where(e.customer_id.in_(part))).all()
-        sent = _table_of(contacts, chosen, times=["decided_at"])
-        events = _table_of(outcomes, happened, times=["at"])
+            return contacts, outcomes
+
+        contacts, outcomes = self.read(ask)
+        sent = _table_of(contacts, chosen)
+        events = _table_of(outcomes, happened)
         shown = events.loc[events["type"].isin(SHOW_THAT_IT_WAS_SENT), "decision_id"].dropna()
         sent["sent"] = sent["decision_id"].isin(shown)
         return sent, events
@@ -168,14 +166,10 @@ class Reading(Database):
             By action: ``spend``, currency, of all since ``since``; ``contacts``, how many were decided since
             ``lately``, which is no earlier.
         """
-        d = schema.decisions.c
-        contacts = sa.func.sum(sa.case((d.decided_at >= lately, 1), else_=0))
-        query = (
-            sa.select(d.action, sa.func.coalesce(sa.func.sum(d.spend), 0.0).label("spend"), contacts.label("contacts"))
-            .where(d.campaign == campaign, d.wave_id.is_(None), d.decided_at >= since, d.action != CONTROL)
-            .group_by(d.action)
-        )
-        return pd.DataFrame(self._rows(query), columns=["action", "spend", "contacts"]).set_index("action")
+        of_all = self.read(lambda connection: used_alone.since(connection, campaign, since))
+        late = of_all if lately == since else self.read(lambda c: used_alone.since(c, campaign, lately))
+        rows = [(action, spend, late.get(action, (0.0, 0))[1]) for action, (spend, _) in of_all.items()]
+        return pd.DataFrame(rows, columns=["action", "spend", "contacts"]).set_index("action")
 
     def assessment(self, campaign: str) -> dict[str, Any] | None:
         """The newest assessment of a model that learnt from this campaign: its row, or None."""
@@ -189,23 +183,43 @@ class Reading(Database):
         query = sa.select(table).order_by(table.c.id)
         return self._rows(query if model is None else query.where(table.c.model == model))
 
+    def owners(self, decision_ids: Sequence[str]) -> dict[str, str]:
+        """Whom decisions were about, by decision, of those that are in the ledger."""
+        d = schema.decisions.c
+        found: dict[str, str] = {}
+        for part in parts(decision_ids):
+            query = sa.select(d.decision_id, d.customer_id).where(d.decision_id.in_(part))
+            found |= {row["decision_id"]: row["customer_id"] for row in self._rows(query)}
+        return found
+
+    def newest_snapshots(self, customer_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The newest snapshot of each of these customers who has one; the keys are those of `schema.customers`."""
+        c = schema.customers.c
+        found: dict[str, dict[str, Any]] = {}
+        for part in parts(customer_ids):
+            times = sa.select(c.customer_id, sa.func.max(c.as_of).label("as_of")).where(c.customer_id.in_(part))
+            newest = times.group_by(c.customer_id).subquery()
+            is_newest = (c.customer_id == newest.c.customer_id) & (c.as_of == newest.c.as_of)
+            query = sa.select(schema.customers).join(newest, is_newest)
+            found |= {row["customer_id"]: row for row in self._rows(query)}
+        return found
+
     def erased(self, customer_ids: Sequence[str]) -> set[str]:
         """Those of these customers who were erased."""
-        return self._erased(customer_ids)
+        return self.read(lambda connection: erased(connection, customer_ids))
 
     def suppressed(self, customer_ids: Sequence[str]) -> set[str]:
         """Those of these customers who opted out, complained or were erased."""
-        found = self._erased(customer_ids)
-        e = schema.events
-        with self.engine.connect() as connection:
+        e = schema.events.c
+
+        def ask(connection: sa.Connection) -> set[str]:
+            found = erased(connection, customer_ids)
             for part in parts(list(customer_ids)):
-                query = (
-                    sa.select(e.c.customer_id)
-                    .where(e.c.customer_id.in_(part), e.c.type.in_(schema.OPT_OUTS))
-                    .distinct()
-                )
-                found |= set(connection.scalars(query))
-        return found
+                opted_out = sa.select(e.customer_id).where(e.customer_id.in_(part), e.type.in_(schema.OPT_OUTS))
+                found |= set(connection.scalars(opted_out.distinct()))
+            return found
+
+        return self.read(ask)
 
     def export(self, directory: str | Path) -> None:
         """Write every table as a Parquet file into a directory, whole or not at all."""
@@ -220,7 +234,7 @@ class Reading(Database):
                 frame.to_parquet(aside / f"{name}.parquet")
 
 
-def _with_chances(table: pd.DataFrame) -> pd.DataFrame:
+def with_chances(table: pd.DataFrame) -> pd.DataFrame:
     """A table whose column ``probabilities`` is replaced by one column an action."""
     chances = table.pop("probabilities")
     if not len(table) or not chances.notna().any():
@@ -229,10 +243,19 @@ def _with_chances(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table, pd.DataFrame(rows, index=table.index).add_prefix(PROBABILITY_PREFIX)], axis=1)
 
 
-def _table_of(rows: list[Any], columns: Sequence[sa.Column[Any]], times: list[str]) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=[c.name for c in columns])
-    # also without rows, texts are texts
-    table = table.astype({c.name: "str" for c in columns if isinstance(c.type, sa.Text)})
-    for name in times:
-        table[name] = pd.to_datetime(table[name], utc=True).astype("datetime64[us, UTC]")
-    return table
+def with_attributes(table: pd.DataFrame) -> pd.DataFrame:
+    """Snapshots whose column ``attributes`` is replaced by one column each."""
+    attributes = pd.DataFrame(table.pop("attributes").tolist(), index=table.index)
+    return pd.concat([table, attributes], axis=1)
+
+
+def _table_of(rows: list[Any], columns: Sequence[sa.Column[Any]]) -> pd.DataFrame:
+    """A table whose kinds do not depend on its rows, made column by column: every request makes two."""
+    values: Sequence[Any] = list(zip(*rows, strict=True)) or [()] * len(columns)
+    return pd.DataFrame({c.name: _column(list(v), c.type) for c, v in zip(columns, values, strict=True)})
+
+
+def _column(values: list[Any], kind: sa.types.TypeEngine[Any]) -> Any:
+    if isinstance(kind, schema.UtcTime):
+        return pd.DatetimeIndex(values, dtype="datetime64[us, UTC]")
+    return pd.array(values, dtype="str") if isinstance(kind, sa.Text) else np.array(values, dtype=float)

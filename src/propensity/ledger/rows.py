@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
@@ -100,6 +100,11 @@ def snapshot_rows(customers: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
+def clean(row: dict[Any, Any]) -> dict[str, Any]:
+    """A row as JSON-ready values."""
+    return {str(k): _json_value(v) for k, v in row.items()}
+
+
 def _json_value(value: Any) -> Any:
     if type(value) in (str, bool, int):  # most of them
         return value
@@ -107,8 +112,8 @@ def _json_value(value: Any) -> Any:
         return [_json_value(v) for v in value]
     if value is None or value is pd.NaT or value is pd.NA:
         return None
-    if isinstance(value, pd.Timestamp):
-        return value.tz_convert("UTC").isoformat().replace("+00:00", "Z")
+    if isinstance(value, datetime):  # a pandas Timestamp is one
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not np.isfinite(value):

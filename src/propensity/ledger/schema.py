@@ -1,4 +1,7 @@
-"""The ledger's tables. What is written stays: rows are added, never changed, except to forget a person."""
+"""The ledger's tables. What is written stays: rows are added, never changed, except to forget a person.
+
+A change here needs a migration: see `propensity.ledger.migrations`.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ class UtcTime(sa.types.TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-OPT_OUTS = ("unsubscribed", "complained")
+OPT_OUTS = ("unsubscribed", "complained", "excluded")
 """Types of events after which a person is not contacted again."""
 
 metadata = sa.MetaData()
@@ -89,6 +92,24 @@ waves = sa.Table(
     sa.Column("funnel", sa.JSON, nullable=False, comment="rows of step, stopped, left"),
     sa.Column("file_sha256", sa.Text, nullable=False, comment="of the file of customers"),
 )
+used_alone = sa.Table(
+    "used_alone",
+    metadata,
+    sa.Column("campaign", sa.Text, primary_key=True),
+    sa.Column("seconds", sa.Integer, primary_key=True, autoincrement=False, comment="length of the span"),
+    sa.Column("starts_at", UtcTime, primary_key=True),
+    sa.Column("action", sa.Text, primary_key=True),
+    sa.Column(
+        "writer",
+        sa.Integer,
+        primary_key=True,
+        autoincrement=False,
+        comment="a number by chance for each thread that records, so that none waits for another's row",
+    ),
+    sa.Column("spend", sa.Float, nullable=False, comment="currency"),
+    sa.Column("contacts", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
 events = sa.Table(
     "events",
     metadata,
@@ -139,4 +160,16 @@ playbook_approvals = sa.Table(
     sa.Column("content", sa.JSON, nullable=False, comment="the playbook as it was approved, with its defaults"),
     sa.Column("what_if", sa.JSON(none_as_null=True), comment="what it was expected to do"),
     sa.Column("why", sa.Text),
+)
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("prefix", sa.Text, nullable=False, unique=True, comment="the part of the key that people and logs see"),
+    sa.Column("hash", sa.Text, nullable=False, comment="of the whole key, which is kept nowhere"),
+    sa.Column("name", sa.Text, nullable=False, comment="of whoever holds the key"),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("expires_at", UtcTime, comment="missing: never"),
+    sa.Column("revoked_at", UtcTime, comment="from then on it opens nothing; the only thing of a key that may change"),
 )

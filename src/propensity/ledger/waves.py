@@ -19,7 +19,8 @@ import sqlalchemy as sa
 
 from propensity.errors import JobError
 from propensity.ledger import schema
-from propensity.ledger.database import JsonText
+from propensity.ledger.availability import LedgerUnavailable, first_line
+from propensity.ledger.database import JsonText, without_erased
 from propensity.ledger.rows import decision_answers, decision_rows, snapshot_rows
 from propensity.ledger.store import Ledger
 
@@ -113,15 +114,13 @@ class StagedWave:
                 recorded = connection.scalar(sa.select(sa.func.count()).where(*mine)) or 0
                 self._require_all(recorded)
         except sa.exc.DatabaseError as error:
-            said = str(getattr(error, "orig", error)).strip().splitlines()[0]
-            raise JobError(
-                f"ledger {self.ledger.name}: the wave could not be recorded ({said}); run it again"
+            raise LedgerUnavailable(
+                f"ledger {self.ledger.name}: the wave could not be recorded ({first_line(error)}); run it again"
             ) from error
 
     def _record_batch(self, connection: sa.Connection, rows: list[dict[str, Any]], wave_id: int | None) -> None:
-        erased = self.ledger.erased([row["customer_id"] for row in rows])
         decided_at = self.decided_at.to_pydatetime()
-        kept = [row for row in rows if row["customer_id"] not in erased]
+        kept = without_erased(connection, rows)
         decisions = [
             {
                 **{name: row[name] for name in _DECISION.names},

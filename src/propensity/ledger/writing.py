@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,12 +12,20 @@ import pandas as pd
 import sqlalchemy as sa
 
 from propensity.contract import CONTROL, PROBABILITY_PREFIX
-from propensity.ledger import schema
-from propensity.ledger.database import Database, parts
+from propensity.ledger import schema, used_alone
+from propensity.ledger.database import Database, parts, without_erased
 from propensity.ledger.rows import decision_answers, decision_rows, none_if_missing, snapshot_rows
 
 IMPORTED = "import"
 """Source of the ``sent`` events of contacts that happened before the ledger did."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Decisions that one caller wants recorded (rows of `schema.decisions`), and snapshots of the people, by id."""
+
+    rows: list[dict[str, Any]]
+    snapshots: dict[str, dict[str, Any]]
 
 
 class Writing(Database):
@@ -24,11 +33,18 @@ class Writing(Database):
 
     def add_campaign(self, campaign: str, **values: Any) -> None:
         """Record a campaign; the columns are those of `schema.campaigns`."""
-        self._insert_new(schema.campaigns, [{"campaign": campaign, **values}])
+        row = {"campaign": campaign, **values}
+        self.write(lambda connection: self.insert(connection, schema.campaigns, [row]), rows=1)
 
-    def add_customers(self, customers: pd.DataFrame) -> None:
-        """Record snapshots of customers (a checked contract table)."""
-        self._insert_new(schema.customers, self._without_erased(snapshot_rows(customers)))
+    def add_customers(self, customers: pd.DataFrame) -> set[tuple[str, datetime]]:
+        """Record snapshots of customers (a checked contract table); one that is there already stays as it is.
+
+        Returns
+        -------
+        set of (customer_id, as_of)
+            Those that were not there yet.
+        """
+        return self._add(schema.customers, snapshot_rows(customers))
 
     def add_contacts(self, contacts: pd.DataFrame) -> None:
         """Record contacts of the past (a checked contract table): decisions that were carried out or held out."""
@@ -47,7 +63,10 @@ class Writing(Database):
                     "answer": None,
                 }
             )
-        rows = self._without_erased(rows)
+        self.write(lambda connection: self._insert_contacts(connection, rows), rows=len(rows))
+
+    def _insert_contacts(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
+        kept = without_erased(connection, rows)
         sent = [
             {
                 "source": IMPORTED,
@@ -58,12 +77,11 @@ class Writing(Database):
                 "type": "sent",
                 "amount": None,
             }
-            for row in rows
+            for row in kept
             if row["action"] != CONTROL
         ]
-        with self.engine.begin() as connection:
-            self.insert(connection, schema.decisions, rows)
-            self.insert(connection, schema.events, sent)
+        self._insert_alone(connection, kept)
+        self.insert(connection, schema.events, sent)
 
     def add_decisions(
         self,
@@ -95,25 +113,67 @@ class Writing(Database):
             back as they were given.
         """
         answers = decision_answers(decisions)
-        rows = self._without_erased(decision_rows(answers, decided_at, probabilities, spend))
-        with self.engine.begin() as connection:
-            new = self._insert_counted(connection, rows)
-            if customers is not None and new:
-                about = {row["customer_id"] for row in rows if row["decision_id"] in new}
-                snapshots = snapshot_rows(customers[customers["customer_id"].isin(about)])
-                self.insert(connection, schema.customers, snapshots)
-        stored = self.standing([row["decision_id"] for row in rows if row["decision_id"] not in new])
-        return [stored.get(a["decision_id"], a) for a in answers]
+        stands = self.standing([answer["decision_id"] for answer in answers])
+        rows = decision_rows(answers, decided_at, probabilities, spend)
+        lacking = [row for row in rows if row["decision_id"] not in stands]
+        if lacking:
+            asked = _Asked(lacking, _snapshots_of(customers, lacking))
+            stands |= self.write_item(self._record, asked, rows=len(lacking))
+        return [stands.get(a["decision_id"], a) for a in answers]
 
-    def _insert_counted(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> set[str]:
-        """Insert decisions; the ids of those that were not there yet."""
+    def _record(self, connection: sa.Connection, asked: Sequence[_Asked]) -> list[dict[str, dict[str, Any]]]:
+        """Record what several callers decided; for each, the answers that stand, by decision."""
+        first: dict[str, dict[str, Any]] = {}
+        for each in asked:
+            for row in each.rows:
+                first.setdefault(row["decision_id"], row)
+        # one order for all, so that no two transactions wait for each other's rows in a circle
+        kept = without_erased(connection, [first[key] for key in sorted(first)])
+        new = self._insert_alone(connection, kept)
+        snapshots = [
+            each.snapshots[row["customer_id"]]
+            for each in asked
+            for row in each.rows
+            if row["decision_id"] in new and row is first[row["decision_id"]] and row["customer_id"] in each.snapshots
+        ]
+        self.insert(connection, schema.customers, snapshots)
+        stand = {row["decision_id"]: row["answer"] for row in kept if row["decision_id"] in new}
+        # somebody else may have decided at the same time
+        stand |= _standing(connection, [row["decision_id"] for row in kept if row["decision_id"] not in new])
+        return [{key: stand[key] for row in each.rows if (key := row["decision_id"]) in stand} for each in asked]
+
+    def _insert_alone(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> set[str]:
+        """Insert decisions of no wave, and count them; the ids of those that were not there yet."""
+        new = {decision_id for (decision_id,) in self._insert_counted(connection, schema.decisions, rows)}
+        used_alone.count(connection, (row for row in rows if row["decision_id"] in new))
+        return new
+
+    def _add(self, table: sa.Table, rows: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
+        """Insert the rows that are not there yet, and are not of the erased; the keys of those that were not."""
+        return self.write(
+            lambda connection: self._insert_counted(connection, table, without_erased(connection, rows)), rows=len(rows)
+        )
+
+    def _insert_counted(
+        self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]
+    ) -> set[tuple[Any, ...]]:
+        """Insert rows; the primary keys of those that were not there yet."""
         if not rows:
             return set()
-        statement = self._insert_statement(schema.decisions).returning(schema.decisions.c.decision_id)
-        return set(connection.scalars(statement, rows))
+        keys = [column.name for column in table.primary_key]
+        # two writers of the same rows wait for each other; if their orders differed, each would wait for the other
+        ordered = sorted(rows, key=lambda row: tuple(row[name] for name in keys))
+        statement = self._insert_statement(table).returning(*table.primary_key)
+        return {tuple(key) for key in connection.execute(statement, ordered)}
 
-    def add_outcomes(self, outcomes: pd.DataFrame) -> None:
-        """Record events (a checked contract table); an event that is there already, by source and id, is skipped."""
+    def add_outcomes(self, outcomes: pd.DataFrame) -> set[tuple[str, str]]:
+        """Record events (a checked contract table); an event that is there already, by source and id, is skipped.
+
+        Returns
+        -------
+        set of (source, event_id)
+            Those that were not there yet. Nothing is recorded of the erased.
+        """
         records = outcomes.to_dict(orient="records")
         rows = [
             {
@@ -124,7 +184,7 @@ class Writing(Database):
             }
             for row in records
         ]
-        self._insert_new(schema.events, self._without_erased(rows))
+        return self._add(schema.events, rows)
 
     def add_assessment(self, campaign: str, model_version: str, content: dict[str, Any]) -> None:
         """Record what a model that learnt from a campaign was worth on its held-out people."""
@@ -163,10 +223,21 @@ class Writing(Database):
 
     def standing(self, decision_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The answers that were given, by decision, of those of these decisions that are in the ledger."""
-        d = schema.decisions
-        found: dict[str, dict[str, Any]] = {}
-        with self.engine.connect() as connection:
-            for part in parts(decision_ids):
-                query = sa.select(d.c.decision_id, d.c.answer).where(d.c.decision_id.in_(part))
-                found.update((key, answer) for key, answer in connection.execute(query))
-        return found
+        return self.read(lambda connection: _standing(connection, decision_ids))
+
+
+def _snapshots_of(customers: pd.DataFrame | None, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What these decisions were made from, by person."""
+    if customers is None:
+        return {}
+    about = customers[customers["customer_id"].isin([row["customer_id"] for row in rows])]
+    return {row["customer_id"]: row for row in snapshot_rows(about)}
+
+
+def _standing(connection: sa.Connection, decision_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    d = schema.decisions.c
+    found: dict[str, dict[str, Any]] = {}
+    for part in parts(decision_ids):
+        query = sa.select(d.decision_id, d.answer).where(d.decision_id.in_(part))
+        found.update((key, answer) for key, answer in connection.execute(query))
+    return found

@@ -29,6 +29,11 @@ def chance(p_value: float) -> str:
     return f"{p_value:.1%}".replace("%", " %") if p_value < 0.1 else f"{p_value:.0%}".replace("%", " %")
 
 
+def percent(share: float, digits: int = 1) -> str:
+    """A share in per cent: ``12.5 %``."""
+    return f"{100 * share:,.{0 if share in (0, 1) else digits}f} %"
+
+
 def action_words(action: str) -> str:
     """An action's label as words."""
     return action.replace("_", " ")

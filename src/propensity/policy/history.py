@@ -34,7 +34,7 @@ class TouchHistory:
     ignored : counts
         Touches in a row that brought no response, up to now; only those that are known to have been sent.
     opted_out, complained, came_back : bool
-        Since they left.
+        Since they left; whom the company took off its lists counts as opted out.
     campaign_touches : counts
         Of all time, in the campaign.
     channel_touches, days_since_channel : dict
@@ -128,7 +128,7 @@ def touch_history(
         touches=np.bincount(who[recent], minlength=n),
         days_since_touch=_age(now, _latest(n, who, when)),
         ignored=np.bincount(who[unanswered], minlength=n),
-        opted_out=happened_to("unsubscribed"),
+        opted_out=happened_to("unsubscribed", "excluded"),
         complained=happened_to("complained"),
         came_back=happened_to(*RETURNS),
         campaign_touches=np.bincount(who[(touched["campaign"] == campaign).to_numpy()], minlength=n),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from propensity.contact_times import ANSWER_HOURS, BestTime
 from propensity.contract import CONTROL
 from propensity.evaluation import Estimate
-from propensity.pages.words import action_words, chance, interval
+from propensity.pages.words import action_words, chance, interval, percent
 from propensity_training.report.contents import Interval, ModelReport
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -272,11 +272,6 @@ def cost(report: ModelReport) -> str:
         f"{cur} {money(end['spend'])} to send and bring {cur} {sums(brings)} before that cost. With half of "
         f"that budget, the model's order brings {cur} {sums(over, sign=True)} against a random order: {_told(over)}."
     )
-
-
-def percent(share: float, digits: int = 1) -> str:
-    """A share in per cent."""
-    return f"{100 * share:,.{0 if share in (0, 1) else digits}f} %"
 
 
 def money(value: float) -> str:

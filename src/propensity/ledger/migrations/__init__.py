@@ -1,0 +1,1 @@
+"""Alembic migrations of the ledger; `propensity.ledger.migrating` runs them, ``new_migration`` drafts one."""
