@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from propensity.contract import CONSENT_PREFIX, CUSTOMERS, Column, as_text
+from propensity.contract import CONSENT_PREFIX, CUSTOMERS, TEXT, Column, as_text
 from propensity.errors import InputError
 from propensity.people import Customers, People
 from propensity.playbook import Playbook, derived
@@ -118,12 +118,22 @@ class FeatureBuilder:
         """
         return pd.DataFrame(self.columns(customers, at), index=customers.index)
 
+    def values(self, customers: pd.DataFrame, at: pd.Series | pd.Timestamp) -> pd.DataFrame:
+        """What `transform` starts from (n, n features): categories that training did not see are still there."""
+        people = People.of(customers)
+        found = self._numbers(people, at)
+        segments = None if self.segments is None else self.segments.of(people, at)
+        for name in self.categories:
+            if segments is not None and name in SEGMENT_FEATURES:
+                found[name] = segments.categorical(name)
+            else:
+                found[name] = pd.array(people.texts(name), dtype=TEXT)
+        return pd.DataFrame(found, index=customers.index)
+
     def columns(self, customers: Customers, at: pd.Series | pd.Timestamp) -> dict[str, Any]:
         """The columns of the model matrix; see `transform`."""
         people = People.of(customers)
-        found: dict[str, Any] = {
-            name: DERIVED[name](people, at) if name in DERIVED else people.numbers(name) for name in self.numeric
-        }
+        found = self._numbers(people, at)
         segments = None if self.segments is None else self.segments.of(people, at)
         for name, kind in self._kinds.items():
             if segments is not None and name in SEGMENT_FEATURES:
@@ -135,17 +145,8 @@ class FeatureBuilder:
             found[name] = pd.Categorical.from_codes(codes, dtype=kind, validate=False)
         return found
 
-    def values(self, customers: Customers, at: pd.Series | pd.Timestamp) -> pd.DataFrame:
-        """What `transform` starts from (n, n features): categories that training did not see are still there."""
-        people = People.of(customers)
-        found = self.columns(people, at)
-        segments = None if self.segments is None else self.segments.of(people, at)
-        for name in self.categories:
-            if segments is not None and name in SEGMENT_FEATURES:
-                found[name] = segments.categorical(name)
-            else:
-                found[name] = pd.Series(people.texts(name), index=people.index, dtype="str")
-        return pd.DataFrame(found, index=people.index)
+    def _numbers(self, people: People, at: pd.Series | pd.Timestamp) -> dict[str, Any]:
+        return {name: DERIVED[name](people, at) if name in DERIVED else people.numbers(name) for name in self.numeric}
 
     @cached_property
     def _kinds(self) -> dict[str, pd.CategoricalDtype]:
