@@ -1,8 +1,8 @@
 """How a call for decisions is answered: a repeat from the ledger, calls at the same time together, late ones by rules.
 
 Deciding for 30 people costs little more than for one, so that what gathers while a decision is made is decided next, in
-one go and with one commit. A call that the model cannot answer within its time gets the playbook's rules. While the ledger cannot
-be read or written nobody is contacted.
+one go and with one commit. A call that the model cannot answer within its time gets the playbook's rules. While the
+ledger cannot be read or written nobody is contacted.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ DEFAULT_BUDGET_SECONDS = 1.0
 SECONDS_A_CUSTOMER = 0.005
 """More for each customer."""
 LEDGER_SECONDS = 8.0
-"""For the whole of a call: a ledger that hangs counts as one that is not there, before the server's own limit ends it."""
+"""For the whole of a call, less than the server's own limit: a ledger that hangs counts as one that is not there."""
 MANY = 50
 """Customers from which on a call is decided beside the small ones, so that they do not wait for it."""
 MOST_CALLS = 64
