@@ -42,7 +42,7 @@ DEFAULT_BUDGET_SECONDS = 1.0
 SECONDS_A_CUSTOMER = 0.005
 """More for each customer."""
 LEDGER_SECONDS = 8.0
-"""For the whole of a call: a ledger that hangs counts as one that is not there, before the server's own limit."""
+"""For the whole of a call, less than the server's own limit: a ledger that hangs counts as one that is not there."""
 MANY = 50
 """Customers from which on a call is decided beside the small ones, so that they do not wait for it."""
 MOST_CALLS = 64

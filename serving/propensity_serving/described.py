@@ -20,9 +20,12 @@ PROBLEM = {
 }
 
 
+_RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds until it is worth asking again"}}
+
+
 def problems(*statuses: str) -> dict[str, Any]:
     """Responses that are problems, by status."""
-    return dict.fromkeys(statuses, PROBLEM)
+    return {status: {**PROBLEM, **({"headers": _RETRY_AFTER} if status == "503" else {})} for status in statuses}
 
 
 def columns_object(columns: list[Column], *, required: list[str]) -> dict[str, Any]:

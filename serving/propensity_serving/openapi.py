@@ -6,6 +6,7 @@ from typing import Any
 
 from propensity import __version__
 from propensity.model import DecisionModel
+from propensity_serving.described import problems
 from propensity_serving.routes import customers, decisions, holdouts, models, outcomes, suppressions
 
 _PROBLEM = {
@@ -19,6 +20,9 @@ _PROBLEM = {
 }
 
 
+_ALWAYS = problems("401", "403", "408", "413", "421", "429", "500", "503", "504")
+"""What the edge and the server may answer on every route."""
+
 _PARTS: tuple[Any, ...] = (decisions, outcomes, suppressions, holdouts, customers, models)
 
 
@@ -31,8 +35,16 @@ def specification(model: DecisionModel | None) -> dict[str, Any]:
             "version": __version__,
             "description": "Whom to contact, with which archetype, channel and offer.",
         },
-        "paths": {path: said for part in _PARTS for path, said in part.paths().items()},
+        "paths": {path: _with_problems(said) for part in _PARTS for path, said in part.paths().items()},
         "components": {"schemas": {**_schemas(model), "Problem": _PROBLEM}},
+    }
+
+
+def _with_problems(path: dict[str, Any]) -> dict[str, Any]:
+    """A path with the problems of the edge added to each of its methods."""
+    return {
+        name: {**said, "responses": {**said["responses"], **_ALWAYS}} if isinstance(said, dict) else said
+        for name, said in path.items()
     }
 
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from propensity_serving.state import ServingState
 
+ORPHAN_SECONDS = 1.0
+"""Between two looks whether the parent process is still there."""
+
 logger = logging.getLogger("propensity.serving")
 one_thread_for_algebra()
 
@@ -38,6 +41,17 @@ def _state() -> ServingState:
     from propensity_serving.state import ServingState
 
     return ServingState()
+
+
+def _end_with(parent: int) -> None:
+    """End this worker when its parent is gone, killed for want of memory perhaps: it would keep the port from the next.
+
+    It ends as if it were told to, after answering what it was asked.
+    """
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_SECONDS)
+    logger.error("the parent process is gone; this worker ends")
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class GuardedService(bentoml.Service):
@@ -64,6 +78,7 @@ class GuardedService(bentoml.Service):
         from propensity_serving.logs import configure_logs
 
         configure_logs()
+        threading.Thread(target=_end_with, args=(os.getppid(),), name="propensity-parent", daemon=True).start()
         state = _state()
         keys = None if os.environ.get(NO_KEYS_VARIABLE) == "1" else Keyring(lambda: state.required()[1])
         if keys is None:

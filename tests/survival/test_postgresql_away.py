@@ -26,7 +26,6 @@ from campaign_load import (
     require_all_recorded_once,
     require_repeats_are_the_same,
 )
-from conftest import lacking
 from real_server import running, stop
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
@@ -89,7 +88,10 @@ def cluster() -> Iterator[Cluster]:
             yield made
             made.stop("immediate")
     except (LookupError, FileNotFoundError) as error:
-        lacking(f"a PostgreSQL of its own cannot be started ({error})")
+        why = f"the PostgreSQL that is installed here cannot be started ({error})"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
 
 
 def until(happened: Callable[[], object], what: str) -> float:
