@@ -1,6 +1,6 @@
 """Room for a worker's metrics: a full disk must not end it.
 
-prometheus-client keeps the figures of each worker in files that it maps into memory, without blocks on the disk at first.
+prometheus-client keeps the figures of each worker in files mapped into memory that have no blocks on the disk at first.
 Whoever writes to such a page when the disk is full is ended by the system (SIGBUS): the blocks are taken at the start.
 """
 
