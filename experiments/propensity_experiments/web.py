@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from propensity.errors import InputError
-from propensity.ledger import Ledger
+from propensity.ledger import Ledger, LedgerUnavailable
 from propensity_experiments import page
 from propensity_experiments.summary import summarise
 
@@ -37,7 +37,12 @@ def pages(ledger: Callable[[], Ledger]) -> Starlette:
             return HTMLResponse(page.render_problem("This experiment cannot be shown", str(error)), 404)
         return HTMLResponse(html)
 
-    return Starlette(routes=[Route("/", index), Route("/{campaign:path}", one)])
+    async def away(request: Request, error: Exception) -> Response:
+        html = page.render_problem("Nothing can be shown at the moment", "the ledger does not answer; try again soon")
+        return HTMLResponse(html, 503, {"retry-after": "2"})
+
+    routes = [Route("/", index), Route("/{campaign:path}", one)]
+    return Starlette(routes=routes, exception_handlers={LedgerUnavailable: away})
 
 
 def _render(ledger: Ledger, campaign: str) -> str:

@@ -216,13 +216,15 @@ class Answering:
         return self._in_rounds(calls, decide_by_rules)
 
     def _in_rounds(self, calls: list[Call], decide: Decide) -> list[Answers | Exception]:
-        """Answers of calls; those for the same campaign and time in one go."""
-        results: list[Answers | Exception] = [[] for _ in calls]
-        for positions in _rounds(calls):
-            together = [calls[i] for i in positions]
-            for i, result in zip(positions, self._in_one_go(together, decide), strict=True):
-                results[i] = result
-        return results
+        """Answers of calls; those for the same campaign and time in one go, and the same call of many only once."""
+        first = [calls.index(call) for call in calls]
+        different = sorted(set(first))
+        results: dict[int, Answers | Exception] = {}
+        for positions in _rounds([calls[i] for i in different]):
+            together = [different[i] for i in positions]
+            answers = self._in_one_go([calls[i] for i in together], decide)
+            results |= zip(together, answers, strict=True)
+        return [results[i] for i in first]
 
     def _in_one_go(self, calls: Sequence[Call], decide: Decide) -> list[Answers | Exception]:
         """Answers of calls for one campaign and time, which share no customer; if that fails, of each for itself."""

@@ -76,8 +76,10 @@ class GuardedService(bentoml.Service):
         from propensity_serving.edge import HiddenPath, Keyring, guarded
         from propensity_serving.edge.webhooks import read_secrets
         from propensity_serving.logs import configure_logs
+        from propensity_serving.metric_files import reserve
 
         configure_logs()
+        reserve()
         threading.Thread(target=_end_with, args=(os.getppid(),), name="propensity-parent", daemon=True).start()
         state = _state()
         keys = None if os.environ.get(NO_KEYS_VARIABLE) == "1" else Keyring(lambda: state.required()[1])

@@ -104,5 +104,5 @@ def test_a_full_disk_is_survived(mlflow_of_trained, prepared, small_disk, tmp_pa
 def wait(happened) -> None:
     begun = time.monotonic()
     while not happened():
-        assert time.monotonic() - begun < WAIT_SECONDS
+        assert time.monotonic() - begun < WAIT_SECONDS, "nothing of it happened"
         time.sleep(0.05)
