@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -149,17 +151,16 @@ def test_processes_that_make_the_ledger_at_once_do_not_disturb_each_other(url):
     ledger.close()
 
 
-def test_a_draft_of_a_migration_has_what_the_tables_lack(monkeypatch):
+def test_a_draft_of_a_migration_has_what_the_tables_lack(monkeypatch, tmp_path):
     newer = sa.MetaData()
     for table in schema.metadata.sorted_tables:
         table.to_metadata(newer)
     sa.Table("letters", newer, sa.Column("id", sa.Text, primary_key=True), sa.Column("made_at", schema.UtcTime))
     monkeypatch.setattr(schema, "metadata", newer)
-    file = new_migration.draft("Letters that went out")
-    try:
-        drafted = file.read_text()
-    finally:
-        file.unlink()
+    versions = shutil.copytree(Path(new_migration.__file__).with_name("versions"), tmp_path / "versions")
+    file = new_migration.draft("Letters that went out", versions)
+    assert file.parent == versions
+    drafted = file.read_text()
     assert file.name == f"v{int(ALL[-1]) + 1:04d}_letters_that_went_out.py"
     assert "sa.Column('made_at', sa.DateTime(timezone=True), nullable=True)" in drafted
     assert "op.drop_table('letters')" in drafted

@@ -16,14 +16,16 @@ from alembic import command
 from propensity.ledger import Ledger, migrating
 
 
-def draft(what: str) -> Path:
-    """Write the next migration; ``what`` becomes its first sentence and its name."""
+def draft(what: str, versions: Path | None = None) -> Path:
+    """Write the next migration; ``what`` becomes its first sentence and its name, ``versions`` is where they all are."""
     revision = f"{int(migrating.newest()) + 1:04d}"
     with tempfile.TemporaryDirectory() as directory, closing(Ledger(f"sqlite:///{directory}/empty.db")) as ledger:
         ledger.create()
         with ledger.engine.connect() as connection:
             config = migrating.config(connection)
             config.set_main_option("file_template", "v%%(rev)s_%%(slug)s")
+            if versions is not None:
+                config.set_main_option("version_locations", str(versions))
             script = command.revision(config, what, autogenerate=True, rev_id=revision)
     return Path(script.path)  # type: ignore[union-attr]  # one script, as it has no branches
 
