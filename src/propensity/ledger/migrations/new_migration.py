@@ -17,7 +17,7 @@ from propensity.ledger import Ledger, migrating
 
 
 def draft(what: str, versions: Path | None = None) -> Path:
-    """Write the next migration; ``what`` becomes its first sentence and its name, ``versions`` is where they all are."""
+    """Write the next migration beside the others, in ``versions``; ``what`` becomes its first sentence and its name."""
     revision = f"{int(migrating.newest()) + 1:04d}"
     with tempfile.TemporaryDirectory() as directory, closing(Ledger(f"sqlite:///{directory}/empty.db")) as ledger:
         ledger.create()
@@ -25,6 +25,7 @@ def draft(what: str, versions: Path | None = None) -> Path:
             config = migrating.config(connection)
             config.set_main_option("file_template", "v%%(rev)s_%%(slug)s")
             if versions is not None:
+                config.set_main_option("path_separator", "os")
                 config.set_main_option("version_locations", str(versions))
             script = command.revision(config, what, autogenerate=True, rev_id=revision)
     return Path(script.path)  # type: ignore[union-attr]  # one script, as it has no branches
