@@ -80,7 +80,8 @@ class Outside(HTMLParser):
         self.found, self.text = [], ""
 
     def handle_starttag(self, tag, attrs):
-        self.found += [value for name, value in attrs if name in ("src", "href") or tag in ("script", "link", "iframe")]
+        inside = ("data:", "#")
+        self.found += [v for name, v in attrs if name in ("src", "href", "srcset", "data") and not v.startswith(inside)]
 
     def handle_data(self, data):
         self.text += data
