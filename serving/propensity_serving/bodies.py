@@ -31,7 +31,8 @@ async def read_json(request: Request, *, may_be_empty: bool = False) -> Any:
     if may_be_empty and not body:
         return None
     try:
-        content = json.loads(body, parse_constant=_refuse_constant)
+        # decoded here: json would also take other encodings, and half characters
+        content = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
         if b"\\u" in body:  # only an escape can hide half a character or a NUL
             text = json.dumps(content, ensure_ascii=False)
             text.encode()

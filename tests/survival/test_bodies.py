@@ -159,6 +159,16 @@ def client(small_model, tmp_path_factory):
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES, ids=str)
+def test_half_a_character_is_no_text_whether_escaped_or_not(client, method, path):
+    for name in ROUTES[(method, path)]:
+        body = {**ROUTES[(method, path)], name: SURROGATES[1]}
+        raw = json.dumps(body, ensure_ascii=False).encode(errors="surrogatepass")
+        for content in (json.dumps(body).encode(), raw):
+            response = client.request(method, path, content=content, headers={"content-type": "application/json"})
+            assert response.status_code == 400, (name, response.text)
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES, ids=str)
 def test_no_body_is_answered_by_a_fault(client, method, path):
     sound = ROUTES[(method, path)]
     statuses = set()
