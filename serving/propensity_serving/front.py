@@ -19,11 +19,14 @@ INDEX = f"""<!doctype html>
 <title>Propensity</title>
 <link rel="stylesheet" href="static_content/swagger-ui.css">
 <style>body {{ margin: 0; font-family: system-ui, sans-serif }} header {{ padding: 1rem 1.5rem; background: #17324d }}
-header a {{ color: #fff; margin-right: 1.5rem }} header strong {{ color: #fff; margin-right: 2rem }}</style>
+header a {{ color: #fff; margin-right: 1.5rem }} header strong {{ color: #fff; margin-right: 2rem }}
+.key {{ margin: 1rem 1.5rem }}</style>
 </head>
 <body>
 <header><strong>Propensity</strong><a href="experiments/">Experiments</a><a href="v1/models">Model</a>
 <a href="metrics">Metrics</a><a href="openapi.json">OpenAPI</a></header>
+<p class="key">What stands behind these links, and the description below, asks for a key with the scope read: in a browser
+as the password, with any user name.</p>
 <main id="api"><noscript>The API is described in <a href="openapi.json">openapi.json</a>.</noscript></main>
 <script src="static_content/swagger-ui-bundle.js"></script>
 <script>{_START}</script>

@@ -127,6 +127,18 @@ def test_a_model_in_a_directory_will_do(monitor, trained, elsewhere):
     assert "campaign weekly" in said
 
 
+def test_decisions_of_which_nothing_was_reported_yet_are_no_failure(
+    propensity, trained, waves, mlflow_of_trained, elsewhere
+):
+    every_kind = tuple({kind for wave in waves.values() for kind in wave.outcomes["type"]})
+    first = {min(waves): waves[min(waves)]}
+    url = record("sqlite:///silent.db", trained.model, first, lost=every_kind)
+    until = min(waves) + pd.Timedelta(days=3)
+    code, said, error = propensity("monitor", "--ledger", url, "--until", until.isoformat())
+    assert (code, error) in ((0, ""), (3, "")), error
+    assert "No kind of event has come yet." in " ".join(re.sub("[│┃]", " ", said).split())
+
+
 def test_times_without_decisions_are_no_failure(monitor):
     code, said, _ = monitor("--since", "2030-01-01", until=pd.Timestamp("2030-02-01T00:00Z"))
     assert code == 0

@@ -257,6 +257,8 @@ class Database:
     def _table(self, query: sa.Select[Any], times: list[str]) -> pd.DataFrame:
         rows = self._rows(query)
         table = pd.DataFrame(rows, columns=[c.name for c in query.selected_columns])
+        # also without rows, and where all are missing, texts are texts
+        table = table.astype({c.name: "str" for c in query.selected_columns if isinstance(c.type, sa.Text)})
         for name in times:
             table[name] = pd.to_datetime(table[name], utc=True).astype("datetime64[us, UTC]")
         return table
