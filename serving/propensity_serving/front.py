@@ -25,8 +25,8 @@ header a {{ color: #fff; margin-right: 1.5rem }} header strong {{ color: #fff; m
 <body>
 <header><strong>Propensity</strong><a href="experiments/">Experiments</a><a href="v1/models">Model</a>
 <a href="metrics">Metrics</a><a href="openapi.json">OpenAPI</a></header>
-<p class="key">What stands behind these links, and the description below, asks for a key with the scope read: in a browser
-as the password, with any user name.</p>
+<p class="key">What stands behind these links, and the description below, asks for a key with the scope read: in a
+browser as the password, with any user name.</p>
 <main id="api"><noscript>The API is described in <a href="openapi.json">openapi.json</a>.</noscript></main>
 <script src="static_content/swagger-ui-bundle.js"></script>
 <script>{_START}</script>
