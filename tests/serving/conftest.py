@@ -11,7 +11,7 @@ import sqlalchemy as sa
 import uvicorn
 from starlette.testclient import TestClient
 
-from propensity.ledger import Ledger, schema
+from propensity.ledger import Ledger
 from propensity_serving.answering import BUDGET_VARIABLE
 from propensity_serving.app import build_app
 from propensity_serving.state import ServingState
@@ -29,7 +29,9 @@ def database(request, tmp_path) -> str:
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     address = request.getfixturevalue("postgres_database")
     engine = sa.create_engine(address)
-    schema.metadata.drop_all(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP SCHEMA public CASCADE"))
+        connection.execute(sa.text("CREATE SCHEMA public"))
     engine.dispose()
     return address
 

@@ -170,7 +170,8 @@ def check_log(said: str, keys: dict[str, str]) -> None:
         "{unknown}",
         "/metrics",
     }
-    assert not {r["route"] for r in requests} & {"/livez", "/readyz"}
+    # those that fail are told: the server was asked before it was ready
+    assert not {r["route"] for r in requests if r["status"] == 200} & {"/livez", "/readyz"}
 
 
 def test_for_development_keys_can_be_left_out_and_the_log_says_so(mlflow_of_trained, ledger, tmp_path):

@@ -311,7 +311,9 @@ def _engine(url: str, patience_seconds: float) -> sa.Engine:
         engine = sa.create_engine(address, connect_args={"timeout": patience_seconds}, **always)
         sa.event.listen(engine, "connect", _prepare_sqlite)
         return engine
-    waits = {} if "connect_timeout" in address.query else {"connect_timeout": max(2, round(patience_seconds))}
+    # the second of the two, in milliseconds, is for a server that goes silent in the middle of an answer
+    patience = {"connect_timeout": max(2, round(patience_seconds)), "tcp_user_timeout": round(1000 * patience_seconds)}
+    waits = {name: value for name, value in patience.items() if name not in address.query}
     engine = sa.create_engine(address, connect_args=waits, pool_pre_ping=True, pool_timeout=patience_seconds, **always)
     if engine.dialect.name == "postgresql":
         sa.event.listen(engine, "connect", _prepare_postgresql)
