@@ -13,6 +13,7 @@ from propensity.contract import CONTROL
 from propensity.deciding import Wave
 from propensity.decision import DECISION_COLUMNS
 from propensity.ledger import decision_answers
+from propensity.model import DecisionModel
 from propensity.playbook import Playbook
 from propensity_serving.requests import check_customers
 
@@ -140,3 +141,16 @@ def test_chances_sum_to_one_and_are_what_is_told(decider, customers, known):
     np.testing.assert_allclose(chances.sum(axis=1), 1.0)
     own = chances.to_numpy()[np.arange(len(chances)), chances.columns.get_indexer(pd.Index(decisions["action"]))]
     np.testing.assert_array_equal(own, decisions["probability"])
+
+
+def test_a_prepared_model_scores_few_as_it_scores_many(wave_model_saved, customers, known):
+    at, facts = known
+    some = customers.head(200)
+    usual, prepared = (DecisionModel.load(wave_model_saved) for _ in range(2))
+    prepared.prepare()
+    pd.testing.assert_frame_equal(
+        Wave(usual, some, at, "spring", **facts).decide()[0],
+        Wave(DecisionModel.load(wave_model_saved), some, at, "spring", **facts).decide()[0],
+        check_exact=True,
+    )
+    assert_same(*(Wave(model, some, at, "spring", **facts).decide()[0] for model in (usual, prepared)))

@@ -6,6 +6,7 @@ import tomllib
 import pytest
 
 from propensity import playbook
+from propensity.features import required_columns
 from propensity.playbook import PlaybookError
 
 SMALL = """
@@ -293,3 +294,15 @@ def test_shipped_playbooks_are_read_by_name_and_named_so(name):
 def test_a_playbook_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         playbook.parse(SMALL).name = "other"
+
+
+def test_what_was_worked_out_belongs_to_one_playbook():
+    book, same = playbook.load("default"), playbook.load("default")
+    before = book.version, required_columns(book)
+    assert required_columns(book) is before[1]
+    assert book == same
+    assert "derived" not in book.model_dump()
+    only = book.model_copy(update={"features": book.features.model_copy(update={"numeric": ("tenure_months",)})})
+    assert (only.version, required_columns(only)) != before
+    assert [c.name for c in required_columns(only) if c.kind == "number"] == ["tenure_months"]
+    assert (book.version, required_columns(book)) == before == (same.version, required_columns(same))

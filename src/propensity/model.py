@@ -24,6 +24,7 @@ from propensity.frame import all_actions, logged_propensity
 from propensity.learners import UpliftStack
 from propensity.learners.averages import average_effects
 from propensity.learners.base import UpliftLearner
+from propensity.learners.dense_trees import getting_ready
 from propensity.learners.explanation import IMPORTANCE_COLUMNS, EffectExplainer
 from propensity.learners.hurdle import AmountModel
 from propensity.learners.sample import derive_seed
@@ -432,7 +433,8 @@ class DecisionModel:
         for position in encoder.categorical:
             made[:, position] = rng.integers(-1, len(encoder.categories[encoder.columns[position]]), MADE_UP)
         made[made < -0.5] = np.nan
-        self._predict(made, pd.RangeIndex(MADE_UP))
+        with getting_ready():
+            self._predict(made, pd.RangeIndex(MADE_UP))
 
     def importance(self) -> pd.DataFrame:
         """Which features drive the effect of contact on coming back.

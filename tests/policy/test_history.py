@@ -19,7 +19,7 @@ def contacts_of(at, *rows):
     """From (customer, days ago, action)."""
     return pd.DataFrame(
         {
-            "decision_id": [f"d{i}" for i in range(len(rows))],
+            "decision_id": pd.Series([f"d{i}" for i in range(len(rows))], dtype="str"),
             "customer_id": pd.Series([r[0] for r in rows], dtype="str"),
             "decided_at": pd.to_datetime([at - pd.Timedelta(days=r[1]) for r in rows], utc=True),
             "campaign": "default",

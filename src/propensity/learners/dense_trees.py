@@ -8,10 +8,13 @@ predictions are those of LightGBM up to the order of summation.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import lightgbm as lgb
 import numpy as np
@@ -228,18 +231,35 @@ class _Conditions:
 
 
 _tables: WeakKeyDictionary[lgb.Booster, DenseTrees | None] = WeakKeyDictionary()
+_ready: WeakSet[lgb.Booster] = WeakSet()
+_getting_ready = ContextVar("getting_ready", default=False)
+
+
+@contextmanager
+def getting_ready() -> Iterator[None]:
+    """Boosters that predict for many in this block use their tables for few, too, from now on.
+
+    Not whenever a table happens to be there: the same people's scores should not depend on who was scored before.
+    """
+    token = _getting_ready.set(True)
+    try:
+        yield
+    finally:
+        _getting_ready.reset(token)
 
 
 def dense_table(booster: lgb.Booster, X: Matrix, arms: Matrix | None = None) -> DenseTrees | None:
     """A booster's table for many rows (n, d), scored under each arm if there are any; made once for each booster.
 
-    None where LightGBM itself had better be asked: there is little to score (a table that is there already is used for
-    less), the trees are of an unknown kind, or some rows that LightGBM scores too come out otherwise. A booster is
+    None where LightGBM itself had better be asked: there is little to score (for boosters of `getting_ready`, less),
+    the trees are of an unknown kind, or some rows that LightGBM scores too come out otherwise. A booster is
     always asked about with the same arms.
     """
     n_outputs = booster.num_model_per_iteration() if arms is None else len(arms)
-    if len(X) * n_outputs < (FEWEST_SCORES if booster in _tables else SCORES_ENOUGH):
+    if len(X) * n_outputs < (FEWEST_SCORES if booster in _ready else SCORES_ENOUGH):
         return None
+    if _getting_ready.get():
+        _ready.add(booster)
     if booster not in _tables:
         _tables[booster] = _checked(booster, X[:CHECKED_ROWS], arms)
     return _tables[booster]

@@ -49,6 +49,12 @@ class ContradictionError(ValueError):
         self.mistakes = mistakes
 
 
+class Results(dict[Any, Any]):
+    """Results by the function that made them; two playbooks may be equal whatever was worked out from them."""
+
+    __eq__ = object.__eq__
+
+
 class Playbook(Part):
     """Everything a company decided about its win-back program."""
 
@@ -240,9 +246,9 @@ class Playbook(Part):
         return [label for label in self.labels if part in FACTORS and getattr(self.actions[label], part) == of]
 
     @cached_property
-    def derived(self) -> dict[Any, Any]:
+    def derived(self) -> Results:
         """What was worked out from this playbook (see `derived`)."""
-        return {}
+        return Results()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, with changes that are not checked; what was worked out from this playbook stays behind."""
