@@ -66,6 +66,7 @@ def require_sane_decisions(model: DecisionModel) -> None:
     ModelRefused
         It fails, or a number is not finite, a probability not in (0, 1], an action not one of the playbook.
     """
+    model.prepare()
     try:
         decisions, chances = _decide_for_made_customers(model)
     except Exception as error:
