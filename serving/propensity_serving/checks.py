@@ -66,8 +66,8 @@ def require_sane_decisions(model: DecisionModel) -> None:
     ModelRefused
         It fails, or a number is not finite, a probability not in (0, 1], an action not one of the playbook.
     """
-    model.prepare()
     try:
+        model.prepare()
         decisions, chances = _decide_for_made_customers(model)
     except Exception as error:
         detail = f"model {model.version}: deciding for made customers failed ({type(error).__name__}: {error})"
