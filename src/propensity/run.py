@@ -215,9 +215,16 @@ def _service(ledger: Ledger, model_name: str, port: int, directory: Path) -> Ite
     """A running service and its address; stopped in the end."""
     command = _command("serve", *_options({"--port": port, "--ledger": ledger.name, "--model": model_name}))
     log = directory / "service.log"
+    kept = tempfile.TemporaryDirectory()  # the last good copy of the model, which nobody needs after the run
     with log.open("w", encoding="utf-8") as output:
         # a process group of its own, so that its workers are stopped with it
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "PROPENSITY_STATE": kept.name},
+        )
     try:
         yield _wait_until_ready(process, log)
     finally:
@@ -228,6 +235,7 @@ def _service(ledger: Ledger, model_name: str, port: int, directory: Path) -> Ite
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+        kept.cleanup()
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> str:

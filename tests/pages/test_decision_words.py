@@ -71,8 +71,10 @@ def test_each_list_of_codes_has_its_words(told, all_of_them):
 def test_a_rule_without_words_is_refused_where_it_is_applied(wave, wave_model, monkeypatch):
     people = wave.unseen_customers.head(5)
     monkeypatch.setattr(codes, "RULES_OF_THE_PERSON", codes.RULES_OF_THE_PERSON[1:])
+    codes.is_rule.cache_clear()
     with pytest.raises(ValueError, match="rules suppressed: are not in"):
         eligibility(people, wave_model.playbook, people["as_of"].max())
+    codes.is_rule.cache_clear()
 
 
 def test_rules_that_a_full_playbook_applies_are_all_listed(wave, wave_model):

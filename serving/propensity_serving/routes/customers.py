@@ -168,8 +168,14 @@ def schemas(model: DecisionModel | None) -> dict[str, Any]:
     return {
         "Held": {
             "type": "object",
-            "required": ["customer_id", *ROWS],
-            "properties": {"customer_id": {"type": "string"}, **dict.fromkeys(ROWS, rows)},
+            "required": ["customer_id", "suppressed", "suppressed_by", "erased_at", *ROWS],
+            "properties": {
+                "customer_id": {"type": "string"},
+                "suppressed": {"type": "boolean", "description": "whether they are never contacted again"},
+                "suppressed_by": {**rows, "description": "the events that say so"},
+                "erased_at": {"type": ["string", "null"], "format": "date-time"},
+                **dict.fromkeys(ROWS, rows),
+            },
         },
         "CustomersReceipt": receipt_schema(
             {"customer_id": OPTIONAL_TEXT, "as_of": {"type": ["string", "null"], "format": "date-time"}}

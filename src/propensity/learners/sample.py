@@ -69,7 +69,9 @@ class FrameEncoder:
             return values.to_numpy(dtype=np.float64, na_value=np.nan)
         if isinstance(values.dtype, pd.CategoricalDtype):
             return values.array
-        return pd.Categorical(values.astype(object), categories=list(self.categories[name]))
+        kind = pd.CategoricalDtype(list(self.categories[name]))
+        # not made from the values: pandas would complain of those that are not among the categories
+        return pd.Categorical.from_codes(kind.categories.get_indexer(pd.Index(values.astype(object))), dtype=kind)
 
     def _codes(self, name: str, values: pd.Categorical) -> Vector:
         """Codes of training (n,), as floats; NaN for what training did not have."""
