@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from functools import cache
@@ -32,6 +33,8 @@ ORPHAN_SECONDS = 1.0
 """Between two looks whether the parent process is still there."""
 
 logger = logging.getLogger("propensity.serving")
+SWITCH_SECONDS = 0.0005
+"""After which a thread gives way to another that waits; Python's own 5 ms would be most of an answer's time."""
 one_thread_for_algebra()
 
 
@@ -73,6 +76,8 @@ class GuardedService(bentoml.Service):
         """The whole of a worker; without the edge there is none."""
         # while modules are imported and the first model is loaded there is no garbage; the state turns it on again
         gc.disable()
+        # the thread that talks to callers gets its turn soon, also while another one decides
+        sys.setswitchinterval(SWITCH_SECONDS)
         from propensity_serving.edge import HiddenPath, Keyring, guarded
         from propensity_serving.edge.webhooks import read_secrets
         from propensity_serving.logs import configure_logs
