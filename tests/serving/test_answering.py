@@ -26,24 +26,6 @@ AT = "2026-03-05T09:00:00Z"
 CAMPAIGN = "spring"
 
 
-@pytest.fixture
-def ledger(tmp_path):
-    made = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}").create()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def state(small_model, ledger):
-    return ServingState(model=small_model, ledger=ledger, serving_since=datetime.now(UTC))
-
-
-@pytest.fixture
-def client(state):
-    with TestClient(build_app(state)) as client:
-        yield client
-
-
 def person(customer_id: object = "anna", **values) -> dict:
     return {"customer_id": customer_id, "churned_at": "2025-12-15T00:00:00Z", "consent_email": True, **values}
 

@@ -30,18 +30,6 @@ NAME = "anna.secret@example.org"
 
 
 @pytest.fixture
-def ledger(tmp_path):
-    made = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}").create()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def state(small_model, ledger):
-    return ServingState(model=small_model, ledger=ledger, serving_since=datetime.now(UTC))
-
-
-@pytest.fixture
 def client(state):
     with TestClient(FrontPage(build_app(state)), follow_redirects=False) as client:
         yield client
