@@ -10,8 +10,8 @@ import pandas as pd
 from propensity.contract import CONTROL
 from propensity.deciding import Wave
 from propensity.decision import Chosen, decision_table
-from propensity.known import known_of, snapshots
-from propensity.ledger import Ledger
+from propensity.known import known_of, snapshots, unless_withdrawn
+from propensity.ledger import Ledger, decision_answers
 from propensity.model import DecisionModel
 from propensity.policy import (
     action_probabilities,
@@ -41,7 +41,8 @@ def decide_by_rules(
     list of dict
         Answers, in the order of ``customers``. Whoever is held out stays so; nobody is explored on. Who gets something
         has ``assignment`` "fallback" and the code ``decided_by_rules``. Where another decision stands from the same
-        window, perhaps the model's that came late, it is the answer.
+        window, perhaps the model's that came late, it is the answer, unless the person opted out, complained, came
+        back or was erased since.
 
     Notes
     -----
@@ -54,9 +55,10 @@ def decide_by_rules(
     wave = Wave(model, customers, at, campaign, known.suppressed, known.contacts, known.outcomes)
     decisions, probabilities = _by_rules(wave)
     spend = _expected_spend(model, decisions["action"])
-    return ledger.add_decisions(
+    standing = ledger.add_decisions(
         decisions, at, probabilities, spend=spend, customers=snapshots(customers, model.playbook)
     )
+    return unless_withdrawn(standing, decision_answers(decisions))
 
 
 def _by_rules(wave: Wave) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from propensity.deciding import Wave
-from propensity.known import is_withdrawn, known_of, snapshots
+from propensity.known import known_of, snapshots, unless_withdrawn
 from propensity.ledger import Ledger, decision_answers
 from propensity.model import DecisionModel
 from propensity.policy import BUDGET, Limit, Terms, decision_keys, used_by, window_number
@@ -66,8 +66,7 @@ def decide_online(
         spend=spend.tolist(),
         customers=snapshots(customers, model.playbook),
     )
-    now = decision_answers(decided.columns)
-    return [new if is_withdrawn(stands, new) else stands for new, stands in zip(now, standing, strict=True)]
+    return unless_withdrawn(standing, decision_answers(decided.columns))
 
 
 def _terms(wave: Wave, ledger: Ledger) -> tuple[Sequence[Limit], Terms | None]:

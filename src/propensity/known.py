@@ -49,6 +49,11 @@ def known_of(ledger: Ledger, customer_ids: Sequence[str], decision_ids: Sequence
     return Known(contacts, outcomes, suppressed)
 
 
+def unless_withdrawn(standing: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Answers that stand, but for contacts that what was decided now says must not be made any more."""
+    return [new if is_withdrawn(stands, new) else stands for stands, new in zip(standing, now, strict=True)]
+
+
 def is_withdrawn(stands: dict[str, Any], now: dict[str, Any]) -> bool:
     """Whether the answer made now says that the contact of the one that stands must not be made any more."""
     return bool(stands["send"]) and now["assignment"] == "suppressed" and now["reason_codes"][0] in WITHDRAWN_BY

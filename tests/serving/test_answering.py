@@ -178,6 +178,23 @@ def test_a_model_that_is_late_is_replaced_by_the_rules_and_stays_so(state, ledge
     assert "chosen because the playbook's rules call for it" in explanation(sent[0], "USD")
 
 
+@pytest.mark.parametrize("kind", ["unsubscribed", "complained", "reactivated", "erased"])
+def test_rules_in_the_models_place_contact_nobody_who_refused_since(client, ledger, monkeypatch, kind):
+    sent = next(d for d in ask(client, *[person(f"p{i}") for i in range(30)]) if d["send"])
+    if kind == "erased":
+        ledger.erase(sent["customer_id"])
+    else:
+        event = {"event_id": "1", "source": "shop", "customer_id": sent["customer_id"], "type": kind}
+        ledger.add_outcomes(pd.DataFrame([event]).assign(at=pd.Timestamp("2026-03-04T00:00:00Z")))
+
+    def fail(*_, **__):
+        raise RuntimeError("a fault of the model")
+
+    monkeypatch.setattr(answering, "decide_online", fail)
+    (again,) = ask(client, person(sent["customer_id"]))
+    assert (again["send"], again["assignment"]) == (False, "suppressed")
+
+
 def test_chances_of_the_rules_are_those_of_the_holdout(small_model, ledger):
     people = pd.DataFrame([person(f"p{i}", reason="disengaged") for i in range(2_000)])
     at = pd.Timestamp(AT)
