@@ -64,16 +64,18 @@ def served(ledger_url: str, log: Path, *options: str) -> Iterator[tuple[subproce
 
 
 def ready(process: subprocess.Popen, log: Path) -> str:
-    deadline = time.monotonic() + READY_SECONDS
+    deadline, last = time.monotonic() + READY_SECONDS, "it told no address"
     while time.monotonic() < deadline and process.poll() is None:
         address = re.search(r"on (http://\S+)/ ", log.read_text())
         try:
-            if address and httpx.get(f"{address[1]}/readyz", timeout=10, trust_env=False).status_code == 200:
-                return address[1]
-        except httpx.TransportError:  # it does not listen, or does not answer, yet
-            pass
+            if address:
+                last = str(httpx.get(f"{address[1]}/readyz", timeout=10, trust_env=False).status_code)
+                if last == "200":
+                    return address[1]
+        except httpx.TransportError as error:  # it does not listen, or does not answer, yet
+            last = repr(error)
         time.sleep(0.1)
-    pytest.fail(f"not ready; the log ends: {log.read_text()[-2000:]}")
+    pytest.fail(f"not ready ({last}); the log ends: {log.read_text()[-2000:]}")
 
 
 def metric(text: str, name: str) -> float:
