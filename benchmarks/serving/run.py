@@ -3,7 +3,9 @@
 `python benchmarks/serving/run.py`, with `wrk` installed: a model of the default playbook's 26 actions is trained on a
 simulated program (or taken from `--model DIR`), registered, approved, and served by `propensity serve` with one worker
 and a key; beside it, one after the other, `bare_service.py`. wrk asks both for decisions on customers whom nobody asked
-about before (each recorded in the ledger before it is answered), for repeats, and for 100 and 1,000 at a time.
+about before (each recorded in the ledger before it is answered), for repeats, and for 100 and 1,000 at a time. At half
+the rate each connection waits a time of its own after each answer, drawn evenly from 0 to twice its mean: connections
+that all wait equally long ask in bursts.
 `--ledger URL` takes another ledger than SQLite, `--requests 200000` watches the memory of the worker.
 """
 
@@ -45,10 +47,11 @@ local bodies, next_one = {}, 0
 local threads = 0
 function setup(thread) thread:set("id", threads); threads = threads + 1 end
 function init(args)
+  math.randomseed(id + 1)
   for line in io.lines("%(bodies)s") do bodies[#bodies + 1] = line end
   next_one = id * math.floor(#bodies / 2) + %(start)d
 end
-function delay() return %(delay)d end
+function delay() return math.floor(2 * %(delay)d * math.random()) end
 function request()
   next_one = next_one + 1
   return wrk.format("POST", "/v1/decisions", {["Content-Type"] = "application/json", ["X-API-Key"] = "%(key)s"},
@@ -146,7 +149,7 @@ def _resident(pid: int) -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
-def prepare(model: Path, ledger_url: str, scratch: Path) -> str:
+def prepare(model: Path, ledger_url: str, scratch: Path, scope: str = "decide") -> str:
     """Register the model, approve its playbook, make a key; the key."""
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{scratch / 'mlflow.db'}"
     os.chdir(scratch)
@@ -155,7 +158,7 @@ def prepare(model: Path, ledger_url: str, scratch: Path) -> str:
     ledger = Ledger(ledger_url).create()
     approve_playbook(ledger, loaded.playbook, who="benchmark")
     ledger.close()
-    made = [sys.executable, "-m", "propensity", "keys", "create", "--name", "bench", "--scope", "decide"]
+    made = [sys.executable, "-m", "propensity", "keys", "create", "--name", "bench", "--scope", scope]
     said = subprocess.run([*made, "--ledger", ledger_url], capture_output=True, text=True, check=True).stdout
     return said.strip().splitlines()[-1].split()[-1]
 

@@ -29,6 +29,7 @@ from propensity.ledger import LedgerUnavailable
 from propensity.ledger.rows import clean
 from propensity.model import DecisionModel
 from propensity.pages.decision_words import EXPLANATION, explanation
+from propensity.people import People
 from propensity.policy import codes, decision_keys, window_number
 from propensity_serving import metrics
 from propensity_serving.problems import RETRY_AFTER_SECONDS
@@ -153,7 +154,7 @@ class Answering:
         model, _ = self._state.required()
         at = call.moment()
         checked = await asyncio.to_thread(check_customers, list(call.rows), model.playbook, at)
-        answers = self._nobody(call, checked.table["customer_id"], at)
+        answers = self._nobody(call, checked.people.ids, at)
         return [_item(i, row, checked, answers) for i, row in enumerate(call.rows)]
 
     def _nobody(self, call: Call, customer_ids: Iterable[str], at: pd.Timestamp) -> Answers:
@@ -248,18 +249,18 @@ class Answering:
         items, customers = self._answered(replace(call, at=at), partial(decide_online, dry_run=True))
         content: dict[str, Any] = {"decisions": items}
         if scenarios is not None and len(customers):
-            content["what_if"] = what_if(model, ledger, customers, scenarios, at=at, campaign=call.campaign)
+            content["what_if"] = what_if(model, ledger, customers.table, scenarios, at=at, campaign=call.campaign)
         return content
 
-    def _answered(self, call: Call, decide: Decide) -> tuple[Answers, pd.DataFrame]:
+    def _answered(self, call: Call, decide: Decide) -> tuple[Answers, People]:
         """The answer to each row, and the customers that could be read."""
         model, ledger = self._state.required()
         at = call.moment()
         checked = check_customers(list(call.rows), model.playbook, at)
         answers: Answers = []
-        if len(checked.table):
-            answers = decide(model, ledger, checked.table, at=at, campaign=call.campaign)
-        return [_item(i, row, checked, answers) for i, row in enumerate(call.rows)], checked.table
+        if len(checked.people):
+            answers = decide(model, ledger, checked.people, at=at, campaign=call.campaign)
+        return [_item(i, row, checked, answers) for i, row in enumerate(call.rows)], checked.people
 
 
 def _call(asked: DecisionRequest) -> Call:

@@ -98,7 +98,7 @@ def _decide_for_made_customers(model: DecisionModel) -> tuple[pd.DataFrame, pd.D
     checked = check_customers(rows, model.playbook, at)
     if checked.faults:
         raise ValueError(f"made customers have faults: {'; '.join(sorted(set(checked.faults.values())))}")
-    return Wave(model, checked.table, at, _CAMPAIGN).decide()
+    return Wave(model, checked.people, at, _CAMPAIGN).decide()
 
 
 def _made_customers(book: Playbook, at: pd.Timestamp) -> list[dict[str, Any]]:

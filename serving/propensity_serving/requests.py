@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from propensity import contract
 from propensity.features import required_columns
+from propensity.people import People, taken
 from propensity.playbook import Playbook, derived
 from propensity.segments import SEGMENTS
 from propensity_serving.fields import MAX_TEXT
@@ -115,9 +116,9 @@ def _sentence(error: Any) -> str:
 
 @dataclass(frozen=True)
 class CheckedCustomers:
-    """The good rows as a contract table, and for every row of the request its place there or its faults."""
+    """The good rows as people, and for every row of the request its place among them or its faults."""
 
-    table: pd.DataFrame
+    people: People
     position: dict[int, int]
     faults: dict[int, str]
 
@@ -141,11 +142,11 @@ def check_customers(rows: list[dict[str, Any]], playbook: Playbook, at: pd.Times
     late = f"as_of: expected a time no later than the decision ({at.isoformat()})"
     faults |= dict.fromkeys(np.flatnonzero(young).tolist(), late)
     # a person who is there as of two times: which row is to be decided by?
-    twice = _twice(contract.plain(pd.Series(read.columns["customer_id"])), readable) & ~young
+    twice = _twice(contract.plain(read.columns["customer_id"]), readable) & ~young
     faults |= dict.fromkeys(np.flatnonzero(twice).tolist(), "customer_id: expected each customer once in a request")
     good = np.flatnonzero(readable & ~young & ~twice)
-    table = pd.DataFrame({name: _taken(values, good) for name, values in read.columns.items()}, copy=False)
-    return CheckedCustomers(table, {row: place for place, row in enumerate(good.tolist())}, faults)
+    people = People(read.columns if len(good) == len(rows) else taken(read.columns, good))
+    return CheckedCustomers(people, {row: place for place, row in enumerate(good.tolist())}, faults)
 
 
 def _columns(rows: list[dict[str, Any]], names: list[str], at: pd.Timestamp) -> dict[str, np.ndarray]:
@@ -164,12 +165,6 @@ def _twice(ids: list[str], counts: np.ndarray) -> np.ndarray:
     """Whose id (n,) another of the rows that count has too."""
     times = Counter(compress(ids, counts))
     return np.array([times[key] > 1 for key in ids]) & counts
-
-
-def _taken(values: Any, rows: np.ndarray) -> Any:
-    taken = values if len(rows) == len(values) else values[rows]
-    # what the contract does not know has the kind that its values have
-    return taken.tolist() if taken.dtype == object else taken
 
 
 @derived

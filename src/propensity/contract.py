@@ -256,7 +256,7 @@ def check(
         raise ContractError([Violation(table, "", 0, "at least one row", "none")])
     frame = frame.set_axis(pd.RangeIndex(first_row, first_row + len(frame)))
     present = [c for c in columns if c.name in frame.columns]
-    read = _read(table, {c.name: _array(frame[c.name]) for c in present}, present, first_row)
+    read = _read(table, {c.name: array_of(frame[c.name]) for c in present}, present, first_row)
     if read.faults and not quarantine:
         raise ContractError(read.faults, fix=fix)
     # a name may be there twice where it is no concern of the contract
@@ -461,18 +461,15 @@ def _flags(values: np.ndarray) -> Any:
     )
 
 
-def _array(values: pd.Series) -> Any:
-    """What a column holds, without its index."""
+def array_of(values: pd.Series) -> Any:
+    """What a column (n,) holds, without its index."""
     array = values.array
     return array.to_numpy() if isinstance(array, pd.arrays.NumpyExtensionArray) else array
 
 
-def plain(values: pd.Series) -> list[Any]:
-    """Values (n,) as Python objects; a missing text is None."""
-    return _plain(values.array)
-
-
-def _plain(values: Any) -> list[Any]:
+def plain(values: Any) -> list[Any]:
+    """Values (n,) of a column or an array as Python objects; a missing text is None."""
+    values = values.array if isinstance(values, pd.Series) else values
     # texts of pandas come out of their own store only slowly
     if isinstance(values.dtype, pd.StringDtype) and values.dtype.storage == "pyarrow":
         texts: list[Any] = values.__arrow_array__().to_pylist()
@@ -555,7 +552,7 @@ def _faults_at(
 
 def unread(values: pd.Series, converted: pd.Series) -> pd.Series:
     """The values that are missing after a conversion though they were there; a blank was not."""
-    return values.iloc[_lost(_array(values), converted.isna().to_numpy())]
+    return values.iloc[_lost(array_of(values), converted.isna().to_numpy())]
 
 
 def _value_faults(
@@ -578,7 +575,7 @@ def _value_faults(
     if column.at_most is not None:
         yield values > column.at_most, f"at most {column.at_most:g}{unit}"
     if column.choices is not None:
-        there = zip(_plain(values), missing.tolist(), strict=True)
+        there = zip(plain(values), missing.tolist(), strict=True)
         strange = np.array([not gone and value not in column.choices for value, gone in there], dtype=bool)
         yield strange, f"one of {', '.join(column.choices)}"
     if column.kind == "number":
@@ -615,7 +612,7 @@ def _faults_of_people(typed: Mapping[str, Any], first_row: int) -> list[Violatio
     faults = _faults_at("customers", "churned_at", churned_at, late, expected, first_row)
     if "time_zone" in typed:
         zones = typed["time_zone"]
-        there = zip(_plain(zones), pd.isna(zones).tolist(), strict=True)
+        there = zip(plain(zones), pd.isna(zones).tolist(), strict=True)
         unknown = np.flatnonzero([not gone and zone not in time_zone_names() for zone, gone in there])
         faults += _faults_at("customers", "time_zone", zones, unknown, "a time zone such as Europe/Berlin", first_row)
     return faults

@@ -13,6 +13,7 @@ from propensity.decision import Chosen, decision_table
 from propensity.known import known_of, snapshots, unless_withdrawn
 from propensity.ledger import Ledger, decision_answers
 from propensity.model import DecisionModel
+from propensity.people import Customers, People
 from propensity.policy import (
     action_probabilities,
     archetype_by_rule,
@@ -32,7 +33,7 @@ EXPECTED = ("uplift", "uplift_low", "uplift_high", "expected_revenue", "net_valu
 
 
 def decide_by_rules(
-    model: DecisionModel, ledger: Ledger, customers: pd.DataFrame, *, at: pd.Timestamp, campaign: str
+    model: DecisionModel, ledger: Ledger, customers: Customers, *, at: pd.Timestamp, campaign: str
 ) -> list[dict[str, Any]]:
     """Decide for each customer by the playbook's rules, and record that as `decide_online` does.
 
@@ -50,20 +51,19 @@ def decide_by_rules(
     Channels with a capacity are left out: what is left of them is for people whom the model chooses.
     """
     window_days = model.playbook.program.decision_window_days
-    people = customers["customer_id"].tolist()
-    known = known_of(ledger, people, decision_keys(people, campaign, window_number(at, window_days)))
-    wave = Wave(model, customers, at, campaign, known.suppressed, known.contacts, known.outcomes)
+    people = People.of(customers)
+    known = known_of(ledger, people.ids, decision_keys(people.ids, campaign, window_number(at, window_days)))
+    wave = Wave(model, people, at, campaign, known.suppressed, known.contacts, known.outcomes).by_stated_reasons()
     decisions, probabilities = _by_rules(wave)
     spend = _expected_spend(model, decisions["action"])
     standing = ledger.add_decisions(
-        decisions, at, probabilities, spend=spend, customers=snapshots(customers, model.playbook)
+        decisions, at, probabilities, spend=spend, customers=snapshots(people, model.playbook)
     )
     return unless_withdrawn(standing, decision_answers(decisions))
 
 
 def _by_rules(wave: Wave) -> tuple[pd.DataFrame, pd.DataFrame]:
-    people, at, playbook = wave.customers, wave.now, wave.model.playbook
-    wave.__dict__["reasons"] = _stated_reasons(people, playbook.reasons.unknown_as)  # in place of predicted ones
+    people, at, playbook = wave.people.table, wave.now, wave.model.playbook
     unlimited = [a for a in wave.model.actions[1:] if _without_capacity(wave, a)]
     allowed = wave.eligible.allowed
     best = rule_action(people, playbook, allowed[unlimited], wave.changed)
@@ -104,20 +104,6 @@ def _by_rules(wave: Wave) -> tuple[pd.DataFrame, pd.DataFrame]:
     decisions[list(EXPECTED)] = np.nan
     decisions.loc[by_rules, "reason_codes"] = pd.Series([[codes.BY_RULES]] * by_rules.sum(), people.index[by_rules])
     return decisions, action_probabilities(best, allowed, learning)
-
-
-def _stated_reasons(people: pd.DataFrame, unknown_as: str) -> pd.DataFrame:
-    """What `ReasonModels.assign` gives, of what people said themselves."""
-    stated = people.get("reason", pd.Series(None, index=people.index, dtype="str"))
-    said = stated.notna()
-    return pd.DataFrame(
-        {
-            "reason": stated.fillna(unknown_as),
-            "probability": np.where(said, 1.0, np.nan),
-            "source": np.where(said, "stated", "fallback"),
-        },
-        index=people.index,
-    )
 
 
 def _without_capacity(wave: Wave, action: str) -> bool:

@@ -13,13 +13,14 @@ from propensity.deciding import Wave
 from propensity.known import known_of, snapshots, unless_withdrawn
 from propensity.ledger import Ledger, decision_answers
 from propensity.model import DecisionModel
+from propensity.people import Customers, People
 from propensity.policy import BUDGET, Limit, Terms, decision_keys, used_by, window_number
 
 
 def decide_online(
     model: DecisionModel,
     ledger: Ledger,
-    customers: pd.DataFrame,
+    customers: Customers,
     *,
     at: pd.Timestamp,
     campaign: str,
@@ -31,7 +32,7 @@ def decide_online(
     ----------
     model : DecisionModel
     ledger : Ledger
-    customers : DataFrame (n, ...)
+    customers : DataFrame (n, ...) or People
         Checked customers, each once.
     at : Timestamp
         When the decision is taken, aware.
@@ -52,9 +53,9 @@ def decide_online(
     decisions since have left over. Requests at the same time do not see each other's use.
     """
     window = window_number(at, model.playbook.program.decision_window_days)
-    people = customers["customer_id"].tolist()
-    known = known_of(ledger, people, decision_keys(people, campaign, window))
-    wave = Wave(model, customers, at, campaign, known.suppressed, known.contacts, known.outcomes)
+    people = People.of(customers)
+    known = known_of(ledger, people.ids, decision_keys(people.ids, campaign, window))
+    wave = Wave(model, people, at, campaign, known.suppressed, known.contacts, known.outcomes)
     decided = wave.decisions(*_terms(wave, ledger))
     if dry_run:
         return decision_answers(decided.columns | {"decision_id": None})
@@ -64,7 +65,7 @@ def decide_online(
         at,
         decided.probabilities,
         spend=spend.tolist(),
-        customers=snapshots(customers, model.playbook),
+        customers=snapshots(people, model.playbook),
     )
     return unless_withdrawn(standing, decision_answers(decided.columns))
 

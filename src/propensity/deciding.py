@@ -13,7 +13,7 @@ import pandas as pd
 
 from propensity.contract import CONTROL
 from propensity.decision import Chosen, Moments, as_table, decision_columns
-from propensity.people import People
+from propensity.people import Customers, People
 from propensity.policy import (
     BUDGET,
     Drawn,
@@ -44,6 +44,7 @@ from propensity.policy import (
     within_limits,
     within_room,
 )
+from propensity.reasons.assignment import assigned
 from propensity.segments import Segmented
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Wave:
     Parameters
     ----------
     model : DecisionModel
-    customers : DataFrame (n, ...)
+    customers : DataFrame (n, ...) or People
         Checked customers, each once.
     at : Timestamp, or Series (n,) to look back
         When the decision is (or was) taken, aware. To `decide`, and for what people went through, it must be one time.
@@ -100,7 +101,7 @@ class Wave:
     """
 
     model: DecisionModel
-    customers: pd.DataFrame
+    customers: Customers
     at: pd.Timestamp | pd.Series
     campaign: str = "default"
     suppressed: Collection[str] = ()
@@ -111,35 +112,44 @@ class Wave:
         """The same people decided on by this wave's model under another playbook; see `DecisionModel.under`."""
         other = replace(self, model=model)
         # what cached properties hold: what was learnt of these people is the same
-        other.__dict__.update(_people=self._people, _features=self._features, _encoded=self._encoded)
+        other.__dict__.update(people=self.people, _features=self._features, _encoded=self._encoded)
         other.__dict__["predictions"] = self.predictions.under(model.playbook, model.actions)
+        return other
+
+    def by_stated_reasons(self) -> Wave:
+        """The same people, told apart by the reasons that they stated themselves: no model is asked for one."""
+        other = replace(self)
+        fallback = self.model.playbook.reasons.unknown_as
+        stated = assigned(self.people.texts("reason"), {}, 0.0, fallback, {})
+        other.__dict__.update(people=self.people, reasons=stated.frame(self.people.index))
         return other
 
     @cached_property
     def predictions(self) -> Predictions:
         """What the model expects under each action."""
-        return self.model._predict(self._encoded, self.customers.index)
+        return self.model._predict(self._encoded, self.people.index)
 
     @cached_property
-    def _people(self) -> People:
-        return People(self.customers)
+    def people(self) -> People:
+        """The people column by column."""
+        return People.of(self.customers)
 
     @cached_property
     def _encoded(self) -> np.ndarray:
-        return self.model._encode_columns(self._features, len(self._people))
+        return self.model._encode_columns(self._features, len(self.people))
 
     @cached_property
     def _features(self) -> dict[str, Any]:
-        return self.model.features.columns(self._people, self.at)
+        return self.model.features.columns(self.people, self.at)
 
     @cached_property
     def reasons(self) -> pd.DataFrame:
         """Reason for churn (n, 3): ``reason``, ``probability``, ``source`` (see `assigned_reasons`)."""
         rules = self.model.playbook.reasons
         found = self.model.reason_models.of_people(
-            self._people, lambda: self._features, rules.min_probability, rules.unknown_as
+            self.people, lambda: self._features, rules.min_probability, rules.unknown_as
         )
-        return found.frame(self.customers.index)
+        return found.frame(self.people.index)
 
     @cached_property
     def _reason(self) -> np.ndarray:
@@ -151,7 +161,7 @@ class Wave:
         if self.contacts is None or self.outcomes is None:
             return None
         playbook = self.model.playbook
-        return touch_history(self.customers, self.contacts, self.outcomes, playbook, self.now, self.campaign)
+        return touch_history(self.people, self.contacts, self.outcomes, playbook, self.now, self.campaign)
 
     @property
     def now(self) -> pd.Timestamp:
@@ -167,12 +177,12 @@ class Wave:
 
     @cached_property
     def _segmented(self) -> Segmented:
-        return self.model.segments.of(self._people, self.at)
+        return self.model.segments.of(self.people, self.at)
 
     @cached_property
     def changed(self) -> np.ndarray:
         """For whom (n,) something changed since they left."""
-        return changed_since(self._people, self._reason, self.model.playbook, self.at, self._segmented)
+        return changed_since(self.people, self._reason, self.model.playbook, self.at, self._segmented)
 
     @cached_property
     def _situation(self) -> Situation:
@@ -180,7 +190,7 @@ class Wave:
 
     def what_stops(self, action: str) -> Counter[str]:
         """How many people each rule keeps from an action, everybody counted once."""
-        return what_stops(action, self._people, self.model.playbook, self.at, self.suppressed, self._situation)
+        return what_stops(action, self.people, self.model.playbook, self.at, self.suppressed, self._situation)
 
     @cached_property
     def eligible(self) -> Eligibility:
@@ -194,7 +204,7 @@ class Wave:
     @cached_property
     def reachable(self) -> Eligibility:
         """Who may get which of the learnt actions at some step of a sequence."""
-        found = eligibility(self._people, self.model.playbook, self.at, self.suppressed, self._situation)
+        found = eligibility(self.people, self.model.playbook, self.at, self.suppressed, self._situation)
         actions = self.model.action_index
         # the same index as all other tables of actions, so that it need not be compared
         can = found.allowed if actions.equals(found.allowed.columns) else found.allowed[list(actions)]
@@ -216,7 +226,7 @@ class Wave:
     def spend(self) -> pd.DataFrame:
         """What each action is expected to cost, (n, actions without control), currency; see `policy.spend`."""
         chances = self.predictions.reactivated.to_numpy()[:, 1:]
-        return spend_table(chances, self.model.playbook, self.model.action_index, self.customers.index)
+        return spend_table(chances, self.model.playbook, self.model.action_index, self.people.index)
 
     def spent_on(self, action: np.ndarray) -> np.ndarray:
         """What each person's action (n,) is expected to cost, (n,), currency."""
@@ -269,7 +279,7 @@ class Wave:
         room: Mapping[str, float] | None = None,
     ) -> Decisions:
         """`decide`, without making tables of it."""
-        model, playbook, people, at = self.model, self.model.playbook, self._people, self.now
+        model, playbook, people, at = self.model, self.model.playbook, self.people, self.now
         window = window_number(at, playbook.program.decision_window_days)
         best, weights = self._planned(limits, plan, room)
         allowed = self.eligible.allowed

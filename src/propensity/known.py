@@ -12,6 +12,7 @@ from propensity.contract import CUSTOMERS
 from propensity.features import required_columns
 from propensity.ledger import Ledger
 from propensity.ledger.schema import OPT_OUTS
+from propensity.people import Customers, People
 from propensity.playbook import Playbook, derived
 from propensity.policy.schedule import TIME_ZONE
 
@@ -59,12 +60,9 @@ def is_withdrawn(stands: dict[str, Any], now: dict[str, Any]) -> bool:
     return bool(stands["send"]) and now["assignment"] == "suppressed" and now["reason_codes"][0] in WITHDRAWN_BY
 
 
-def snapshots(customers: pd.DataFrame, playbook: Playbook) -> pd.DataFrame:
+def snapshots(customers: Customers, playbook: Playbook) -> People:
     """The columns of a customers table that deciding and learning by this playbook read; others are not kept."""
-    read = _read_by(playbook)
-    if read.issuperset(customers):
-        return customers
-    return customers[[c for c in customers if c in read]]
+    return People.of(customers).only(_read_by(playbook))
 
 
 @derived

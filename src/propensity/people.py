@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -21,16 +21,16 @@ _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
 class People:
-    """A customers table (n, ...) by column; what it lacks is missing for everybody.
+    """A checked customers table (n, ...) by column; what it lacks is missing for everybody.
 
-    Attributes
+    Parameters
     ----------
-    table : DataFrame
-        Checked customers.
+    customers : DataFrame (n, ...), or mapping of arrays (n,) by name
+        From a mapping a table is made only if somebody wants one.
     """
 
-    def __init__(self, table: pd.DataFrame) -> None:
-        self.table = table
+    def __init__(self, customers: pd.DataFrame | Mapping[str, Any]) -> None:
+        self._customers = customers
         self._kept: dict[tuple[str, str], Any] = {}
 
     @classmethod
@@ -38,25 +38,50 @@ class People:
         """These people, or those of a table."""
         return customers if isinstance(customers, People) else cls(customers)
 
+    def only(self, names: Collection[str]) -> People:
+        """The same people with those of their columns that are named."""
+        kept = [name for name in self._customers if name in names]
+        if isinstance(self._customers, pd.DataFrame):
+            return People(self._customers if len(kept) == len(self._names) else self._customers[kept])
+        return People({str(name): self._customers[str(name)] for name in kept})
+
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self._customers if isinstance(self._customers, pd.DataFrame) else self._customers["customer_id"])
 
     def __contains__(self, name: object) -> bool:
         return name in self._names
 
+    def __iter__(self) -> Iterator[Any]:
+        """The names of the columns, in their order."""
+        return iter(self._customers)
+
     @cached_property
     def _names(self) -> frozenset[Any]:
-        return frozenset(self.table)
+        return frozenset(self._customers)
 
-    @property
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """As a table."""
+        if isinstance(self._customers, pd.DataFrame):
+            return self._customers
+        # what the contract does not know has the kind that its values have
+        return pd.DataFrame({name: _of_one_kind(values) for name, values in self._customers.items()}, copy=False)
+
+    @cached_property
     def index(self) -> pd.Index:
         """Of the table."""
-        return self.table.index
+        return self._customers.index if isinstance(self._customers, pd.DataFrame) else pd.RangeIndex(len(self))
 
     @cached_property
     def ids(self) -> list[Any]:
         """Customer ids (n,), as they are."""
-        return contract.plain(self.table["customer_id"])
+        return contract.plain(self.array("customer_id"))
+
+    def array(self, name: str) -> Any:
+        """A column that is there (n,), as it is."""
+        if isinstance(self._customers, pd.DataFrame):
+            return contract.array_of(self._customers[name])
+        return _of_one_kind(self._customers[name])
 
     def texts(self, name: str) -> Texts:
         """Texts (n,) as `contract.as_text` gives them, None where missing."""
@@ -83,10 +108,10 @@ class People:
         now = at.to_datetime64() if isinstance(at, pd.Timestamp) else in_utc(at)
         return days_between(self.times("churned_at"), now)
 
-    def _column(self, kind: str, name: str, convert: Callable[[pd.Series], Any], missing: Any) -> Any:
+    def _column(self, kind: str, name: str, convert: Callable[[Any], Any], missing: Any) -> Any:
         key = (kind, name)
         if key not in self._kept:
-            self._kept[key] = convert(self.table[name]) if name in self else np.full(len(self), missing)
+            self._kept[key] = convert(self.array(name)) if name in self else np.full(len(self), missing)
         return self._kept[key]
 
 
@@ -102,28 +127,33 @@ def days_between(first: np.ndarray, then: np.ndarray | np.datetime64) -> Numbers
     return days
 
 
-def _texts(values: pd.Series) -> Texts:
+def _of_one_kind(values: Any) -> Any:
+    return contract.array_of(pd.Series(values.tolist())) if values.dtype == object else values
+
+
+def _texts(values: Any) -> Texts:
     if not isinstance(values.dtype, pd.StringDtype):
-        values = contract.as_text(values)
+        values = contract.as_text(pd.Series(values))
     texts = np.empty(len(values), dtype=object)
     # in a checked table texts have no blanks around them; in others they may
     texts[:] = [value.strip() or None if isinstance(value, str) else None for value in contract.plain(values)]
     return texts
 
 
-def _numbers(values: pd.Series) -> Numbers:
+def _numbers(values: Any) -> Numbers:
     if values.dtype == np.float64:
-        return values.to_numpy()
-    return contract.as_number(values).to_numpy()
+        return np.asarray(values)
+    return contract.as_number(pd.Series(values)).to_numpy()
 
 
-def _flags(values: pd.Series) -> Flags:
+def _flags(values: Any) -> Flags:
     if not isinstance(values.dtype, pd.BooleanDtype):
-        values = contract.as_flag(values)
-    return values.array.to_numpy(dtype=bool, na_value=False)
+        values = contract.as_flag(pd.Series(values)).array
+    flags: Flags = values.to_numpy(dtype=bool, na_value=False)
+    return flags
 
 
-def _written(values: pd.Series) -> Texts:
+def _written(values: Any) -> Texts:
     if pd.api.types.infer_dtype(values, skipna=True) != "boolean":
         return _texts(values)
     written = np.empty(len(values), dtype=object)
@@ -131,10 +161,11 @@ def _written(values: pd.Series) -> Texts:
     return written
 
 
-def in_utc(values: pd.Series) -> Times:
-    """Aware times (n,) as UTC without a zone."""
+def in_utc(values: Any) -> Times:
+    """Aware times (n,) of a column or an array as UTC without a zone."""
     unit = getattr(values.dtype, "unit", "us")
-    return values.to_numpy(dtype=f"datetime64[{unit}]")
+    times: Times = np.asarray(values, dtype=f"datetime64[{unit}]")
+    return times
 
 
 def among(values: Texts, wanted: Collection[str]) -> Flags:

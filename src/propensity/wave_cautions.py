@@ -33,10 +33,10 @@ def cautions(people: Wave, weeks: float, budget: float | None = None, *, of: int
     of : int
         How many people the wave has.
     """
-    if people.customers.empty:
+    if not len(people.people):
         return []
     limits = people.limits(weeks, budget)
-    whole = of == len(people.customers)
+    whole = of == len(people.people)
     return [
         *_of_missing_columns(people),
         *_of_unknown_actions(people),
@@ -136,7 +136,7 @@ def _of_capacities(people: Wave, limits: list[Limit], weeks: float) -> Iterator[
 
 def _of_ids(people: Wave) -> Iterator[str]:
     """Suppressed ids of whom nobody is in the wave: written otherwise, or another file."""
-    if people.suppressed and not people.customers["customer_id"].isin(set(people.suppressed)).any():
+    if people.suppressed and set(people.suppressed).isdisjoint(people.people.ids):
         yield (
             f"none of the {len(people.suppressed):,} suppressed ids, such as {sorted(people.suppressed)[0]!r}, is a "
             "customer_id of the people; expected one id a line, as the customers table has it"
@@ -148,7 +148,7 @@ def _of_touches(people: Wave, whole: bool) -> Iterator[str]:
     for name, table, time in (("contacts", people.contacts, "decided_at"), ("outcomes", people.outcomes, "at")):
         if table is None:
             continue
-        own = table[table["customer_id"].isin(people.customers["customer_id"])]
+        own = table[table["customer_id"].isin(people.people.ids)]
         if whole and own.empty:
             yield f"{name}: none of its {len(table):,} rows is about one of the people; is customer_id the same key?"
         late = int((own[time] >= people.at).sum())

@@ -211,7 +211,7 @@ class Outlook:
         best = best_column(expected.net_value, people.eligible.allowed)
         self._count_cells(action, best, {"reactivated": expected.effect, "revenue": expected.extra_revenue})
         self.moves.update(zip(action if before is None else before, action, strict=True))
-        self._count_rates(people.customers, decisions)
+        self._count_rates(people.people.table, decisions)
         return action
 
     def _count_cells(self, action: np.ndarray, best: np.ndarray, predicted: dict[str, pd.DataFrame]) -> None:
@@ -389,11 +389,11 @@ def compare(
         Two scenarios have one name, currencies differ, or nothing of a playbook was learnt.
     """
     _check(scenarios)
-    n = n_people or len(wave.customers)
+    n = n_people or len(wave.people)
     outlooks = []
     for scenario in scenarios:
         model = wave.model.under(scenario.playbook)
-        terms, summary = planned(wave.under(model), scenario.budget, scenario.weeks, len(wave.customers) / n)
+        terms, summary = planned(wave.under(model), scenario.budget, scenario.weeks, len(wave.people) / n)
         outlooks.append(Outlook(scenario, model, terms, summary))
     for people in batches() if batches else [wave]:
         first = None

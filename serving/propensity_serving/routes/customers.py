@@ -78,7 +78,7 @@ def record(state: ServingState, items: list[Any]) -> dict[str, Any]:
     results: list[dict[str, Any]] = []
     if checked is None:
         return receipt(results)
-    kept = snapshots(checked.table, model.playbook)
+    kept = snapshots(checked.people, model.playbook).table
     timeless = {place for number, place in checked.position.items() if rows[number].get("as_of") is None}
     repeats = _repeats(kept, timeless, ledger) if len(kept) else set()
     fresh = kept.drop(index=sorted(repeats))

@@ -278,13 +278,16 @@ def parts(values: Sequence[str]) -> Iterable[Sequence[str]]:
         yield values[start : start + _IDS_PER_QUERY]
 
 
+_HASH = schema.tombstones.c.customer_hash
+_TOMBSTONES = sa.select(_HASH).where(_HASH.in_(sa.bindparam("hashes", expanding=True)))
+
+
 def erased(connection: sa.Connection, customer_ids: Iterable[str]) -> set[str]:
     """Those of these customers who were erased."""
     hashes = {customer_hash(c): c for c in customer_ids}
-    column = schema.tombstones.c.customer_hash
     found: set[str] = set()
     for part in parts(list(hashes)):
-        found |= {hashes[h] for h in connection.scalars(sa.select(column).where(column.in_(part)))}
+        found |= {hashes[h] for h in connection.scalars(_TOMBSTONES, {"hashes": part})}
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -44,14 +45,26 @@ class Lookups(Database):
         A contact may have to be taken back after any event of `MAY_WITHDRAW` on the person: whether it does must be
         decided anew, and so such a decision is not among them.
         """
-        d, e = schema.decisions.c, schema.events.c
-        happened = sa.exists().where(e.customer_id == d.customer_id, e.type.in_(MAY_WITHDRAW))
         found: dict[str, dict[str, Any]] = {}
         for part in parts(decision_ids):
-            query = sa.select(d.decision_id, d.answer, happened.label("happened")).where(d.decision_id.in_(part))
+            rows = self.read(partial(_asked, part))
             found |= {
-                row["decision_id"]: row["answer"]
-                for row in self._rows(query)
-                if row["answer"] is not None and not (row["answer"]["send"] and row["happened"])
+                decision_id: answer
+                for decision_id, answer, happened in rows
+                if answer is not None and not (answer["send"] and happened)
             }
         return found
+
+
+def _asked(decision_ids: Sequence[str], connection: sa.Connection) -> Sequence[Any]:
+    return connection.execute(_STANDS, {"ids": decision_ids}).all()
+
+
+def _stands() -> sa.Select[Any]:
+    """Answers, and whether anything of `MAY_WITHDRAW` happened to their people."""
+    d, e = schema.decisions.c, schema.events.c
+    happened = sa.exists().where(e.customer_id == d.customer_id, e.type.in_(MAY_WITHDRAW))
+    return sa.select(d.decision_id, d.answer, happened).where(d.decision_id.in_(sa.bindparam("ids", expanding=True)))
+
+
+_STANDS = _stands()  # made once: every request asks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -122,22 +123,20 @@ class Reading(Database):
         outcomes : DataFrame (k, columns)
             A contract table.
         """
-        d, e = schema.decisions.c, schema.events.c
-        chosen = (d.decision_id, d.customer_id, d.decided_at, d.campaign, d.action)
-        happened = (e.event_id, e.source, e.customer_id, e.decision_id, e.at, e.type, e.amount)
 
         def ask(connection: sa.Connection) -> tuple[list[Any], list[Any]]:
             contacts: list[Any] = []
             outcomes: list[Any] = []
             for part in parts(customer_ids):
-                query = sa.select(*chosen).where(d.customer_id.in_(part), d.action != CONTROL)
-                contacts += connection.execute(query).all()
-                outcomes += connection.execute(sa.select(*happened).where(e.customer_id.in_(part))).all()
+                contacts += connection.execute(_CHOSEN, {"people": part}).all()
+                outcomes += connection.execute(_HAPPENED, {"people": part}).all()
             return contacts, outcomes
 
         contacts, outcomes = self.read(ask)
-        sent = _table_of(contacts, chosen)
-        events = _table_of(outcomes, happened)
+        sent = _table_of(contacts, _CHOSEN)
+        events = _table_of(outcomes, _HAPPENED)
+        if not contacts:
+            return sent.assign(sent=False), events
         shown = events.loc[events["type"].isin(SHOW_THAT_IT_WAS_SENT), "decision_id"].dropna()
         sent["sent"] = sent["decision_id"].isin(shown)
         return sent, events
@@ -150,12 +149,9 @@ class Reading(Database):
 
     def latest_wave(self, campaign: str, playbook_version: str, at: datetime) -> dict[str, Any] | None:
         """The last wave of a campaign by a playbook, decided no later than ``at``: its row, or None."""
-        c = schema.waves.c
-        query = sa.select(schema.waves).where(
-            c.campaign == campaign, c.playbook_version == playbook_version, c.decided_at <= at
-        )
-        rows = self._rows(query.order_by(c.decided_at.desc(), c.id.desc()).limit(1))
-        return rows[0] if rows else None
+        asked = {"campaign": campaign, "playbook_version": playbook_version, "at": at}
+        found = self.read(lambda connection: connection.execute(_LATEST_WAVE, asked).mappings().first())
+        return None if found is None else dict(found)
 
     def used_alone(self, campaign: str, since: datetime, lately: datetime) -> pd.DataFrame:
         """What decisions outside waves took since a time, and of them, lately.
@@ -249,10 +245,35 @@ def with_attributes(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table, attributes], axis=1)
 
 
-def _table_of(rows: list[Any], columns: Sequence[sa.Column[Any]]) -> pd.DataFrame:
-    """A table whose kinds do not depend on its rows, made column by column: every request makes two."""
-    values: Sequence[Any] = list(zip(*rows, strict=True)) or [()] * len(columns)
-    return pd.DataFrame({c.name: _column(list(v), c.type) for c, v in zip(columns, values, strict=True)})
+# statements of every request, made once
+_d, _e, _w = schema.decisions.c, schema.events.c, schema.waves.c
+_PEOPLE: sa.BindParameter[Any] = sa.bindparam("people", expanding=True)
+_CHOSEN = sa.select(_d.decision_id, _d.customer_id, _d.decided_at, _d.campaign, _d.action).where(
+    _d.customer_id.in_(_PEOPLE), _d.action != CONTROL
+)
+_HAPPENED = sa.select(_e.event_id, _e.source, _e.customer_id, _e.decision_id, _e.at, _e.type, _e.amount).where(
+    _e.customer_id.in_(_PEOPLE)
+)
+_LATEST_WAVE = (
+    sa.select(schema.waves)
+    .where(_w.campaign == sa.bindparam("campaign"), _w.playbook_version == sa.bindparam("playbook_version"))
+    .where(_w.decided_at <= sa.bindparam("at"))
+    .order_by(_w.decided_at.desc(), _w.id.desc())
+    .limit(1)
+)
+
+
+def _table_of(rows: list[Any], query: sa.Select[Any]) -> pd.DataFrame:
+    """A query's rows as a table whose kinds do not depend on them, made column by column: every request makes two."""
+    if not rows:
+        return _empty(query).copy()
+    columns = zip(query.selected_columns, zip(*rows, strict=True), strict=True)
+    return pd.DataFrame({column.name: _column(list(values), column.type) for column, values in columns})
+
+
+@cache
+def _empty(query: sa.Select[Any]) -> pd.DataFrame:
+    return pd.DataFrame({column.name: _column([], column.type) for column in query.selected_columns})
 
 
 def _column(values: list[Any], kind: sa.types.TypeEngine[Any]) -> Any:

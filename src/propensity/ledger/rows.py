@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from propensity.contract import PRIVATE, plain
-from propensity.people import in_utc
+from propensity.people import Customers, People, in_utc
 
 
 def decision_answers(decisions: pd.DataFrame | Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ def _objects(columns: Mapping[Any, list[Any]], n: int) -> list[dict[str, Any]]:
 
 def _json_column(values: Any, n: int) -> list[Any]:
     """The JSON-ready values (n,) of a column."""
-    if isinstance(values, pd.Series):
+    if isinstance(values, (pd.Series, pd.api.extensions.ExtensionArray)):
         values = _plain(values)
     if not isinstance(values, (np.ndarray, list)):
         return [_json_value(values)] * n
@@ -45,7 +45,7 @@ def _json_column(values: Any, n: int) -> list[Any]:
     return values.tolist()
 
 
-def _plain(values: pd.Series) -> np.ndarray | list[Any]:
+def _plain(values: Any) -> np.ndarray | list[Any]:
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         return in_utc(values)
     return values.to_numpy() if isinstance(values.dtype, np.dtype) else plain(values)
@@ -83,17 +83,18 @@ def decision_rows(
     ]
 
 
-def snapshot_rows(customers: pd.DataFrame) -> list[dict[str, Any]]:
+def snapshot_rows(customers: Customers) -> list[dict[str, Any]]:
     """Rows of `schema.customers` for a checked contract table, without what is private (`contract.PRIVATE`)."""
     apart = {"customer_id", "as_of", "churned_at", *PRIVATE}
-    n = len(customers)
-    attributes = _objects({x: _json_column(customers[x], n) for x in customers if x not in apart}, n)
+    people = People.of(customers)
+    n = len(people)
+    attributes = _objects({x: _json_column(people.array(x), n) for x in people if x not in apart}, n)
     return [
         {"customer_id": key, "as_of": as_of, "churned_at": churned_at, "attributes": row}
         for key, as_of, churned_at, row in zip(
-            plain(customers["customer_id"]),
-            times(customers["as_of"]),
-            times(customers["churned_at"]),
+            people.ids,
+            times(people.array("as_of")),
+            times(people.array("churned_at")),
             attributes,
             strict=True,
         )
@@ -126,6 +127,6 @@ def none_if_missing(value: Any) -> Any:
     return None if value is None or pd.isna(value) else value
 
 
-def times(values: pd.Series) -> list[datetime]:
+def times(values: Any) -> list[datetime]:
     """Aware times as the database takes them."""
     return [t.to_pydatetime() for t in values]

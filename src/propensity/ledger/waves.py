@@ -23,6 +23,7 @@ from propensity.ledger.availability import LedgerUnavailable, first_line
 from propensity.ledger.database import JsonText, without_erased
 from propensity.ledger.rows import decision_answers, decision_rows, snapshot_rows
 from propensity.ledger.store import Ledger
+from propensity.people import Customers
 
 BATCH = 5_000
 """Rows that are in memory while they are recorded."""
@@ -68,7 +69,7 @@ class StagedWave:
         self._writer.close()
 
     def add(
-        self, decisions: pd.DataFrame, probabilities: pd.DataFrame, spend: Sequence[float], customers: pd.DataFrame
+        self, decisions: pd.DataFrame, probabilities: pd.DataFrame, spend: Sequence[float], customers: Customers
     ) -> None:
         """Keep a batch; the arguments are those of `Ledger.add_decisions`, all (n, ...) in one order."""
         answers = decision_answers(decisions)

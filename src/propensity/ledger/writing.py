@@ -15,6 +15,7 @@ from propensity.contract import CONTROL, PROBABILITY_PREFIX
 from propensity.ledger import schema, used_alone
 from propensity.ledger.database import Database, parts, without_erased
 from propensity.ledger.rows import decision_answers, decision_rows, none_if_missing, snapshot_rows
+from propensity.people import Customers
 
 IMPORTED = "import"
 """Source of the ``sent`` events of contacts that happened before the ledger did."""
@@ -90,7 +91,7 @@ class Writing(Database):
         probabilities: pd.DataFrame,
         *,
         spend: Sequence[float] | None = None,
-        customers: pd.DataFrame | None = None,
+        customers: Customers | None = None,
     ) -> list[dict[str, Any]]:
         """Record decisions; what was decided before in the same window stays as it was.
 
@@ -103,7 +104,7 @@ class Writing(Database):
             The chance of every action, which learning from these decisions needs.
         spend : sequence of float (n,), optional
             What each decision is expected to cost, with its offer, currency.
-        customers : DataFrame (n, ...), optional
+        customers : DataFrame (n, ...) or People, optional
             What the decisions were made from: a snapshot of each person on whom a decision is recorded.
 
         Returns
@@ -113,12 +114,10 @@ class Writing(Database):
             back as they were given.
         """
         answers = decision_answers(decisions)
-        stands = self.standing([answer["decision_id"] for answer in answers])
         rows = decision_rows(answers, decided_at, probabilities, spend)
-        lacking = [row for row in rows if row["decision_id"] not in stands]
-        if lacking:
-            asked = _Asked(lacking, _snapshots_of(customers, lacking))
-            stands |= self.write_item(self._record, asked, rows=len(lacking))
+        about = [] if customers is None else snapshot_rows(customers)
+        asked = _Asked(rows, {row["customer_id"]: row for row in about})
+        stands = self.write_item(self._record, asked, rows=len(rows))
         return [stands.get(a["decision_id"], a) for a in answers]
 
     def _record(self, connection: sa.Connection, asked: Sequence[_Asked]) -> list[dict[str, dict[str, Any]]]:
@@ -226,18 +225,13 @@ class Writing(Database):
         return self.read(lambda connection: _standing(connection, decision_ids))
 
 
-def _snapshots_of(customers: pd.DataFrame | None, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What these decisions were made from, by person."""
-    if customers is None:
-        return {}
-    about = customers[customers["customer_id"].isin([row["customer_id"] for row in rows])]
-    return {row["customer_id"]: row for row in snapshot_rows(about)}
-
-
 def _standing(connection: sa.Connection, decision_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    d = schema.decisions.c
     found: dict[str, dict[str, Any]] = {}
     for part in parts(decision_ids):
-        query = sa.select(d.decision_id, d.answer).where(d.decision_id.in_(part))
-        found.update((key, answer) for key, answer in connection.execute(query))
+        found.update((key, answer) for key, answer in connection.execute(_ANSWERS, {"ids": part}))
     return found
+
+
+_ANSWERS = sa.select(schema.decisions.c.decision_id, schema.decisions.c.answer).where(
+    schema.decisions.c.decision_id.in_(sa.bindparam("ids", expanding=True))
+)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from propensity.contract import CONTROL
+from propensity.people import Customers, People
 from propensity.playbook import Playbook
 
 RESPONSES = ("opened", "clicked", "reactivated", "purchased")
@@ -62,7 +63,7 @@ class TouchHistory:
 
 
 def touch_history(
-    customers: pd.DataFrame,
+    customers: Customers,
     contacts: pd.DataFrame,
     outcomes: pd.DataFrame,
     playbook: Playbook,
@@ -73,7 +74,7 @@ def touch_history(
 
     Parameters
     ----------
-    customers : DataFrame (n, ...)
+    customers : DataFrame (n, ...) or People
         Checked customers, each once.
     contacts, outcomes : DataFrame
         Checked tables; rows of other people, and of ``at`` or later, do not count. A held-out person was not touched.
@@ -88,9 +89,9 @@ def touch_history(
     A touch is ignored when no response (`RESPONSES`) came between it and now: a response answers all touches before it.
     A touch is when its message was sent, where an event says so, else when it was decided.
     """
-    n = len(customers)
-    people = pd.Index(customers["customer_id"])
-    churned = _times(customers["churned_at"])
+    n, customers = len(customers), People.of(customers)
+    people = pd.Index(customers.ids)
+    churned = customers.times("churned_at")
     touched = contacts[(contacts["action"] != CONTROL) & (contacts["decided_at"] < at)]
     who, touched = _rows(people, touched)
     about, events = _rows(people, outcomes[outcomes["at"] < at])
