@@ -4,10 +4,11 @@
 does, by one caller and by 32 at once, with and without group commit; each counts when it is durable. Beside them what
 the disk gives: a file that is appended to and synced, one write at a time.
 
-`python benchmarks/ledger.py --decisions 10000 10000000`: ledgers of so many decisions, filled in bulk, and what is read
-for a repeated call (`repeats`) and for a new decision (`known_of`, `latest_wave`, `used_alone`): the median and the 95th percentile over 300 people drawn at random, on one connection. Where the machine is busy with
-something else, the seconds of the processor beside them say more. `--plans` prints how the database carries the reads
-out. `--postgres URL` names the server (a database of its own is made there, and dropped).
+`python benchmarks/ledger.py --decisions 10000 10000000`: ledgers of so many decisions, filled in bulk, and what is
+read for a repeated call (`repeats`) and for a new decision (`known_of`, `latest_wave`, `used_alone`): the median and
+the 95th percentile over 300 people drawn at random, on one connection. Where the machine is busy with something else,
+the seconds of the processor beside them say more. `--plans` prints how the database carries the reads out.
+`--postgres URL` names the server (a database of its own is made there, and dropped).
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Are outcomes accepted without losing or doubling one, and how fast?
 
-`python benchmarks/serving/outcomes.py --events 100000`: `propensity serve` (one worker) is sent so many CloudEvents, 1,000
-a request, by eight callers at once. Every request is made twice, by different callers at about the same time, as tools do
-that repeat what they are not sure of. Afterwards the ledger must hold every event exactly once, and the answers must
-have called each accepted once and a duplicate once. A model is trained first, or taken from `--model DIR`; `--ledger URL`
-takes another ledger than SQLite.
+`python benchmarks/serving/outcomes.py --events 100000`: `propensity serve` (one worker) is sent so many CloudEvents,
+1,000 a request, by eight callers at once. Every request is made twice, by different callers at about the same time, as
+tools do that repeat what they are not sure of. Afterwards the ledger must hold every event exactly once, and the
+answers must have called each accepted once and a duplicate once. A model is trained first, or taken from `--model DIR`;
+`--ledger URL` takes another ledger than SQLite.
 """
 
 from __future__ import annotations
