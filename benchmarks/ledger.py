@@ -296,11 +296,8 @@ def main() -> None:
     if options.commits:
         measure_commits(places, options.seconds)
     if options.decisions:
-        print(
-            "\n| database | decisions | a repeat, ms (95 %) | known_of | latest_wave | used_alone | all of a new one | ",
-            end="",
-        )
-        print("all, ms of processor | filled in, s | MB |\n|---|---|---|---|---|---|---|---|---|---|")
+        print("\n| database | decisions | a repeat, ms (95 %) | known_of | latest_wave | used_alone | ", end="")
+        print("all of a new one | all, ms of processor | filled in, s | MB |\n|---|---|---|---|---|---|---|---|---|---|")
         for name, place in places.items():
             measure_reads(name, place, options.decisions, options.plans)
 
