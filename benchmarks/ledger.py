@@ -297,7 +297,8 @@ def main() -> None:
         measure_commits(places, options.seconds)
     if options.decisions:
         print("\n| database | decisions | a repeat, ms (95 %) | known_of | latest_wave | used_alone | ", end="")
-        print("all of a new one | all, ms of processor | filled in, s | MB |\n|---|---|---|---|---|---|---|---|---|---|")
+        print("all of a new one | all, ms of processor | filled in, s | MB |")
+        print("|---|---|---|---|---|---|---|---|---|---|")
         for name, place in places.items():
             measure_reads(name, place, options.decisions, options.plans)
 
