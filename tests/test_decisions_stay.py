@@ -117,7 +117,7 @@ def test_a_request_decides_as_the_table_does(decider, customers):
     rows = json.loads(some.to_json(orient="records", date_format="iso", date_unit="us"))
     checked = check_customers(rows, decider.playbook, at)
     assert not checked.faults
-    of_table, of_rows = (Wave(decider, people, at, "spring").decide()[0] for people in (some, checked.table))
+    of_table, of_rows = (Wave(decider, people, at, "spring").decide()[0] for people in (some, checked.people))
     assert_same(of_rows, of_table.reset_index(drop=True))
 
 

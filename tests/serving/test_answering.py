@@ -69,7 +69,7 @@ def test_of_a_call_only_what_is_new_is_decided(client, monkeypatch):
     decide = answering.decide_online
 
     def watched(model, ledger, customers, **settings):
-        seen.append(customers["customer_id"].tolist())
+        seen.append(customers.ids)
         return decide(model, ledger, customers, **settings)
 
     monkeypatch.setattr(answering, "decide_online", watched)
@@ -141,7 +141,7 @@ def test_a_call_on_which_the_model_fails_harms_no_other(client, monkeypatch):
 
     def fail_for_one(model, ledger, customers, **settings):
         gate.wait(30)
-        if "poison" in set(customers["customer_id"]):
+        if "poison" in customers.ids:
             raise RuntimeError("a fault of the model")
         return decide(model, ledger, customers, **settings)
 

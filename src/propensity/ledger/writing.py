@@ -114,10 +114,13 @@ class Writing(Database):
             back as they were given.
         """
         answers = decision_answers(decisions)
+        stands = self.standing([answer["decision_id"] for answer in answers])
         rows = decision_rows(answers, decided_at, probabilities, spend)
-        about = [] if customers is None else snapshot_rows(customers)
-        asked = _Asked(rows, {row["customer_id"]: row for row in about})
-        stands = self.write_item(self._record, asked, rows=len(rows))
+        lacking = [row for row in rows if row["decision_id"] not in stands]
+        if lacking:
+            about = [] if customers is None else snapshot_rows(customers)
+            asked = _Asked(lacking, {row["customer_id"]: row for row in about})
+            stands |= self.write_item(self._record, asked, rows=len(lacking))
         return [stands.get(a["decision_id"], a) for a in answers]
 
     def _record(self, connection: sa.Connection, asked: Sequence[_Asked]) -> list[dict[str, dict[str, Any]]]:
