@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from propensity.assessment import PEOPLE
 from propensity.evaluation import Estimate
 from propensity.pages.charts import calibration_chart, interval_chart
 from propensity.pages.words import action_words
-from propensity_experiments.summary import Summary
-from propensity_experiments.words import lift_per_thousand
+from propensity_experiments.contents import Summary
 
 
 def lift_chart(summary: Summary) -> str:
     """Each arm's extra reactivations per 1,000 people, with 95 % intervals; empty where no arm can be compared."""
-    rows = [
-        _row(action_words(a.action), lift_per_thousand(x))
-        for a in summary.arms
-        if (x := a.reactivation_lift) is not None
-    ]
+    if summary.primary is None:
+        return ""
+    rows = [_row(action_words(x.action), x.difference.times(PEOPLE)) for x in summary.primary.effects]
     return interval_chart(rows, f"extra {_many(summary)} per 1,000 people contacted")
 
 

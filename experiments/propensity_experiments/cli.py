@@ -44,6 +44,7 @@ def summary(
     from propensity.files import write_text
     from propensity.ledger import Ledger
     from propensity_experiments import page, words
+    from propensity_experiments.contents import json_ready
     from propensity_experiments.summary import summarise
 
     found = summarise(Ledger(ledger).open(), campaign, now=pd.Timestamp.now("UTC"))
@@ -51,8 +52,7 @@ def summary(
     if html is not None:
         write_text(html, page.render(found))
     if json_file is not None:
-        content = {"verdict": {"kind": verdict.kind, "headline": verdict.headline, "sentences": verdict.sentences}}
-        write_text(json_file, json.dumps(content | found.to_json(), indent=1))
+        write_text(json_file, json.dumps({"verdict": json_ready(verdict), **found.to_json()}, indent=1))
     typer.echo(verdict.headline)
     for sentence in verdict.sentences:
         typer.echo(f"- {sentence}")

@@ -14,7 +14,7 @@ from propensity.pages import environment
 from propensity.pages.words import action_words, chance, signed
 from propensity.segments import SEGMENTS
 from propensity_experiments import charts, words
-from propensity_experiments.summary import Summary
+from propensity_experiments.contents import Summary
 
 
 def render(summary: Summary) -> str:
@@ -22,7 +22,6 @@ def render(summary: Summary) -> str:
     shown = {
         "summary": summary,
         "verdict": words.verdict(summary),
-        "clear": words.holm(summary),
         "segments": [(name, list(rows)) for name, rows in groupby(summary.segments, lambda x: x.segment)],
         "segments_note": words.segments_note(summary),
         "lift_chart": Markup(charts.lift_chart(summary)),
@@ -49,7 +48,6 @@ def _environment() -> Environment:
     made.filters |= {
         "action": action_words,
         "chance": chance,
-        "per_thousand": words.lift_per_thousand,
         "meaning": lambda name: SEGMENTS[name].description,
         "signed": signed,
     }

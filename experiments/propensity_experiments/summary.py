@@ -1,10 +1,8 @@
-"""The summary of an experiment: every figure that a page, a terminal or a file shows of it."""
+"""Computing a summary of an experiment from the ledger."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,131 +12,24 @@ from propensity.contract import CONTROL
 from propensity.errors import InputError
 from propensity.evaluation import Estimate, segment_effects
 from propensity.frame import all_actions, logged_propensity, require_separate_windows, training_frame
-from propensity.inference import Lift, SampleRatio, contact_gain, lift, sample_ratio_test
+from propensity.inference import Lift, contact_gain, lift, sample_ratio_test
 from propensity.ledger import Ledger
 from propensity.playbook import Playbook
 from propensity.segments import SegmentBuilder, telling_segments
+from propensity_experiments.contents import (
+    ArmTotal,
+    Effect,
+    Health,
+    NextWave,
+    Outcome,
+    OutcomeResult,
+    SegmentEffect,
+    Summary,
+)
 
 CONFIDENCE = 0.95
 FOUND_BELOW = 0.05
-"""A segment differs where its p-value, adjusted for all that were tested (Holm), is below this."""
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One arm of the experiment.
-
-    Attributes
-    ----------
-    action : str
-    people : int
-    reactivated : int
-        People who came back inside the window.
-    revenue : float
-        Their purchases inside the window, in currency.
-    reactivation_lift, revenue_lift : Lift, optional
-        Against the control, per person; None for the control itself.
-    """
-
-    action: str
-    people: int
-    reactivated: int
-    revenue: float
-    reactivation_lift: Lift | None
-    revenue_lift: Lift | None
-
-
-@dataclass(frozen=True)
-class SegmentEffect:
-    """What contact of any kind brought to the people of one segment.
-
-    Attributes
-    ----------
-    segment, value : str
-        See `propensity.segments.SEGMENTS`.
-    people : int
-    reactivations : Estimate
-        Extra ones per 1,000 people, against no contact.
-    differs : bool
-        Whether it is told from everybody else's, the chance of any false finding among all segments being 5 % (Holm).
-    """
-
-    segment: str
-    value: str
-    people: int
-    reactivations: Estimate
-    differs: bool
-
-
-@dataclass(frozen=True)
-class NextWave:
-    """Decisions that act on the experiment.
-
-    Attributes
-    ----------
-    campaign : str
-    people : int
-    sent : dict
-        People per action, by policy and exploration together; control left out.
-    predicted : dict
-        For each sent action, what the model predicts on average of the people who get it: ``uplift`` (chance of coming
-        back) and ``net_value`` (currency), per person.
-    assignments : dict
-        People per assignment.
-    cost : float
-        Of sending, in currency.
-    reactivations, revenue : Estimate, optional
-        Expected of the people whom the policy decides on (neither held out, nor exploring, nor suppressed), against
-        contacting none of them; None where no assessment is known.
-    """
-
-    campaign: str
-    people: int
-    sent: dict[str, int]
-    predicted: dict[str, dict[str, float]]
-    assignments: dict[str, int]
-    cost: float
-    reactivations: Estimate | None
-    revenue: Estimate | None
-
-
-@dataclass(frozen=True)
-class Summary:
-    """An experiment, its health, its arms, whom contact moves, the policy learnt from it, and the wave that follows.
-
-    ``segments`` is empty where the campaign's playbook is not known or no segment holds enough people.
-    """
-
-    campaign: dict[str, Any]
-    people: int
-    open_windows: int
-    sample_ratio: SampleRatio
-    arms: tuple[Arm, ...]
-    segments: tuple[SegmentEffect, ...]
-    assessment: Assessment | None
-    model_version: str | None
-    next_wave: NextWave | None
-
-    @property
-    def healthy(self) -> bool:
-        """Whether the figures may be read at all."""
-        return self.sample_ratio.healthy
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON-ready values; numbers that do not exist or have no end become None."""
-        content = {
-            "campaign": {k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in self.campaign.items()},
-            "people": self.people,
-            "open_windows": self.open_windows,
-            "healthy": self.healthy,
-            "sample_ratio": self.sample_ratio._asdict(),
-            "arms": [_arm_json(arm) for arm in self.arms],
-            "segments": [{**asdict(x), "reactivations": x.reactivations._asdict()} for x in self.segments],
-            "assessment": self.assessment.to_json() if self.assessment else None,
-            "model_version": self.model_version,
-            "next_wave": _wave_json(self.next_wave),
-        }
-        return _finite(content)
+"""Effects and differences are clear whose p-values, adjusted for all that were tested (Holm), are below."""
 
 
 def summarise(ledger: Ledger, campaign: str, now: pd.Timestamp | None = None) -> Summary:
@@ -174,12 +65,15 @@ def summarise(ledger: Ledger, campaign: str, now: pd.Timestamp | None = None) ->
     propensity = logged_propensity(frame, all_actions(list(served - {CONTROL})))
     recorded = ledger.assessment(campaign)
     assessment = Assessment.from_json(recorded["content"]) if recorded else None
+    as_of = pd.Timestamp.now("UTC") if now is None else now
     return Summary(
         campaign=row,
+        as_of=as_of.to_pydatetime(),
+        fingerprint="",
         people=len(frame),
         open_windows=len(contacts) - len(frame),
-        sample_ratio=sample_ratio_test(frame["action"], propensity),
-        arms=_arms(frame, propensity),
+        health=_health(frame, propensity),
+        outcomes=tuple(_result(x, frame, propensity) for x in _outcomes(row)),
         segments=_segments(frame, propensity, Playbook.model_validate(playbook)) if playbook else (),
         assessment=assessment,
         model_version=recorded["model_version"] if recorded else None,
@@ -187,23 +81,63 @@ def summarise(ledger: Ledger, campaign: str, now: pd.Timestamp | None = None) ->
     )
 
 
-def _arms(frame: pd.DataFrame, propensity: pd.DataFrame) -> tuple[Arm, ...]:
-    reactivation = {x.action: x for x in lift(frame["reactivated"], frame["action"], propensity)}
-    revenue = {x.action: x for x in lift(frame["revenue"], frame["action"], propensity)}
-    arms = []
+def _outcomes(campaign: dict[str, object]) -> tuple[Outcome, ...]:
+    """What is looked at, the primary one first."""
+    days = f"within {campaign['window_days']:g} days of the decision"
+    word, words = str(campaign["reactivated_word"]), str(campaign["reactivated_words"])
+    return (
+        Outcome("reactivated", "share", word, words, f"People who came back {days}."),
+        Outcome("revenue", "money", "revenue", "revenue", f"What people bought for {days}, less what they gave back."),
+    )
+
+
+def _health(frame: pd.DataFrame, propensity: pd.DataFrame) -> Health:
+    ratio = sample_ratio_test(frame["action"], propensity)
+    fault = "people did not get their arms with the planned chances"
+    return Health(ratio, faults=() if ratio.healthy else (fault,))
+
+
+def _result(outcome: Outcome, frame: pd.DataFrame, propensity: pd.DataFrame) -> OutcomeResult:
+    totals = []
     for action in propensity.columns:
-        mine = frame[frame["action"] == action]
-        arms.append(
-            Arm(
-                action=action,
-                people=len(mine),
-                reactivated=int(mine["reactivated"].sum()),
-                revenue=float(mine["revenue"].sum()),
-                reactivation_lift=reactivation.get(action),
-                revenue_lift=revenue.get(action),
+        mine = frame.loc[frame["action"] == action, outcome.key]
+        totals.append(ArmTotal(str(action), len(mine), int((mine != 0).sum()), float(mine.sum())))
+    lifts = lift(frame[outcome.key], frame["action"], propensity, level=CONFIDENCE)
+    return OutcomeResult(outcome, tuple(totals), tuple(_effects(lifts)), any_contact=None)
+
+
+def _effects(lifts: list[Lift]) -> list[Effect]:
+    """Against control, the chance of any false finding among all arms held to 5 % (Holm)."""
+    adjusted = _holm([x.p_value for x in lifts])
+    effects = []
+    for found, p_adjusted in zip(lifts, adjusted, strict=True):
+        difference = Estimate(found.difference, float("nan"), found.low, found.high, found.n, found.level)
+        effects.append(
+            Effect(
+                action=found.action,
+                n=found.n,
+                n_control=found.n_control,
+                mean=found.mean,
+                control_mean=found.control_mean,
+                difference=difference,
+                unadjusted=difference,
+                relative=None,
+                p_value=found.p_value,
+                p_adjusted=p_adjusted,
+                clear=p_adjusted <= FOUND_BELOW,
+                shrunk=found.difference,
             )
         )
-    return tuple(arms)
+    return effects
+
+
+def _holm(p_values: list[float]) -> list[float]:
+    """Adjusted p-values (Holm 1979), in the order given."""
+    order = np.argsort(p_values, kind="stable")
+    steps = np.asarray(p_values)[order] * (len(p_values) - np.arange(len(p_values)))
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted.tolist()
 
 
 def _segments(frame: pd.DataFrame, propensity: pd.DataFrame, playbook: Playbook) -> tuple[SegmentEffect, ...]:
@@ -254,24 +188,3 @@ def _next_wave(ledger: Ledger, campaign: str, policy: PolicyResult | None) -> Ne
             revenue=policy.revenue.times(by_policy / PEOPLE) if policy else None,
         )
     return None
-
-
-def _arm_json(arm: Arm) -> dict[str, Any]:
-    lifts = {name: getattr(arm, name) for name in ("reactivation_lift", "revenue_lift")}
-    return {**asdict(arm), **{name: value._asdict() if value else None for name, value in lifts.items()}}
-
-
-def _wave_json(wave: NextWave | None) -> dict[str, Any] | None:
-    if wave is None:
-        return None
-    estimates = {name: getattr(wave, name) for name in ("reactivations", "revenue")}
-    return {**asdict(wave), **{name: value._asdict() if value else None for name, value in estimates.items()}}
-
-
-def _finite(value: Any) -> Any:
-    """The same with None for what JSON cannot say."""
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,62 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from propensity.assessment import PEOPLE
 from propensity.contract import CONTROL
 from propensity.evaluation import Estimate
-from propensity.inference import Lift
 from propensity.pages.words import action_words, chance, interval, listed, signed
-from propensity_experiments.summary import SegmentEffect, Summary
+from propensity_experiments.contents import Effect, SegmentEffect, Summary, Verdict
 
-MOST_SEGMENTS = 3
+MOST_SEGMENTS, MOST_ARMS = 3, 4
 """Named in a sentence; the page has all."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What to do, in one headline, and the sentences that support it.
-
-    Attributes
-    ----------
-    kind : {"unhealthy", "no_difference", "not_enough", "one_action", "per_person", "measured"}
-        ``not_enough``: an arm brought people back, but held-out people do not show that it pays. ``measured``: no
-        model has learnt from this experiment yet.
-    headline : str
-    sentences : tuple of str
-    """
-
-    kind: str
-    headline: str
-    sentences: tuple[str, ...]
 
 
 def verdict(summary: Summary) -> Verdict:
     """The verdict on an experiment."""
-    if not summary.healthy:
-        ratio = summary.sample_ratio
+    if not summary.health.healthy:
+        chances = chance(summary.health.sample_ratio.p_value)
         return Verdict(
             "unhealthy",
             "Do not read these results: people did not get their arms with the planned chances.",
+            "",
             (
-                f"A split like this one would come about by chance in {chance(ratio.p_value)} of healthy experiments. "
+                f"A split like this one would come about by chance in {chances} of healthy experiments. "
                 "Find out where people were lost or added before trusting any figure below.",
             ),
         )
     found = [*_arm_sentences(summary), *_segment_sentences(summary), _health(summary)]
     assessment = summary.assessment
     if assessment is None:
-        return Verdict("measured", "No model has learnt from this experiment yet.", tuple(found))
+        return Verdict("keep_running", "No model has learnt from this experiment yet.", "", tuple(found))
     why, wave = assessment.gate.why, _wave_sentences(summary)
     granted = assessment.gate.granted
     if granted == "nobody":
         policy = f"{why} The recommended policy is the same for everybody: no contact."
-        clear = holm(summary)
-        if any(a.reactivation_lift and a.reactivation_lift.difference > 0 and clear[a.action] for a in summary.arms):
+        if any(x.clear and x.difference.value > 0 for x in _returns(summary)):
             headline = "Contact brings people back, but is not yet shown to pay for itself: contact few, and learn on."
-            return Verdict("not_enough", headline, (policy, *wave, *found))
+            return Verdict("keep_running", headline, "", (policy, *wave, *found))
         headline = "No difference worth acting on was found: contact nobody, apart from the people used to learn."
-        return Verdict("no_difference", headline, (policy, *wave, *found))
+        return Verdict("stop", headline, "", (policy, *wave, *found))
     best = action_words(assessment.best_action)
     if granted == "one_action":
         others = set(assessment.actions) - {assessment.best_action, CONTROL}
@@ -65,37 +45,45 @@ def verdict(summary: Summary) -> Verdict:
         headline = f"Send {best} to everybody who may get it{instead}; choosing per person is not shown to do better."
     else:
         headline = "Choose for each person: people differ in what brings them back."
-    return Verdict(granted, headline, (*_policy_sentences(summary, best), why, *wave, *found))
+    return Verdict("roll_out", headline, "", (*_policy_sentences(summary, best), why, *wave, *found))
 
 
 def _health(summary: Summary) -> str:
-    ratio = summary.sample_ratio
     counted = f"{summary.people:,} people are counted"
     if summary.open_windows:
         counted += f" ({summary.open_windows:,} more are left out: their {_days(summary)} are not over)"
     return (
         f"{counted}, and the sizes of the arms fit the plan (a split at least this uneven comes about in "
-        f"{chance(ratio.p_value)} of healthy experiments)."
+        f"{chance(summary.health.sample_ratio.p_value)} of healthy experiments)."
     )
 
 
 def _arm_sentences(summary: Summary) -> list[str]:
-    lifts = [arm for arm in summary.arms if arm.reactivation_lift is not None]
-    if len(lifts) > 4:
-        clear = [arm for arm in lifts if arm.reactivation_lift and holm(summary)[arm.action]]
-        names = ", ".join(action_words(arm.action) for arm in clear) or "none"
-        return [f"Of {len(lifts)} actions, these changed how many people came back, beyond chance: {names}."]
+    effects = _returns(summary)
+    if len(effects) > MOST_ARMS:
+        names = ", ".join(action_words(x.action) for x in effects if x.clear) or "none"
+        return [f"Of {len(effects)} actions, these changed how many people came back, beyond chance: {names}."]
+    revenue = {x.action: x for x in _effects(summary, "revenue")}
     sentences = []
-    for arm in lifts:
-        if arm.reactivation_lift is None or arm.revenue_lift is None:
-            continue
-        clear = holm(summary)[arm.action]
-        found = "brought" if clear else "showed no effect that can be told from chance:"
+    for effect in effects:
+        brought = "brought" if effect.clear else "showed no effect that can be told from chance:"
+        back = interval(effect.difference.times(PEOPLE), sign=True)
+        bought = money(revenue[effect.action].difference.times(PEOPLE), summary, sign=True)
         sentences.append(
-            f"{action_words(arm.action).capitalize()} {found} {_lift_words(summary, arm.reactivation_lift)} and "
-            f"{_money_lift(summary, arm.revenue_lift)} of revenue for each 1,000 people contacted."
+            f"{action_words(effect.action).capitalize()} {brought} {back} {summary.campaign['reactivated_words']} and "
+            f"{bought} of revenue for each 1,000 people contacted."
         )
     return sentences
+
+
+def _returns(summary: Summary) -> tuple[Effect, ...]:
+    return _effects(summary, "reactivated")
+
+
+def _effects(summary: Summary, key: str) -> tuple[Effect, ...]:
+    """Of each arm on an outcome."""
+    result = summary.outcome(key)
+    return result.effects if result else ()
 
 
 def _segment_sentences(summary: Summary) -> list[str]:
@@ -131,16 +119,6 @@ def segments_note(summary: Summary) -> str:
 def segment_words(segment: SegmentEffect) -> str:
     """A segment in words: ``time since churn: 60 to 180 days``."""
     return f"{action_words(segment.segment)}: {action_words(segment.value)}"
-
-
-def holm(summary: Summary, level: float = 0.05) -> dict[str, bool]:
-    """Which arms changed the number of people who came back, the chance of any false finding held to 5 % (Holm)."""
-    tests = sorted((a.reactivation_lift.p_value, a.action) for a in summary.arms if a.reactivation_lift)
-    found, going = {}, True
-    for rank, (p_value, action) in enumerate(tests):
-        going = going and p_value <= level / (len(tests) - rank)
-        found[action] = going
-    return found
 
 
 def _policy_sentences(summary: Summary, best: str) -> list[str]:
@@ -212,19 +190,6 @@ def money(estimate: Estimate, summary: Summary, sign: bool = False) -> str:
 
 def _amount(value: float, summary: Summary) -> str:
     return f"{summary.campaign['currency']} {value:,.0f}"
-
-
-def _lift_words(summary: Summary, found: Lift) -> str:
-    return f"{interval(lift_per_thousand(found), sign=True)} {summary.campaign['reactivated_words']}"
-
-
-def _money_lift(summary: Summary, found: Lift) -> str:
-    return money(lift_per_thousand(found), summary, sign=True)
-
-
-def lift_per_thousand(found: Lift) -> Estimate:
-    """A lift per 1,000 people; the standard error is in the interval alone."""
-    return Estimate(found.difference, float("nan"), found.low, found.high, found.n, found.level).times(1000)
 
 
 def _days(summary: Summary) -> str:

@@ -95,12 +95,12 @@ def test_the_ledger_holds_the_same_decisions_and_the_experiment(first, hillstrom
 
 
 def test_the_summary_has_the_figures_of_the_data(summary, hillstrom_frame):
-    arms = {a["action"]: a for a in summary["arms"]}
+    back, money = ({x["action"]: x for x in outcome["totals"]} for outcome in summary["outcomes"])
     for action, people in hillstrom_frame.groupby("action"):
-        assert arms[action]["people"] == len(people)
-        assert arms[action]["reactivated"] == people["reactivated"].sum()
-        assert arms[action]["revenue"] == pytest.approx(people["revenue"].sum())
-    assert summary["sample_ratio"]["p_value"] == pytest.approx(0.90, abs=0.005)
+        assert back[action]["people"] == len(people)
+        assert back[action]["with_it"] == people["reactivated"].sum()
+        assert money[action]["total"] == pytest.approx(people["revenue"].sum())
+    assert summary["health"]["sample_ratio"]["p_value"] == pytest.approx(0.90, abs=0.005)
 
 
 def test_terminal_page_and_files_say_the_same(first, summary):

@@ -25,6 +25,12 @@ def summary(experiment):
     return summarise(experiment, "spring", now=LATER)
 
 
+def counted(summary) -> dict[str, tuple[int, int, float]]:
+    """People, those who came back, and revenue, by arm."""
+    pairs = zip(summary.primary.totals, summary.outcome("revenue").totals, strict=True)
+    return {back.action: (back.people, back.with_it, money.total) for back, money in pairs}
+
+
 def record_wave(ledger: Ledger, campaign_columns: dict) -> None:
     """Decisions that act on the experiment: 6 by policy, 2 held out, 1 exploring, 1 suppressed."""
     ledger.add_campaign("summer", **{**campaign_columns, "title": "Summer", "follows": "spring"})
@@ -41,14 +47,14 @@ def record_wave(ledger: Ledger, campaign_columns: dict) -> None:
 
 def test_figures_are_those_of_the_data(summary):
     assert summary.people == 1_200
-    assert {a.action: (a.people, a.reactivated, a.revenue) for a in summary.arms} == NUMBERS
-    control, mens, womens = summary.arms
-    assert control.reactivation_lift is None
-    assert mens.reactivation_lift.difference == pytest.approx((80 - 20) / 400)
-    assert womens.reactivation_lift.difference == pytest.approx((25 - 20) / 400)
-    assert mens.revenue_lift.difference == pytest.approx((300 - 50) / 400)
-    assert summary.sample_ratio.observed == {"control": 400, "mens_email": 400, "womens_email": 400}
-    assert summary.sample_ratio.p_value == 1
+    assert counted(summary) == NUMBERS
+    mens, womens = summary.primary.effects
+    assert (mens.action, womens.action) == ("mens_email", "womens_email")
+    assert mens.difference.value == pytest.approx((80 - 20) / 400)
+    assert womens.difference.value == pytest.approx((25 - 20) / 400)
+    assert summary.outcome("revenue").effects[0].difference.value == pytest.approx((300 - 50) / 400)
+    assert summary.health.sample_ratio.observed == {"control": 400, "mens_email": 400, "womens_email": 400}
+    assert summary.health.sample_ratio.p_value == 1
 
 
 def test_open_windows_are_counted_and_left_out(experiment, record_experiment):
@@ -69,7 +75,7 @@ def test_people_whose_window_is_open_are_said_to_be_left_out(experiment):
     experiment.add_contacts(late)
     found = summarise(experiment, "spring", now=pd.Timestamp("2026-03-20T00:00:00Z"))
     assert (found.people, found.open_windows) == (1_200, 60)
-    assert {a.action: (a.people, a.reactivated, a.revenue) for a in found.arms} == NUMBERS
+    assert counted(found) == NUMBERS
     assert any("60 more are left out: their 14 days are not over" in s for s in words.verdict(found).sentences)
 
 
@@ -87,13 +93,13 @@ def test_outcomes_after_the_window_do_not_count(experiment):
         ]
     )
     experiment.add_outcomes(late)
-    assert summarise(experiment, "spring", now=LATER).arms[0].revenue == 50
+    assert counted(summarise(experiment, "spring", now=LATER))["control"][2] == 50
 
 
 def test_an_erased_person_stays_in_the_figures(experiment, summary):
     experiment.erase("spring-0")
     after = summarise(experiment, "spring", now=LATER)
-    assert (after.people, after.open_windows, after.arms) == (summary.people, 0, summary.arms)
+    assert (after.people, after.open_windows, counted(after)) == (summary.people, 0, NUMBERS)
 
 
 def test_the_next_wave_is_counted(experiment, assessed, campaign_columns):
@@ -113,7 +119,7 @@ def test_json_is_strict_and_holds_the_figures(experiment, assessed):
     experiment.add_assessment("spring", "m/7", assessed("per_person").to_json())
     found = summarise(experiment, "spring", now=LATER)
     content = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert [a["reactivated"] for a in content["arms"]] == [20, 80, 25]
+    assert [a["with_it"] for a in content["outcomes"][0]["totals"]] == [20, 80, 25]
     assert content["assessment"]["gate"]["granted"] == "per_person"
     assert content["model_version"] == "m/7"
 
@@ -148,14 +154,14 @@ def test_an_unhealthy_split_says_do_not_read_and_nothing_else(ledger, record_exp
     ledger.add_assessment("spring", "m/7", assessed("per_person").to_json())
     found = summarise(ledger, "spring", now=LATER)
     verdict = words.verdict(found)
-    assert not found.healthy
+    assert not found.health.healthy
     assert (verdict.kind, len(verdict.sentences)) == ("unhealthy", 1)
     assert verdict.headline.startswith("Do not read these results")
 
 
 def test_without_an_assessment_only_what_was_measured_is_said(summary):
     verdict = words.verdict(summary)
-    assert verdict.kind == "measured"
+    assert verdict.kind == "keep_running"
     assert verdict.sentences[0].startswith("Mens email brought +150.0 (95 % sure: ")
     assert verdict.sentences[1].startswith("Womens email showed no effect that can be told from chance: +12.5 ")
     assert not [s for s in verdict.sentences if "policy" in s.lower()]
@@ -164,9 +170,9 @@ def test_without_an_assessment_only_what_was_measured_is_said(summary):
 @pytest.mark.parametrize(
     ("mode", "kind", "headline"),
     [
-        ("nobody", "not_enough", "Contact brings people back, but is not yet shown to pay for itself"),
-        ("one_action", "one_action", "Send better email update to everybody"),
-        ("per_person", "per_person", "Choose for each person"),
+        ("nobody", "keep_running", "Contact brings people back, but is not yet shown to pay for itself"),
+        ("one_action", "roll_out", "Send better email update to everybody"),
+        ("per_person", "roll_out", "Choose for each person"),
     ],
 )
 def test_the_headline_follows_the_gate(experiment, assessed, mode, kind, headline):
@@ -181,7 +187,7 @@ def test_without_any_finding_nobody_is_contacted(ledger, record_experiment, asse
     record_experiment(ledger, arms={"control": (400, 20, 5), "mens_email": (400, 21, 5)})
     ledger.add_assessment("spring", "m/7", assessed("nobody").to_json())
     verdict = words.verdict(summarise(ledger, "spring", now=LATER))
-    assert verdict.kind == "no_difference"
+    assert verdict.kind == "stop"
     assert verdict.headline.startswith("No difference worth acting on was found: contact nobody")
 
 
@@ -189,9 +195,10 @@ def test_findings_among_many_arms_are_held_to_one_error(ledger, record_experimen
     counts = {"control": 20, "a": 34, "b": 36, "c": 37, "d": 39, "e": 44}
     record_experiment(ledger, arms={a: (300, n, 0) for a, n in counts.items()})
     found = summarise(ledger, "spring", now=LATER)
-    p_values = {a.action: a.reactivation_lift.p_value for a in found.arms if a.reactivation_lift}
-    reference = multipletests(list(p_values.values()), 0.05, "holm")[0]
-    assert words.holm(found) == dict(zip(p_values, map(bool, reference), strict=True))
-    assert 0 < sum(words.holm(found).values()) < sum(p < 0.05 for p in p_values.values())
+    effects = found.primary.effects
+    reference = multipletests([x.p_value for x in effects], 0.05, "holm")
+    assert [x.clear for x in effects] == reference[0].tolist()
+    assert [x.p_adjusted for x in effects] == pytest.approx(reference[1])
+    assert 0 < sum(x.clear for x in effects) < sum(x.p_value < 0.05 for x in effects)
     (sentence,) = [s for s in words.verdict(found).sentences if s.startswith("Of 5 actions")]
     assert "e" in sentence.rsplit(": ", 1)[1]

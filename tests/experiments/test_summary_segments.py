@@ -87,7 +87,7 @@ def test_without_a_known_playbook_there_are_no_segments(ledger, campaign_columns
 def test_people_of_an_unhealthy_split_are_not_cut(ledger, record_experiment):
     record_experiment(ledger, arms={"control": (400, 20, 5), "mens_email": (300, 80, 30)}, playbook=BOOK)
     summary = summarise(ledger, "spring", now=LATER)
-    assert not summary.healthy
+    assert not summary.health.healthy
     assert "Whom contact moves" not in page.render(summary)
 
 
