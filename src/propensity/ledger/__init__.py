@@ -1,4 +1,4 @@
-"""The append-only record of customers, decisions, waves, outcomes, approved playbooks, published summaries and what models were worth."""
+"""The append-only record of customers, decisions, waves, outcomes, approvals and what was found and published."""
 
 from propensity.ledger.approvals import approve_playbook, is_playbook_approved, playbook_approvals
 from propensity.ledger.availability import LedgerUnavailable
