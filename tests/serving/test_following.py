@@ -31,6 +31,7 @@ from propensity_serving import checks, copies, state
 from propensity_serving.app import build_app
 from propensity_serving.checks import require_sane_decisions
 from propensity_serving.refusal import ModelRefused
+from propensity_serving.requests import check_customers
 from propensity_serving.settings import Settings
 from propensity_serving.state import ServingState
 
@@ -278,6 +279,21 @@ def test_decisions_that_are_not_sane_are_refused(small_model, monkeypatch, spoil
     monkeypatch.setattr(checks, "Wave", Spoilt)
     with pytest.raises(ModelRefused, match=why):
         require_sane_decisions(small_model)
+
+
+def test_each_category_that_a_model_learnt_is_tried(trained, monkeypatch):
+    learnt = {name: trained.model.features.categories[name] for name in ("region", "reason")}
+    tried: list[dict] = []
+
+    def seen(rows, *rest):
+        tried.extend(rows)
+        return check_customers(rows, *rest)
+
+    monkeypatch.setattr(checks, "check_customers", seen)
+    require_sane_decisions(trained.model)
+    assert any(learnt.values())
+    for name, found in learnt.items():
+        assert set(found) <= {row.get(name) for row in tried}, name
 
 
 def test_a_model_that_cannot_decide_is_refused(small_model, monkeypatch):
