@@ -393,6 +393,29 @@ class Health:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How people came into the experiment.
+
+    Attributes
+    ----------
+    first, last : datetime
+        When the first and the last of its people were decided on.
+    people_a_day : float
+        On average between the two; of an experiment that began and ended on one day, all its people.
+    closes : datetime
+        When the last window closes.
+    running : bool
+        Whether a window is open still, so that somebody looks before the end.
+    """
+
+    first: datetime
+    last: datetime
+    people_a_day: float
+    closes: datetime
+    running: bool
+
+
+@dataclass(frozen=True)
 class NextWave:
     """Decisions that act on the experiment.
 
@@ -482,6 +505,7 @@ class Summary:
     assessment: Assessment | None = None
     model_version: str | None = None
     next_wave: NextWave | None = None
+    pace: Pace | None = None
 
     @property
     def primary(self) -> OutcomeResult | None:
