@@ -6,66 +6,58 @@ from propensity.assessment import PEOPLE
 from propensity.contract import CONTROL
 from propensity.evaluation import Estimate
 from propensity.pages.words import action_words, chance, interval, listed, signed
-from propensity_experiments.contents import Effect, SegmentEffect, Summary, Verdict
+from propensity_experiments.contents import Effect, SegmentEffect, Summary
 
 MOST_SEGMENTS, MOST_ARMS = 3, 4
 """Named in a sentence; the page has all."""
 
 
-def verdict(summary: Summary) -> Verdict:
-    """The verdict on an experiment."""
-    if not summary.health.healthy:
-        chances = chance(summary.health.sample_ratio.p_value)
-        return Verdict(
-            "unhealthy",
-            "Do not read these results: people did not get their arms with the planned chances.",
-            "",
-            (
-                f"A split like this one would come about by chance in {chances} of healthy experiments. "
-                "Find out where people were lost or added before trusting any figure below.",
-            ),
-        )
-    found = [*_arm_sentences(summary), *_segment_sentences(summary), _health(summary)]
-    assessment = summary.assessment
-    if assessment is None:
-        return Verdict("keep_running", "No model has learnt from this experiment yet.", "", tuple(found))
-    why, wave = assessment.gate.why, _wave_sentences(summary)
-    granted = assessment.gate.granted
-    if granted == "nobody":
-        policy = f"{why} The recommended policy is the same for everybody: no contact."
-        if any(x.clear and x.difference.value > 0 for x in _returns(summary)):
-            headline = "Contact brings people back, but is not yet shown to pay for itself: contact few, and learn on."
-            return Verdict("keep_running", headline, "", (policy, *wave, *found))
-        headline = "No difference worth acting on was found: contact nobody, apart from the people used to learn."
-        return Verdict("stop", headline, "", (policy, *wave, *found))
-    best = action_words(assessment.best_action)
-    if granted == "one_action":
-        others = set(assessment.actions) - {assessment.best_action, CONTROL}
-        instead = ", and the next best action to the rest" if others else ""
-        headline = f"Send {best} to everybody who may get it{instead}; choosing per person is not shown to do better."
-    else:
-        headline = "Choose for each person: people differ in what brings them back."
-    return Verdict("roll_out", headline, "", (*_policy_sentences(summary, best), why, *wave, *found))
+def found_sentences(summary: Summary) -> list[str]:
+    """What each arm brought, whom contact moved, and that the figures may be read."""
+    return [*_arm_sentences(summary), *_segment_sentences(summary), *summary.health.cautions, *_health(summary)]
 
 
-def _health(summary: Summary) -> str:
+def unhealthy_sentences(summary: Summary) -> list[str]:
+    """How sure it is that something is wrong, and what to do."""
+    ratio = summary.health.sample_ratio
+    by_chance = f"A split like this one would come about by chance in {chance(ratio.p_value)} of healthy experiments. "
+    what = "Find out where people were lost or added before trusting any figure below."
+    return [(by_chance if not ratio.healthy else "") + what, *summary.health.cautions]
+
+
+def counted_sentences(summary: Summary) -> list[str]:
+    """How many people each arm has and how many came back, where there is nothing to compare them with."""
+    many = summary.campaign["reactivated_words"]
+    totals = summary.primary.totals if summary.primary else ()
+    told = [
+        f"Of {arm.people:,} people {'not contacted' if arm.action == CONTROL else 'with ' + action_words(arm.action)}, "
+        f"{arm.with_it:,} came back ({many})."
+        for arm in totals
+        if arm.people
+    ]
+    if summary.open_windows:
+        told.append(f"{summary.open_windows:,} people are left out: their {_days(summary)} are not over.")
+    return told
+
+
+def _health(summary: Summary) -> list[str]:
     counted = f"{summary.people:,} people are counted"
     if summary.open_windows:
         counted += f" ({summary.open_windows:,} more are left out: their {_days(summary)} are not over)"
-    return (
+    return [
         f"{counted}, and the sizes of the arms fit the plan (a split at least this uneven comes about in "
         f"{chance(summary.health.sample_ratio.p_value)} of healthy experiments)."
-    )
+    ]
 
 
 def _arm_sentences(summary: Summary) -> list[str]:
-    effects = _returns(summary)
-    if len(effects) > MOST_ARMS:
-        names = ", ".join(action_words(x.action) for x in effects if x.clear) or "none"
-        return [f"Of {len(effects)} actions, these changed how many people came back, beyond chance: {names}."]
-    revenue = {x.action: x for x in _effects(summary, "revenue")}
+    found = effects(summary, "reactivated")
+    if len(found) > MOST_ARMS:
+        names = ", ".join(action_words(x.action) for x in found if x.clear) or "none"
+        return [f"Of {len(found)} actions, these changed how many people came back, beyond chance: {names}."]
+    revenue = {x.action: x for x in effects(summary, "revenue")}
     sentences = []
-    for effect in effects:
+    for effect in found:
         brought = "brought" if effect.clear else "showed no effect that can be told from chance:"
         back = interval(effect.difference.times(PEOPLE), sign=True)
         bought = money(revenue[effect.action].difference.times(PEOPLE), summary, sign=True)
@@ -76,11 +68,7 @@ def _arm_sentences(summary: Summary) -> list[str]:
     return sentences
 
 
-def _returns(summary: Summary) -> tuple[Effect, ...]:
-    return _effects(summary, "reactivated")
-
-
-def _effects(summary: Summary, key: str) -> tuple[Effect, ...]:
+def effects(summary: Summary, key: str) -> tuple[Effect, ...]:
     """Of each arm on an outcome."""
     result = summary.outcome(key)
     return result.effects if result else ()
@@ -121,7 +109,7 @@ def segment_words(segment: SegmentEffect) -> str:
     return f"{action_words(segment.segment)}: {action_words(segment.value)}"
 
 
-def _policy_sentences(summary: Summary, best: str) -> list[str]:
+def policy_sentences(summary: Summary, best: str) -> list[str]:
     assessment = summary.assessment
     if assessment is None:
         return []
@@ -151,7 +139,7 @@ def _policy_sentences(summary: Summary, best: str) -> list[str]:
     return sentences
 
 
-def _wave_sentences(summary: Summary) -> list[str]:
+def wave_sentences(summary: Summary) -> list[str]:
     wave = summary.next_wave
     if wave is None:
         return []
