@@ -52,7 +52,12 @@ def named_rows(names: list[str]) -> alt.Y:
 
 def svg(chart: alt.TopLevelMixin) -> str:
     """A chart in the house's style."""
-    styled = chart.configure(font="system-ui, sans-serif", background="transparent").configure_axis(
+    return vlc.vegalite_to_svg(styled(chart).to_json())
+
+
+def styled(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
+    """The same chart with the house's letters, lines and colours."""
+    dressed = chart.configure(font="system-ui, sans-serif", background="transparent").configure_axis(
         labelColor=INK,
         titleColor=INK,
         gridColor=GRID,
@@ -60,4 +65,4 @@ def svg(chart: alt.TopLevelMixin) -> str:
         titleFontSize=13,
         titleFontWeight="normal",
     )
-    return vlc.vegalite_to_svg(styled.configure_view(stroke=None).to_json())
+    return dressed.configure_view(stroke=None)
