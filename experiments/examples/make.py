@@ -38,6 +38,7 @@ EXAMPLES = (
 
 
 def propensity(*arguments: object) -> None:
+    """Run a command of the product."""
     subprocess.run([sys.executable, "-m", "propensity", *map(str, arguments)], check=True)
 
 
@@ -51,6 +52,7 @@ def make(example: Example, scratch: Path) -> None:
 
 
 def take_pictures() -> None:
+    """Of each page at desktop and phone width."""
     PICTURES.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
@@ -64,6 +66,7 @@ def take_pictures() -> None:
 
 
 def main() -> None:
+    """Make all examples."""
     with tempfile.TemporaryDirectory() as directory:
         for example in EXAMPLES:
             make(example, Path(directory))

@@ -102,7 +102,9 @@ def policy_chart(summary: Summary) -> Drawing | None:
         if p.key != "nobody"
     ]
     what = f"net value per 1,000 people, {summary.campaign['currency']}"
-    caption = "Points are measured, bars are 95 % intervals. Of a filled point the bar does not reach contacting nobody."
+    caption = (
+        "Points are measured, bars are 95 % intervals. Of a filled point the bar does not reach contacting nobody."
+    )
     return _intervals("chart-policies", rows, what, caption)
 
 
@@ -110,7 +112,9 @@ def propensity_chart(summary: Summary) -> Drawing | None:
     """Predicted against observed share of people who come back without contact, by tenths of held-out people."""
     rows = summary.assessment.propensity_calibration if summary.assessment else []
     caption = "How many come back without contact: points on the dashed line are predictions that came true."
-    return _tenths("chart-propensity", rows, f"{summary.campaign['reactivated_words']} per 1,000", caption, diagonal=True)
+    return _tenths(
+        "chart-propensity", rows, f"{summary.campaign['reactivated_words']} per 1,000", caption, diagonal=True
+    )
 
 
 def uplift_chart(summary: Summary) -> Drawing | None:
@@ -245,7 +249,9 @@ def _intervals(key: str, rows: Sequence[dict[str, Any]], what: str, caption: str
     return Drawing(key, f"{what[0].upper()}{what[1:]}. {told}.", caption, drawn)
 
 
-def _tenths(key: str, rows: Sequence[dict[str, Any]], what: str, caption: str, *, diagonal: bool = False) -> Drawing | None:
+def _tenths(
+    key: str, rows: Sequence[dict[str, Any]], what: str, caption: str, *, diagonal: bool = False
+) -> Drawing | None:
     """Tenths of people: observed with intervals over what was predicted, or over their rank beside it."""
     if len(rows) < 2:
         return None

@@ -43,16 +43,17 @@ def summary(
 
     from propensity.files import write_text
     from propensity.ledger import Ledger
-    from propensity_experiments import page, words
+    from propensity_experiments import page
     from propensity_experiments.contents import json_ready
     from propensity_experiments.summary import summarise
+    from propensity_experiments.verdict import verdict
 
     found = summarise(Ledger(ledger).open(), campaign, now=pd.Timestamp.now("UTC"))
-    verdict = words.verdict(found)
+    told = verdict(found)
     if html is not None:
         write_text(html, page.render(found))
     if json_file is not None:
-        write_text(json_file, json.dumps({"verdict": json_ready(verdict), **found.to_json()}, indent=1))
-    typer.echo(verdict.headline)
-    for sentence in verdict.sentences:
+        write_text(json_file, json.dumps({"verdict": json_ready(told), **found.to_json()}, indent=1))
+    typer.echo(told.headline)
+    for sentence in told.sentences:
         typer.echo(f"- {sentence}")

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from propensity.evaluation import Estimate
-from propensity_experiments import words
 from propensity_experiments.contents import OutcomeResult, Summary, json_ready
+from propensity_experiments.verdict import verdict
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """With one of these a text is a formula to a spreadsheet."""
@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
 def document(summary: Summary) -> dict[str, Any]:
     """The verdict and every figure, as JSON-ready values."""
-    return {"verdict": json_ready(words.verdict(summary)), **summary.to_json()}
+    return {"verdict": json_ready(verdict(summary)), **summary.to_json()}
 
 
 def as_json(summary: Summary, indent: int | None = 1) -> str:

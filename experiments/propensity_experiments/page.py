@@ -20,6 +20,7 @@ from propensity_experiments import charts, downloads, shown, words
 from propensity_experiments.charts import arm_words
 from propensity_experiments.contents import ANY_CONTACT, Cell, Measure, Summary
 from propensity_experiments.glossary import Glossary
+from propensity_experiments.verdict import verdict
 
 Form = Literal["served", "file", "paper"]
 """Where a page is read: paper has no scripts, and everything is unfolded."""
@@ -42,7 +43,7 @@ def render(summary: Summary, form: Form = "file") -> str:
     scripts = _scripts(bool(drawn)) if form != "paper" else ()
     content = {
         "summary": summary,
-        "verdict": words.verdict(summary),
+        "verdict": verdict(summary),
         "readable": summary.health.healthy,
         "paper": form == "paper",
         "policy": content_policy(*scripts),

@@ -1,8 +1,8 @@
 """What to do about an experiment: roll out, stop, keep running, or do not read; and what it is worth.
 
-Where a model has learnt from the experiment, its gate decides, on people that no training saw. Otherwise the arms do: an
-arm is rolled out where it is shown to bring people back *and* to pay for itself. As long as windows are open, somebody
-looks before the end, and a finding must hold in the always-valid band too.
+Where a model has learnt from the experiment, its gate decides, on people that no training saw. Otherwise the arms do:
+an arm is rolled out where it is shown to bring people back *and* to pay for itself. As long as windows are open,
+somebody looks before the end, and a finding must hold in the always-valid band too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from math import ceil, isfinite
 from propensity.assessment import PEOPLE, PolicyResult
 from propensity.contract import CONTROL
 from propensity.evaluation import Estimate
-from propensity.inference import people_needed
+from propensity.inference import people_to_tell
 from propensity.pages.words import action_words, interval, listed
 from propensity_experiments import words
 from propensity_experiments.contents import Effect, Summary, Verdict
@@ -134,24 +134,26 @@ def _not_yet(summary: Summary, what: str, effect: Effect | None, found: list[str
     worth, pace = _worth_of(summary, effect), summary.pace
     net = _net(summary, effect)
     looked_at = net if net is not None else effect.difference if effect else None
-    needed = None if looked_at is None else people_needed(looked_at.value, looked_at.standard_error, looked_at.n, POWER)
+    # in the same proportions over all arms
+    needed = None if looked_at is None else summary.people * people_to_tell(looked_at, POWER) / looked_at.n
     seen = "an effect as large as the one seen so far, if it is real,"
     if pace is None or needed is None or not isfinite(needed):
         return Verdict("keep_running", f"Keep running: {what}.", worth, tuple(found))
     if not pace.running:
-        sentence = f"{seen.capitalize()} would be told from none by about {_round(needed):,.0f} people in 4 of 5 experiments."
-        return Verdict("keep_running", f"Not enough people took part: {what}.", worth, (sentence, *found))
-    more = max(needed - summary.people, 0.0)
-    days = ceil(more / pace.people_a_day) if pace.people_a_day > 0 else LONGEST_DAYS + 1
+        told = (
+            f"{seen.capitalize()} would be told from none by about {_round(needed):,.0f} people in 4 of 5 experiments."
+        )
+        return Verdict("keep_running", f"Not enough people took part: {what}.", worth, (told, *found))
+    days = ceil(max(needed - summary.people, 0.0) / pace.people_a_day)
     if days > LONGEST_DAYS:
-        sentence = f"At the pace so far it takes more than two years until {seen} can be told from none."
-        return Verdict("stop", f"Stop, or look for something that does more: {what}.", worth, (sentence, *found))
-    wait = max(days, 1)
-    sentence = (
-        f"At the pace so far, {pace.people_a_day:,.0f} people a day, {seen} is told from none after about {wait:,} more "
-        f"days of contacts in 4 of 5 experiments; the last window closes {summary.campaign['window_days']:.0f} days later."
+        told = f"At the pace so far it takes more than two years until {seen} can be told from none."
+        return Verdict("stop", f"Stop, or look for something that does more: {what}.", worth, (told, *found))
+    wait, window = max(days, 1), summary.campaign["window_days"]
+    told = (
+        f"At the pace so far, {pace.people_a_day:,.0f} people a day, {seen} is told from none after about {wait:,} "
+        f"more days of contacts in 4 of 5 experiments; the last window closes {window:.0f} days later."
     )
-    return Verdict("keep_running", f"Keep running {wait:,} more days: {what}.", worth, (sentence, *found))
+    return Verdict("keep_running", f"Keep running {wait:,} more days: {what}.", worth, (told, *found))
 
 
 def _round(people: float) -> float:

@@ -60,10 +60,11 @@ def _arm_sentences(summary: Summary) -> list[str]:
     for effect in found:
         brought = "brought" if effect.clear else "showed no effect that can be told from chance:"
         back = interval(effect.difference.times(PEOPLE), sign=True)
-        bought = money(revenue[effect.action].difference.times(PEOPLE), summary, sign=True)
+        bought = revenue.get(effect.action)
+        money_too = f" and {money(bought.difference.times(PEOPLE), summary, sign=True)} of revenue" if bought else ""
         sentences.append(
-            f"{action_words(effect.action).capitalize()} {brought} {back} {summary.campaign['reactivated_words']} and "
-            f"{bought} of revenue for each 1,000 people contacted."
+            f"{action_words(effect.action).capitalize()} {brought} {back} {summary.campaign['reactivated_words']}"
+            f"{money_too} for each 1,000 people contacted."
         )
     return sentences
 
@@ -110,6 +111,7 @@ def segment_words(segment: SegmentEffect) -> str:
 
 
 def policy_sentences(summary: Summary, best: str) -> list[str]:
+    """What the policy brings on people whom no training saw; ``best`` is the best action for all, in words."""
     assessment = summary.assessment
     if assessment is None:
         return []
@@ -140,6 +142,7 @@ def policy_sentences(summary: Summary, best: str) -> list[str]:
 
 
 def wave_sentences(summary: Summary) -> list[str]:
+    """Who gets what in the wave that follows, and what is expected of it."""
     wave = summary.next_wave
     if wave is None:
         return []

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
-from propensity_experiments import page, words
+from propensity_experiments import page
 from propensity_experiments.summary import summarise
+from propensity_experiments.verdict import verdict
 from propensity_experiments.web import pages
 
 LATER = pd.Timestamp("2026-06-01T00:00:00Z")
@@ -28,8 +29,8 @@ def test_every_sentence_of_the_verdict_is_on_the_page(experiment, assessed, mode
         experiment.add_assessment("spring", "m/7", assessed(mode).to_json())
     summary = summarise(experiment, "spring", now=LATER)
     shown = texts(page.render(summary))
-    verdict = words.verdict(summary)
-    for sentence in (verdict.headline, *verdict.sentences):
+    told = verdict(summary)
+    for sentence in (told.headline, *told.sentences):
         assert " ".join(sentence.split()) in shown
     assert ("Who to contact" in shown) == (mode is not None)
 

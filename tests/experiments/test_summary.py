@@ -13,8 +13,8 @@ from propensity.contract import CONTROL
 from propensity.decision import DECISION_COLUMNS
 from propensity.errors import InputError
 from propensity.ledger import Ledger
-from propensity_experiments import words
 from propensity_experiments.summary import summarise
+from propensity_experiments.verdict import verdict
 
 LATER = pd.Timestamp("2026-06-01T00:00:00Z")
 NUMBERS = {"control": (400, 20, 50.0), "mens_email": (400, 80, 300.0), "womens_email": (400, 25, 60.0)}
@@ -76,7 +76,7 @@ def test_people_whose_window_is_open_are_said_to_be_left_out(experiment):
     found = summarise(experiment, "spring", now=pd.Timestamp("2026-03-20T00:00:00Z"))
     assert (found.people, found.open_windows) == (1_200, 60)
     assert counted(found) == NUMBERS
-    assert any("60 more are left out: their 14 days are not over" in s for s in words.verdict(found).sentences)
+    assert any("60 more are left out: their 14 days are not over" in s for s in verdict(found).sentences)
 
 
 def test_outcomes_after_the_window_do_not_count(experiment):
@@ -153,18 +153,18 @@ def test_an_unhealthy_split_says_do_not_read_and_nothing_else(ledger, record_exp
     record_experiment(ledger, arms={"control": (400, 20, 5), "mens_email": (300, 80, 30)})
     ledger.add_assessment("spring", "m/7", assessed("per_person").to_json())
     found = summarise(ledger, "spring", now=LATER)
-    verdict = words.verdict(found)
+    told = verdict(found)
     assert not found.health.healthy
-    assert (verdict.kind, len(verdict.sentences)) == ("unhealthy", 1)
-    assert verdict.headline.startswith("Do not read these results")
+    assert (told.kind, len(told.sentences)) == ("unhealthy", 1)
+    assert told.headline.startswith("Do not read these results")
 
 
 def test_without_an_assessment_only_what_was_measured_is_said(summary):
-    verdict = words.verdict(summary)
-    assert verdict.kind == "keep_running"
-    assert verdict.sentences[0].startswith("Mens email brought +150.0 (95 % sure: ")
-    assert verdict.sentences[1].startswith("Womens email showed no effect that can be told from chance: +12.5 ")
-    assert not [s for s in verdict.sentences if "policy" in s.lower()]
+    told = verdict(summary)
+    assert told.kind == "roll_out"
+    assert told.sentences[0].startswith("Mens email brought +150.0 (95 % sure: ")
+    assert told.sentences[1].startswith("Womens email showed no effect that can be told from chance: +12.5 ")
+    assert not [s for s in told.sentences if "policy" in s.lower()]
 
 
 @pytest.mark.parametrize(
@@ -177,18 +177,18 @@ def test_without_an_assessment_only_what_was_measured_is_said(summary):
 )
 def test_the_headline_follows_the_gate(experiment, assessed, mode, kind, headline):
     experiment.add_assessment("spring", "m/7", assessed(mode).to_json())
-    verdict = words.verdict(summarise(experiment, "spring", now=LATER))
-    assert verdict.kind == kind
-    assert verdict.headline.startswith(headline)
-    assert any(mode in s for s in verdict.sentences)
+    told = verdict(summarise(experiment, "spring", now=LATER))
+    assert told.kind == kind
+    assert told.headline.startswith(headline)
+    assert any(mode in s for s in told.sentences)
 
 
 def test_without_any_finding_nobody_is_contacted(ledger, record_experiment, assessed):
     record_experiment(ledger, arms={"control": (400, 20, 5), "mens_email": (400, 21, 5)})
     ledger.add_assessment("spring", "m/7", assessed("nobody").to_json())
-    verdict = words.verdict(summarise(ledger, "spring", now=LATER))
-    assert verdict.kind == "stop"
-    assert verdict.headline.startswith("No difference worth acting on was found: contact nobody")
+    told = verdict(summarise(ledger, "spring", now=LATER))
+    assert told.kind == "stop"
+    assert told.headline.startswith("No difference worth acting on was found: contact nobody")
 
 
 def test_findings_among_many_arms_are_held_to_one_error(ledger, record_experiment):
@@ -200,5 +200,5 @@ def test_findings_among_many_arms_are_held_to_one_error(ledger, record_experimen
     assert [x.clear for x in effects] == reference[0].tolist()
     assert [x.p_adjusted for x in effects] == pytest.approx(reference[1])
     assert 0 < sum(x.clear for x in effects) < sum(x.p_value < 0.05 for x in effects)
-    (sentence,) = [s for s in words.verdict(found).sentences if s.startswith("Of 5 actions")]
+    (sentence,) = [s for s in verdict(found).sentences if s.startswith("Of 5 actions")]
     assert "e" in sentence.rsplit(": ", 1)[1]

@@ -11,8 +11,9 @@ import pytest
 from propensity import playbook
 from propensity.inference import contact_gain, lift
 from propensity.segments import SEGMENTS
-from propensity_experiments import page, words
+from propensity_experiments import page
 from propensity_experiments.summary import summarise
+from propensity_experiments.verdict import verdict
 
 LATER = pd.Timestamp("2026-06-01T00:00:00Z")
 START = pd.Timestamp("2026-03-02T09:00:00Z")
@@ -60,7 +61,7 @@ def test_effects_by_segment_are_those_of_the_data(ledger, campaign_columns):
 def test_words_page_and_json_say_the_same(ledger, campaign_columns):
     record_by_relationship(ledger, campaign_columns, playbook=BOOK)
     summary = summarise(ledger, "spring", now=LATER)
-    sentence = next(s for s in words.verdict(summary).sentences if s.startswith("Contact brought clearly"))
+    sentence = next(s for s in verdict(summary).sentences if s.startswith("Contact brought clearly"))
     assert "more among relationship: amicable (+300.0); " in sentence
     assert "less among relationship: after service failure (+10.0)" in sentence
     html = page.render(summary)
@@ -74,7 +75,7 @@ def test_without_a_difference_none_is_told(ledger, record_experiment):
     record_experiment(ledger, playbook=BOOK)
     summary = summarise(ledger, "spring", now=LATER)
     assert not any(s.differs for s in summary.segments)
-    assert not any("clearly" in s for s in words.verdict(summary).sentences)
+    assert not any("clearly" in s for s in verdict(summary).sentences)
 
 
 def test_without_a_known_playbook_there_are_no_segments(ledger, campaign_columns):

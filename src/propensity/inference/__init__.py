@@ -10,6 +10,7 @@ from propensity.inference.returns import Returns, return_curve
 from propensity.inference.sample_ratio import SampleRatio, sample_ratio_test
 from propensity.inference.sequential import DayBand, DaySums, confidence_sequence, daily_sums
 from propensity.inference.stability import Stability, population_stability
+from propensity.inference.telling import people_to_tell
 
 __all__ = [
     "ArmComparison",
@@ -36,6 +37,7 @@ __all__ = [
     "holm",
     "lift",
     "non_inferiority",
+    "people_to_tell",
     "population_stability",
     "rate_change",
     "relative_change",
