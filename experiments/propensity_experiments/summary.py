@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,14 @@ from propensity.ledger import Ledger
 from propensity.ledger.experiments import Decisions, Elsewhere, experiment
 from propensity.playbook import Playbook
 from propensity_experiments.arm_counts import Counting
-from propensity_experiments.arms import Arms, arms_of
+from propensity_experiments.arms import arms_of
 from propensity_experiments.contents import (
     ANY_CONTACT,
     ArmMeasures,
     NextWave,
     Outcome,
     OutcomeResult,
+    Pace,
     Reach,
     Summary,
 )
@@ -31,8 +33,8 @@ from propensity_experiments.harm import guardrails
 from propensity_experiments.health import first_reasons, health_of
 from propensity_experiments.known import Known, columns_of, covariates, known_of
 from propensity_experiments.measures import measures_of
-from propensity_experiments.money import capped, money_parts
-from propensity_experiments.watched import Watched, watch
+from propensity_experiments.money import capped, money_parts, net_values
+from propensity_experiments.watched import DAY, Watched, watch
 
 
 def summarise(ledger: Ledger, campaign: str, now: pd.Timestamp | None = None) -> Summary:
@@ -73,6 +75,7 @@ def summarise(ledger: Ledger, campaign: str, now: pd.Timestamp | None = None) ->
         open_windows=len(watched.rows) - len(figures.rows),
         health=figures.health(ledger, elsewhere, until),
         **figures.shown(),
+        pace=_pace(watched),
         reach=_reach(decisions, watched, until),
         assessment=assessment,
         model_version=recorded["model_version"] if recorded else None,
@@ -121,8 +124,14 @@ class _Figures:
         }
         amounts, cap = capped(raw["revenue"])
         values = {**raw, "revenue": amounts}
+        outcomes_of_interest = _outcomes(self.row, in_money=self.playbook is not None)
+        if self.playbook is not None:
+            unsubscribed = watched.did["unsubscribed"][rows].astype(float)
+            raw["net_value"] = values["net_value"] = net_values(
+                amounts, raw["reactivated"], unsubscribed, arms, self.playbook
+            )
         names, table = covariates(self.known, watched.at, rows, self.playbook)
-        outcomes = results(_outcomes(self.row), values, raw, arms, table, names, {"revenue": cap})
+        outcomes = results(outcomes_of_interest, values, raw, arms, table, names, {"revenue": cap})
         del table
         return {
             "outcomes": outcomes,
@@ -143,7 +152,7 @@ class _Figures:
         if not contacted:
             return ()
         control = counting.of(CONTROL) if CONTROL in self.arms.labels else None
-        back, _, money = outcomes
+        back, _, money = outcomes[:3]
         found = []
         for action in (ANY_CONTACT, *contacted):
             measures = measures_of(
@@ -166,15 +175,38 @@ def _difference(result: OutcomeResult, action: str) -> Any:
     return next((x.difference for x in result.effects if x.action == action), None)
 
 
-def _outcomes(campaign: dict[str, Any]) -> tuple[Outcome, ...]:
-    """What is looked at, the primary one first."""
+def _outcomes(campaign: dict[str, Any], *, in_money: bool) -> tuple[Outcome, ...]:
+    """What is looked at, the primary one first; ``in_money``: what it is worth after costs, too."""
     days = f"within {campaign['window_days']:g} days of the decision"
     word, words = str(campaign["reactivated_word"]), str(campaign["reactivated_words"])
-    return (
+    found = (
         Outcome("reactivated", "share", word, words, f"People who came back {days}."),
         Outcome("purchased", "share", "buyer", "buyers", f"People who bought {days}."),
         Outcome("revenue", "money", "revenue", "revenue", f"What people bought {days}, less what they gave back."),
     )
+    if not in_money:
+        return found
+    worth = "Margin of revenue, less the cost of sending, of redeemed offers and of people who unsubscribed."
+    return (*found, Outcome("net_value", "money", "net value", "net value", worth))
+
+
+def _pace(watched: Watched) -> Pace | None:
+    """How people came in; None where nobody did."""
+    if not len(watched.at):
+        return None
+    first, last = int(watched.at.min()), int(watched.at.max())
+    days = max((last - first) / DAY, 1.0)
+    return Pace(
+        first=_time(first),
+        last=_time(last),
+        people_a_day=len(watched.at) / days,
+        closes=_time(last + watched.window),
+        running=not bool(watched.closed.all()),
+    )
+
+
+def _time(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
 
 
 def _reach(decisions: Decisions, watched: Watched, until: int) -> Reach:

@@ -132,7 +132,9 @@ def watch(record: Experiment, window_days: float, now: int) -> Watched:
     of_person = _Latest(decisions.person[rows], decisions.at[rows], decisions.n_people)
     for part in parts:
         found.add(part, of_person)
-    purchases = [np.concatenate(x) if x else np.empty(0) for x in zip(*found.purchases, strict=True)] or [np.empty(0)] * 3
+    purchases = [np.concatenate(x) if x else np.empty(0) for x in zip(*found.purchases, strict=True)] or [
+        np.empty(0)
+    ] * 3
     churned = [np.concatenate(x) for x in zip(*found.churned, strict=True)] or [np.empty(0, np.int64)] * 2
     return Watched(
         rows=rows,
