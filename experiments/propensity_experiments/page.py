@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from propensity.pages import environment
 from propensity.pages.interactive import Drawing, content_policy, vega
-from propensity.pages.words import action_words, listed
+from propensity.pages.words import action_words, left_alone, listed
 from propensity.segments import SEGMENTS
 from propensity_experiments import charts, downloads, shown, words
 from propensity_experiments.charts import arm_words
@@ -139,6 +139,8 @@ def _environment() -> Environment:
         "arm": arm_words,
         "listed": listed,
         "meaning": lambda name: SEGMENTS[name].description if name in SEGMENTS else "",
+        "left_alone": left_alone,
+        "together": lambda text: text.replace(" %", "\u00a0%"),
         "day": lambda at: f"{at.day} {at:%B %Y}",
     }
     made.globals |= {
