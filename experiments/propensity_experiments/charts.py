@@ -196,15 +196,15 @@ def guardrail_chart(summary: Summary) -> Drawing | None:
 
 def funnel_chart(summary: Summary) -> Drawing | None:
     """How many contacted people reached each step."""
-    rows = [{"step": step.title, "people": sum(step.people.values())} for step in summary.funnel]
+    rows = [{"name": step.title, "people": sum(step.people.values())} for step in summary.funnel]
     if not rows or not any(row["people"] for row in rows):
         return None
-    names = [str(row["step"]) for row in rows]
+    names = [str(row["name"]) for row in rows]
     base = alt.Chart(pd.DataFrame(rows))
     x = alt.X("people:Q", title="people", axis=alt.Axis(tickCount=4))
-    tips = [alt.Tooltip("step:N"), alt.Tooltip("people:Q", format=",")]
+    tips = [alt.Tooltip("name:N", title="step"), alt.Tooltip("people:Q", format=",")]
     bars = base.mark_bar(color=CONTACT, height={"band": 0.34}).encode(x=x, y=_bands(names), tooltip=tips)
-    named = {str(row["step"]): f"{row['step']}: {row['people']:,}" for row in rows}
+    named = {str(row["name"]): f"{row['name']}: {row['people']:,}" for row in rows}
     told = ", ".join(named.values())
     return Drawing(
         "chart-funnel",

@@ -35,14 +35,14 @@ def figure(
 def percent(value: float | None, per: float | None = None, digits: int = 1) -> Markup:
     """A share in per cent."""
     shown = figure(value, 100, per, digits)
-    return shown if shown == NOTHING else shown + Markup(" %")
+    return shown if shown == NOTHING else shown + Markup("\u00a0%")
 
 
 def probability(p_value: float | None) -> Markup:
     """A probability in words."""
     if p_value is None or not math.isfinite(p_value):
         return NOTHING
-    return Markup('<data value="{}" data-words>{}</data>').format(p_value, chance(p_value))
+    return Markup('<data value="{}" data-words>{}</data>').format(p_value, chance(p_value).replace(" %", "\u00a0%"))
 
 
 def estimate(found: Estimate | None, times: float = PEOPLE, digits: int = 1, inline: bool = False) -> Markup:
