@@ -75,9 +75,8 @@ def return_chart(summary: Summary) -> Drawing | None:
     x = alt.X("day:Q", title="days since the decision", axis=alt.Axis(tickCount=6))
     colours = [MUTED if c.action == CONTROL else CONTACT for c in curves]
     dashes = [[5, 4] if c.action == CONTROL else [1, 0] for c in curves]
-    legend = alt.Legend(title=None, orient="top", labelFontSize=13, labelLimit=0, symbolSize=300)
-    colour = alt.Color("line:N", sort=names, scale=alt.Scale(domain=names, range=colours), legend=legend)
-    dash = alt.StrokeDash("line:N", sort=names, scale=alt.Scale(domain=names, range=dashes), legend=legend)
+    colour = alt.Color("line:N", sort=names, scale=alt.Scale(domain=names, range=colours), legend=None)
+    dash = alt.StrokeDash("line:N", sort=names, scale=alt.Scale(domain=names, range=dashes), legend=None)
     band = base.mark_area(opacity=_PALE).encode(x=x, y=alt.Y("low:Q", title=what), y2="high:Q", color=colour)
     line = base.mark_line(strokeWidth=2.5).encode(x=x, y="value:Q", color=colour, strokeDash=dash)
     tips = [alt.Tooltip("line:N", title="people"), alt.Tooltip("day:Q", title="days"), *_tips(what)]
@@ -88,7 +87,9 @@ def return_chart(summary: Summary) -> Drawing | None:
         "chart-returns",
         f"Rising lines of {what} by days since the decision: {ends}.",
         "Where the lines stop drawing apart, contact has done what it does. Bands are 95 % intervals.",
-        (band + line + _reading_points(base, "day", x, tips)).properties(width=WIDTH, height=HEIGHT),
+        (band + line + _line_names(curves) + _reading_points(base, "day", x, tips)).properties(
+            width=WIDTH, height=HEIGHT
+        ),
     )
 
 
@@ -150,7 +151,8 @@ def money_chart(summary: Summary) -> Drawing | None:
     names = list(dict.fromkeys(str(row["name"]) for row in rows))
     base = alt.Chart(pd.DataFrame(rows))
     y = _bands(names)
-    place = alt.YOffset("part:N", sort=["more buyers", "larger amounts"], scale=alt.Scale(paddingOuter=0.9))
+    # the first place is the name's
+    place = alt.YOffset("part:N", scale=alt.Scale(domain=["name", "more buyers", "larger amounts"]))
     shape = alt.Shape(
         "part:N",
         sort=["more buyers", "larger amounts"],
@@ -164,14 +166,14 @@ def money_chart(summary: Summary) -> Drawing | None:
     points = base.mark_point(filled=True, size=90, color=CONTACT, opacity=1).encode(
         x="value:Q", y=y, yOffset=place, shape=shape, tooltip=tips
     )
-    height = 1.3 * ROW * len(names)
+    height = 1.5 * ROW * len(names)
     told = "; ".join(f"{row['name']}, {row['part']}: {signed(float(str(row['value'])), 0)}" for row in rows)
     return Drawing(
         "chart-money",
         f"{what.capitalize()}: {told}.",
         "Circles: more people bought. Diamonds: those who bought spent more (or less). The two add up to the difference in "
         "revenue.",
-        (_zero("x") + bars + points + _names(names)).properties(width=WIDTH, height=height),
+        (_zero("x") + bars + points + _names(names, above=ROW // 2)).properties(width=WIDTH, height=height),
     )
 
 
@@ -198,20 +200,21 @@ def guardrail_chart(summary: Summary) -> Drawing | None:
 
 def funnel_chart(summary: Summary) -> Drawing | None:
     """How many contacted people reached each step."""
-    rows = [{"step": step.title, "people": sum(step.people.values())} for step in summary.funnel]
+    rows = [{"name": step.title, "people": sum(step.people.values())} for step in summary.funnel]
     if not rows or not any(row["people"] for row in rows):
         return None
-    names = [str(row["step"]) for row in rows]
+    names = [str(row["name"]) for row in rows]
     base = alt.Chart(pd.DataFrame(rows))
     x = alt.X("people:Q", title="people", axis=alt.Axis(tickCount=4))
-    tips = [alt.Tooltip("step:N"), alt.Tooltip("people:Q", format=",")]
-    bars = base.mark_bar(color=CONTACT, height=14, yOffset=10).encode(x=x, y=_bands(names), tooltip=tips)
-    told = ", ".join(f"{row['step']}: {row['people']:,}" for row in rows)
+    tips = [alt.Tooltip("name:N", title="step"), alt.Tooltip("people:Q", format=",")]
+    bars = base.mark_bar(color=CONTACT, height={"band": 0.34}).encode(x=x, y=_bands(names), tooltip=tips)
+    named = {str(row["name"]): f"{row['name']}: {row['people']:,}" for row in rows}
+    told = ", ".join(named.values())
     return Drawing(
         "chart-funnel",
         f"Bars of people who reached each step. {told}.",
         "All arms together; the table has each arm.",
-        (bars + _names(names)).properties(width=WIDTH, height=(ROW - 4) * len(rows)),
+        (bars + _names(names, named, above=15)).properties(width=WIDTH, height=ROW * len(rows)),
     )
 
 
@@ -310,16 +313,29 @@ def _curve_rows(curve: ReturnCurve) -> list[dict[str, Any]]:
     ]
 
 
+def _line_names(curves: Sequence[ReturnCurve]) -> alt.LayerChart:
+    """The name of each line at its end, clear of the band: above the highest line, below the others."""
+    top = max(curves, key=lambda c: c.share[-1])
+    names = []
+    for curve in curves:
+        above = curve is top
+        end = {"day": curve.days[-1], "at": PEOPLE * (curve.high if above else curve.low)[-1]}
+        text = alt.Chart(pd.DataFrame([{**end, "line": arm_words(curve.action)}])).mark_text(
+            align="right", dy=-9 if above else 13, fontSize=13, color=INK, aria=False
+        )
+        names.append(text.encode(x="day:Q", y="at:Q", text="line:N"))
+    return alt.layer(*names)
+
+
 def _bands(names: list[str]) -> alt.Y:
     return alt.Y("name:N", sort=names, axis=None, scale=alt.Scale(domain=names))
 
 
-def _names(names: list[str]) -> alt.Chart:
-    """Names at the left, above their rows, with room for long ones on a narrow screen."""
-    base = alt.Chart(pd.DataFrame({"name": names}))
-    halo = {"align": "left", "fontSize": 13, "dy": -9, "limit": WIDTH}
-    text = base.mark_text(color=INK, **halo)
-    return text.encode(x=alt.value(2), y=_bands(names), text="name:N")
+def _names(names: list[str], shown: dict[str, str] | None = None, above: int = 9) -> alt.Chart:
+    """Names at the left, above the middle of their rows, so that long ones have room on a narrow screen."""
+    base = alt.Chart(pd.DataFrame({"name": names, "shown": [(shown or {}).get(name, name) for name in names]}))
+    text = base.mark_text(color=INK, align="left", fontSize=13, dy=-above, limit=WIDTH, aria=False)
+    return text.encode(x=alt.value(2), y=_bands(names), text="shown:N")
 
 
 def _zero(side: str) -> alt.Chart:

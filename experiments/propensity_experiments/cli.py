@@ -21,39 +21,44 @@ def register(app: typer.Typer) -> None:
 def list_experiments(ledger: LedgerUrl = DEFAULT_LEDGER) -> None:
     """List the campaigns of the ledger."""
     from propensity.ledger import Ledger
+    from propensity.terminal import new_table, show
 
     campaigns = Ledger(ledger).open().campaigns()
-    for row in campaigns:
-        typer.echo(f"{row['campaign']}  {row['title']}  started {row['started_at']:%Y-%m-%d}")
     if not campaigns:
         typer.echo("The ledger holds no campaign yet.")
+        return
+    table = new_table("", ["experiment", "title", "since"])
+    for row in campaigns:
+        table.add_row(row["campaign"], row["title"], f"{row['started_at']:%Y-%m-%d}")
+    show(table)
 
 
 @experiment_app.command("summary")
 def summary(
     campaign: Annotated[str, typer.Argument(help="which experiment")],
     ledger: LedgerUrl = DEFAULT_LEDGER,
-    html: Annotated[Path | None, typer.Option(help="write the page to this file")] = None,
+    html: Annotated[Path | None, typer.Option(help="write the page to this file, to mail it")] = None,
+    pdf_file: Annotated[Path | None, typer.Option("--pdf", help="write the page to this file, to print it")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write every figure to this file")] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="write a spreadsheet, one figure a row")] = None,
+    no_color: Annotated[bool, typer.Option("--no-color", help="show no colours")] = False,
 ) -> None:
     """Say what an experiment brought in, and what to do next."""
-    import json
-
     import pandas as pd
 
-    from propensity.files import write_text
+    from propensity.files import write_bytes, write_text
     from propensity.ledger import Ledger
-    from propensity_experiments import page
-    from propensity_experiments.contents import json_ready
+    from propensity_experiments import downloads, page, terminal
+    from propensity_experiments.pdf import as_pdf
     from propensity_experiments.summary import summarise
-    from propensity_experiments.verdict import verdict
 
     found = summarise(Ledger(ledger).open(), campaign, now=pd.Timestamp.now("UTC"))
-    told = verdict(found)
+    terminal.show(found, no_color=no_color)
     if html is not None:
         write_text(html, page.render(found))
     if json_file is not None:
-        write_text(json_file, json.dumps({"verdict": json_ready(told), **found.to_json()}, indent=1))
-    typer.echo(told.headline)
-    for sentence in told.sentences:
-        typer.echo(f"- {sentence}")
+        write_text(json_file, downloads.as_json(found))
+    if csv_file is not None:
+        write_text(csv_file, downloads.as_csv(found))
+    if pdf_file is not None:
+        write_bytes(pdf_file, as_pdf(found))

@@ -74,6 +74,7 @@ def rows(summary: Summary) -> Iterator[Row]:
     for step in summary.funnel:
         for arm, people in step.people.items():
             yield Row("funnel", arm, step.title, people, None, None, "people")
+    yield from _reach(summary)
     for s in summary.segments:
         name = f"{s.segment}: {s.value}"
         yield _estimated("segments", "any_contact", name, s.reactivations, "per 1,000 people")
@@ -125,6 +126,18 @@ def _over_days(summary: Summary) -> Iterator[Row]:
     for curve in summary.returns:
         for day, share, low, high in zip(curve.days, curve.share, curve.low, curve.high, strict=True):
             yield Row("time to come back", curve.action, f"by day {day}", share, low, high, "share")
+
+
+def _reach(summary: Summary) -> Iterator[Row]:
+    reach = summary.reach
+    if reach is None:
+        return
+    yield Row("reach", "", "people", reach.people, None, None, "people")
+    yield Row("reach", "", "contacted, of all decisions", reach.share, None, None, "share")
+    for name in ("contacted", "held_out", "suppressed", "not_sent", "left_out"):
+        yield Row("reach", "", name.replace("_", " "), getattr(reach, name), None, None, "decisions")
+    for reason, n in reach.suppressed_by.items():
+        yield Row("reach", "", f"suppressed: {reason}", n, None, None, "decisions")
 
 
 def _policies(summary: Summary) -> Iterator[Row]:

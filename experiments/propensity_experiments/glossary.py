@@ -63,10 +63,11 @@ DEFINITIONS = {
 class Glossary:
     """Makes words with their meanings, and remembers which a page used.
 
-    A tip is shown by the style sheet alone, so that it needs no JavaScript.
+    A tip is shown by the style sheet alone, so that it needs no JavaScript. On paper there are none, only the list.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, paper: bool = False) -> None:
+        self._paper = paper
         self._used: dict[str, str] = {}
         self._tips = 0
 
@@ -86,6 +87,8 @@ class Glossary:
 
     def _tip(self, shown: str, word: str, meaning: str) -> Markup:
         self._used[word] = meaning
+        if self._paper:
+            return Markup("{}").format(shown)
         self._tips += 1
         return Markup(
             '<span class="term"><button type="button" aria-describedby="tip-{n}">{shown}</button>'

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from functools import cache
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +16,7 @@ from markupsafe import Markup
 
 from propensity.pages import environment
 from propensity.pages.interactive import Drawing, content_policy, vega
-from propensity.pages.words import action_words, listed
+from propensity.pages.words import action_words, left_alone, listed
 from propensity.segments import SEGMENTS
 from propensity_experiments import charts, downloads, shown, words
 from propensity_experiments.charts import arm_words
@@ -33,12 +35,14 @@ VERDICTS = {
     "no_comparison": ("–", "Nothing to compare"),
 }
 STANDINGS = {"good": ("✓", "as it should be"), "watch": ("!", "watch this"), "bad": ("✕", "not as it should be")}
+ON_PAPER = 10
+"""Of many days, about so many have a row on paper."""
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
 def render(summary: Summary, form: Form = "file") -> str:
     """The page of an experiment, everything inside."""
-    glossary = Glossary()
+    glossary = Glossary(paper=form == "paper")
     drawn = _drawings(summary) if summary.health.healthy else {}
     scripts = _scripts(bool(drawn)) if form != "paper" else ()
     content = {
@@ -57,6 +61,7 @@ def render(summary: Summary, form: Form = "file") -> str:
         "glossary": glossary,
         "term": glossary.term,
         "define": glossary.define,
+        "sampled": _sampled if form == "paper" else list,
     }
     return _environment().get_template("summary.html").render(**content)
 
@@ -100,12 +105,19 @@ def _links(summary: Summary, form: Form) -> list[tuple[str, str, str]]:
     campaign = str(summary.campaign["campaign"])
     name = campaign.rsplit("/", 1)[-1]
     if form == "served":
-        kinds = (("Spreadsheet (CSV)", "csv"), ("All figures (JSON)", "json"), ("PDF", "pdf"))
+        kinds = [("Spreadsheet (CSV)", "csv"), ("All figures (JSON)", "json")]
+        kinds += [("PDF", "pdf")] if find_spec("weasyprint") else []
         return [(word, f"./{quote(name, safe='')}.{kind}", f"{name}.{kind}") for word, kind in kinds]
     return [
         ("Spreadsheet (CSV)", _inside("text/csv", downloads.as_csv(summary)), f"{name}.csv"),
         ("All figures (JSON)", _inside("application/json", downloads.as_json(summary, None)), f"{name}.json"),
     ]
+
+
+def _sampled(days: Sequence[Any]) -> list[Any]:
+    """About ten of many days, the last among them: paper is short."""
+    step = max(1, len(days) // ON_PAPER)
+    return list(days)[::-1][::step][::-1]
 
 
 def _inside(media_type: str, content: str) -> str:
@@ -140,6 +152,8 @@ def _environment() -> Environment:
         "arm": arm_words,
         "listed": listed,
         "meaning": lambda name: SEGMENTS[name].description if name in SEGMENTS else "",
+        "left_alone": left_alone,
+        "together": lambda text: text.replace(" %", "\u00a0%"),
         "day": lambda at: f"{at.day} {at:%B %Y}",
     }
     made.globals |= {

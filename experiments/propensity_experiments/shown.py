@@ -35,22 +35,23 @@ def figure(
 def percent(value: float | None, per: float | None = None, digits: int = 1) -> Markup:
     """A share in per cent."""
     shown = figure(value, 100, per, digits)
-    return shown if shown == NOTHING else shown + Markup(" %")
+    return shown if shown == NOTHING else shown + Markup("\u00a0%")
 
 
 def probability(p_value: float | None) -> Markup:
     """A probability in words."""
     if p_value is None or not math.isfinite(p_value):
         return NOTHING
-    return Markup('<data value="{}" data-words>{}</data>').format(p_value, chance(p_value))
+    return Markup('<data value="{}" data-words>{}</data>').format(p_value, chance(p_value).replace(" %", "\u00a0%"))
 
 
-def estimate(found: Estimate | None, times: float = PEOPLE, digits: int = 1) -> Markup:
-    """A difference with its interval below it, per 1,000 people unless something else is said."""
+def estimate(found: Estimate | None, times: float = PEOPLE, digits: int = 1, inline: bool = False) -> Markup:
+    """A difference with its interval below or, in a sentence, behind it; per 1,000 people unless said otherwise."""
     if found is None or not math.isfinite(found.value):
         return NOTHING
     value, low, high = (figure(x, times, digits=digits, sign=True) for x in (found.value, found.low, found.high))
-    return value + Markup('<span class="sure">{} to {}</span>').format(low, high)
+    form = " (95 % sure: {} to {})" if inline else '<span class="sure">{} to {}</span>'
+    return value + Markup(form).format(low, high)
 
 
 def measure(found: Measure, currency: str) -> Markup:

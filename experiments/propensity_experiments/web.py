@@ -13,12 +13,20 @@ from starlette.routing import Route
 
 from propensity.errors import InputError
 from propensity.ledger import Ledger, LedgerUnavailable
-from propensity_experiments import page
+from propensity_experiments import downloads, page, pdf
+from propensity_experiments.contents import Summary
 from propensity_experiments.summary import summarise
+
+FILES: dict[str, tuple[str, Callable[[Summary], str | bytes]]] = {
+    ".csv": ("text/csv; charset=utf-8", downloads.as_csv),
+    ".json": ("application/json", downloads.as_json),
+    ".pdf": ("application/pdf", pdf.as_pdf),
+}
+"""Media type and maker of each file that an experiment can be had as, by its ending."""
 
 
 def pages(ledger: Callable[[], Ledger]) -> Starlette:
-    """The list of experiments and the page of each.
+    """The list of experiments, the page of each, and its files: its address with ``.csv``, ``.json`` or ``.pdf``.
 
     Parameters
     ----------
@@ -32,18 +40,25 @@ def pages(ledger: Callable[[], Ledger]) -> Starlette:
 
     async def one(request: Request) -> Response:
         try:
-            html = await run_in_threadpool(_render, ledger(), request.path_params["campaign"])
+            return await run_in_threadpool(_answer, ledger(), request.path_params["asked"])
+        except pdf.NoPdfError as error:
+            return HTMLResponse(page.render_problem("There is no PDF here", str(error)), 501)
         except InputError as error:
             return HTMLResponse(page.render_problem("This experiment cannot be shown", str(error)), 404)
-        return HTMLResponse(html)
 
     async def away(request: Request, error: Exception) -> Response:
         html = page.render_problem("Nothing can be shown at the moment", "the ledger does not answer; try again soon")
         return HTMLResponse(html, 503, {"retry-after": "2"})
 
-    routes = [Route("/", index), Route("/{campaign:path}", one)]
+    routes = [Route("/", index), Route("/{asked:path}", one)]
     return Starlette(routes=routes, exception_handlers={LedgerUnavailable: away})
 
 
-def _render(ledger: Ledger, campaign: str) -> str:
-    return page.render(summarise(ledger, campaign, now=pd.Timestamp.now("UTC")))
+def _answer(ledger: Ledger, asked: str) -> Response:
+    """A page, or a file where no experiment has the whole of what is asked for as its name."""
+    name, ending = next(((asked.removesuffix(e), e) for e in FILES if asked.endswith(e)), (asked, ""))
+    if not ending or asked in {row["campaign"] for row in ledger.campaigns()}:
+        html = page.render(summarise(ledger, asked, now=pd.Timestamp.now("UTC")), "served")
+        return HTMLResponse(html, headers={"content-security-policy": page.served_policy()})
+    media_type, made = FILES[ending]
+    return Response(made(summarise(ledger, name, now=pd.Timestamp.now("UTC"))), media_type=media_type)

@@ -85,6 +85,12 @@ def write_text(target: str | Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
 
 
+def write_bytes(target: str | Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    with written_aside(target) as aside:
+        aside.write_bytes(content)
+
+
 def point_link(link: Path, target: str) -> None:
     """Make a symbolic link, or point an existing one elsewhere in one step; what is no link stays as it is."""
     if link.exists() and not link.is_symlink():

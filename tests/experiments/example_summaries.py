@@ -25,6 +25,7 @@ from propensity_experiments.contents import (
     NextWave,
     Outcome,
     OutcomeResult,
+    Reach,
     ReturnCurve,
     SegmentEffect,
     SegmentRatio,
@@ -93,6 +94,16 @@ def complete() -> Summary:
                 ("reactivated", "Came back", 0.062),
                 ("purchased", "Bought", 0.034),
             )
+        ),
+        reach=Reach(
+            people=38_100,
+            contacted=24_610,
+            held_out=8_012,
+            suppressed=5_100,
+            not_sent=310,
+            left_out=68,
+            suppressed_by={"no_consent_email": 3_900, "cooling_off": 1_200},
+            share=0.6459,
         ),
         segments=_segments(),
         cells=(

@@ -66,7 +66,7 @@ def test_open_windows_are_counted_and_left_out(experiment, record_experiment):
     )
     before = summarise(experiment, "late", now=now - pd.Timedelta(seconds=1))
     assert (before.people, before.open_windows, before.outcomes) == (0, 1_200, ())
-    assert words.verdict(before).kind == "no_comparison"
+    assert verdict(before).kind == "no_comparison"
     # what is known of them so far is in the curve alone
     assert before.returns[0].share[-1] == pytest.approx(20 / 400)
 
@@ -140,9 +140,9 @@ def test_without_two_arms_what_was_counted_is_said(ledger, record_experiment, ar
     found = summarise(ledger, "spring", now=LATER)
     assert [(t.people, t.with_it) for t in found.primary.totals] == totals
     assert (found.primary.effects, found.primary.any_contact, found.over_time, found.guardrails) == ((), None, (), ())
-    verdict = words.verdict(found)
-    assert verdict.kind == "no_comparison"
-    assert verdict.sentences[0].startswith(said)
+    told = verdict(found)
+    assert told.kind == "no_comparison"
+    assert told.sentences[0].startswith(said)
     assert found.health.healthy
     assert json.dumps(found.to_json(), allow_nan=False)
 
@@ -151,7 +151,7 @@ def test_a_campaign_without_decisions_says_so(ledger, campaign_columns):
     ledger.add_campaign("spring", title="t", follows=None, **campaign_columns)
     found = summarise(ledger, "spring", now=LATER)
     assert (found.people, found.open_windows, found.outcomes) == (0, 0, ())
-    assert words.verdict(found).kind == "no_comparison"
+    assert verdict(found).kind == "no_comparison"
     assert json.dumps(found.to_json(), allow_nan=False)
 
 

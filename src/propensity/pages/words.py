@@ -26,7 +26,8 @@ def chance(p_value: float) -> str:
     """A probability in words: ``90 %``, ``1.2 %``, ``fewer than 1 in 10,000``."""
     if p_value < 1e-4:
         return "fewer than 1 in 10,000"
-    return f"{p_value:.1%}".replace("%", " %") if p_value < 0.1 else f"{p_value:.0%}".replace("%", " %")
+    digits = 2 if p_value < 1e-3 else 1 if p_value < 0.1 else 0
+    return f"{p_value:.{digits}%}".replace("%", " %")
 
 
 def percent(share: float, digits: int = 1) -> str:
