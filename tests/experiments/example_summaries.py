@@ -118,7 +118,10 @@ def complete() -> Summary:
             campaign="summer-2026",
             people=50_000,
             sent={ARMS[0]: 21_400, ARMS[1]: 9_310},
-            predicted={ARMS[0]: {"uplift": 0.0338, "net_value": 1.418}, ARMS[1]: {"uplift": 0.0251, "net_value": 0.602}},
+            predicted={
+                ARMS[0]: {"uplift": 0.0338, "net_value": 1.418},
+                ARMS[1]: {"uplift": 0.0251, "net_value": 0.602},
+            },
             assignments={"policy": 44_000, "explore": 900, "holdout": 2_600, "suppressed": 2_500},
             cost=1_843.2,
             reactivations=estimate(1_188.0, 301.0),
@@ -202,7 +205,9 @@ def _result(
 ) -> OutcomeResult:
     people = tuple(PEOPLE.values())
     counts = [round(n * mean * (0.02 if outcome.kind == "money" else 1)) for n, mean in zip(people, means, strict=True)]
-    totals = [n * mean if outcome.kind == "money" else count for n, mean, count in zip(people, means, counts, strict=True)]
+    totals = [
+        n * mean if outcome.kind == "money" else count for n, mean, count in zip(people, means, counts, strict=True)
+    ]
     pooled = sum(differences) / 3
     effects = [
         _effect(action, people[k + 1], means[0], differences[k], half, differences[k] * 0.9 + pooled * 0.1)
