@@ -57,8 +57,8 @@ def time_chart(summary: Summary) -> Drawing | None:
         "chart-time",
         f"Line of {what} from {first.day} to {last.day}, with a band that narrows as people are added; on the last day "
         f"{_sentence(now)}.",
-        "The line is what had been measured by that day. The band holds the true effect on all days at once, so that you "
-        "may look every day and stop when it leaves the dashed line of no effect.",
+        "The line is what had been measured by that day. The band holds the true effect on all days at once, so that "
+        "you may look every day and stop when it leaves the dashed line of no effect.",
         drawn.properties(width=WIDTH, height=HEIGHT),
     )
 
@@ -103,9 +103,7 @@ def policy_chart(summary: Summary) -> Drawing | None:
         if p.key != "nobody"
     ]
     what = f"net value per 1,000 people, {summary.campaign['currency']}"
-    caption = (
-        "Points are measured, bars are 95 % intervals. Of a filled point the bar does not reach contacting nobody."
-    )
+    caption = "Points are measured, bars are 95 % intervals. A filled point's bar does not reach contacting nobody."
     return _intervals("chart-policies", rows, what, caption)
 
 
@@ -171,8 +169,8 @@ def money_chart(summary: Summary) -> Drawing | None:
     return Drawing(
         "chart-money",
         f"{what.capitalize()}: {told}.",
-        "Circles: more people bought. Diamonds: those who bought spent more (or less). The two add up to the difference in "
-        "revenue.",
+        "Circles: more people bought. Diamonds: those who bought spent more (or less). The two add up to the "
+        "difference in revenue.",
         (_zero("x") + bars + points + _names(names, above=ROW // 2)).properties(width=WIDTH, height=height),
     )
 
@@ -184,8 +182,8 @@ def guardrail_chart(summary: Summary) -> Drawing | None:
         for g in summary.guardrails
     ]
     caption = (
-        "Points are measured, bars are 95 % intervals, and the upright stroke is the most that is tolerated. Filled: shown "
-        "to be below or above it; hollow: cannot be told yet."
+        "Points are measured, bars are 95 % intervals, and the upright stroke is the most that is tolerated. Filled: "
+        "shown to be below or above it; hollow: cannot be told yet."
     )
     drawing = _intervals("chart-guardrails", rows, "extra events per 1,000 people contacted", caption)
     if drawing is None:
@@ -285,7 +283,8 @@ def _tenths(
     first, last = table.iloc[0], table.iloc[-1]
     alternative = (
         f"Tenths of people by prediction, {what}: predicted {first['predicted']:,.1f} in the lowest, observed "
-        f"{first['observed']:,.1f}; predicted {last['predicted']:,.1f} in the highest, observed {last['observed']:,.1f}."
+        f"{first['observed']:,.1f}; predicted {last['predicted']:,.1f} in the highest, observed "
+        f"{last['observed']:,.1f}."
     )
     return Drawing(key, alternative, caption, (beside + bars + points).properties(width=WIDTH, height=HEIGHT))
 

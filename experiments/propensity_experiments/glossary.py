@@ -12,12 +12,12 @@ DEFINITIONS = {
     ),
     "sure": (
         "95 % sure",
-        "A range made in this way holds the true figure in 95 of 100 experiments. A wide range means: too few people yet.",
+        "A range made in this way holds the true figure in 95 of 100 experiments. A wide range means too few people.",
     ),
     "told_apart": (
         "told from chance",
-        "Whether this can be told from no effect. The chance that any arm of an experiment without effects is called so "
-        "is 5 % (Holm).",
+        "Whether this can be told from no effect. The chance that any arm of an experiment without effects is called "
+        "so is 5 % (Holm).",
     ),
     "by_chance": (
         "by chance alone",

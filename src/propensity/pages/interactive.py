@@ -1,7 +1,7 @@
 """Charts that answer to mouse and touch, and the policy that keeps a page from asking for anything from elsewhere.
 
-A chart is one specification. A page shows it as a still picture, which is also what is printed and what a reader without
-JavaScript sees; where JavaScript runs, Vega draws the same specification anew, as wide as the screen allows.
+A chart is one specification. A page shows it as a still picture, which is also what is printed and what a reader
+without JavaScript sees; where JavaScript runs, Vega draws the same specification anew, as wide as the screen allows.
 """
 
 from __future__ import annotations
