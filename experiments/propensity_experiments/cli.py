@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from propensity.cli import DEFAULT_LEDGER, LedgerUrl
+from propensity_experiments.plan_commands import plan_experiment
 
-experiment_app = typer.Typer(help="Read what an experiment brought in.", no_args_is_help=True)
+experiment_app = typer.Typer(help="Plan an experiment, and read what it brought in.", no_args_is_help=True)
+experiment_app.command("plan")(plan_experiment)
 
 
 def register(app: typer.Typer) -> None:
