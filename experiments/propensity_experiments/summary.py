@@ -12,7 +12,7 @@ from propensity.contract import CONTROL
 from propensity.errors import InputError
 from propensity.evaluation import Estimate, segment_effects
 from propensity.frame import all_actions, logged_propensity, require_separate_windows, training_frame
-from propensity.inference import Lift, contact_gain, lift, sample_ratio_test
+from propensity.inference import Lift, contact_gain, holm, lift, sample_ratio_test
 from propensity.ledger import Ledger
 from propensity.playbook import Playbook
 from propensity.segments import SegmentBuilder, telling_segments
@@ -108,7 +108,7 @@ def _result(outcome: Outcome, frame: pd.DataFrame, propensity: pd.DataFrame) -> 
 
 def _effects(lifts: list[Lift]) -> list[Effect]:
     """Against control, the chance of any false finding among all arms held to 5 % (Holm)."""
-    adjusted = _holm([x.p_value for x in lifts])
+    adjusted = holm([x.p_value for x in lifts])
     effects = []
     for found, p_adjusted in zip(lifts, adjusted, strict=True):
         difference = Estimate(found.difference, float("nan"), found.low, found.high, found.n, found.level)
@@ -129,15 +129,6 @@ def _effects(lifts: list[Lift]) -> list[Effect]:
             )
         )
     return effects
-
-
-def _holm(p_values: list[float]) -> list[float]:
-    """Adjusted p-values (Holm 1979), in the order given."""
-    order = np.argsort(p_values, kind="stable")
-    steps = np.asarray(p_values)[order] * (len(p_values) - np.arange(len(p_values)))
-    adjusted = np.empty(len(p_values))
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return adjusted.tolist()
 
 
 def _segments(frame: pd.DataFrame, propensity: pd.DataFrame, playbook: Playbook) -> tuple[SegmentEffect, ...]:

@@ -1,4 +1,4 @@
-"""What each arm brought above the control, with intervals."""
+"""What each arm brought above the control, and whether arms differ from one another, with intervals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from propensity.errors import InputError
+from propensity.evaluation.checks import checked_level
+from propensity.evaluation.estimate import Estimate, estimate_with_error
 from propensity.evaluation.scores import score_matrix
+from propensity.inference.arm_means import ArmMeans, arm_means
+from propensity.inference.fieller import relative_change
 
 
 class Lift(NamedTuple):
@@ -20,15 +25,23 @@ class Lift(NamedTuple):
     n, n_control : int
         People who were in the arm and in the control, among those who could have got either.
     mean, control_mean : float
-        Outcome per person, in units of the outcome.
+        Outcome per person, in units of the outcome, adjusted as the difference is.
     difference, low, high : float
         Mean minus control mean and its interval.
-    relative : float
-        Difference over control mean; NaN where the control mean is not above 0.
+    relative : Estimate or None
+        Difference over control mean, with Fieller's interval; None where the control mean cannot be told from 0.
     p_value : float
         Two-sided, that there is no difference.
     level : float
-        Confidence of the interval.
+        Confidence of the intervals.
+    standard_error : float
+        Of the difference.
+    control_error : float
+        Standard error that the people of the control alone give the difference: all arms share it.
+    unadjusted : Estimate
+        The difference without adjustment for covariates.
+    adjusted : bool
+        Whether covariates were used.
     """
 
     action: str
@@ -39,9 +52,43 @@ class Lift(NamedTuple):
     difference: float
     low: float
     high: float
-    relative: float
+    relative: Estimate | None
     p_value: float
     level: float
+    standard_error: float
+    control_error: float
+    unadjusted: Estimate
+    adjusted: bool
+
+
+class ArmComparison(NamedTuple):
+    """Result of `compare_arms`.
+
+    Attributes
+    ----------
+    p_value : float
+        That all arms have the same mean.
+    statistic : float
+        Wald's, chi-square.
+    degrees_of_freedom : int
+    best, worst : str
+        Arms with the highest and the lowest mean.
+    difference : Estimate
+        Best minus worst, units of the outcome; its interval allows for their having been picked.
+    people : int
+        Who could have got any of the arms.
+    adjusted : bool
+        Whether covariates were used.
+    """
+
+    p_value: float
+    statistic: float
+    degrees_of_freedom: int
+    best: str
+    worst: str
+    difference: Estimate
+    people: int
+    adjusted: bool
 
 
 def lift(
@@ -51,6 +98,7 @@ def lift(
     *,
     control: str = "control",
     level: float = 0.95,
+    covariates: object = None,
 ) -> list[Lift]:
     """Difference of each arm from the control.
 
@@ -63,48 +111,124 @@ def lift(
         Logged probabilities.
     control : str
     level : float
+        Confidence of the intervals.
+    covariates : array-like (n, n columns), optional
+        Numbers or 0/1 that were known before the decision; differences are adjusted by them. A missing one counts as
+        its column's mean.
 
     Returns
     -------
     list of Lift
         One an action besides control, in the order of the columns of ``propensity``. Arms with fewer than two people
-        are left out.
+        are left out, as are all where the control has fewer.
+
+    Raises
+    ------
+    InputError
+        The lengths differ, or the level is not between 0 and 1.
 
     Notes
     -----
-    Doubly robust scores with the arm's own weighted mean as outcome model: a stabilised inverse-probability estimate
-    (Hajek 1971). Only people for whom arm and control both had a chance count. With the same probabilities for
-    everybody the difference is that of the arms' plain means.
+    See `arm_means`: a stabilised inverse-probability estimate (Hajek 1971), or with covariates the doubly robust one
+    with linear outcome models within each arm (Lin 2013). Only people for whom arm and control both had a chance count.
+    With the same probabilities for everybody and no covariates the difference is that of the arms' plain means.
     """
-    outcome, labels = np.asarray(y, dtype=float), np.asarray(action)
-    z = float(stats.norm.ppf(0.5 + level / 2))
-    results = []
-    for label in propensity.columns:
-        if label == control:
+    checked_level(level)
+    outcome, arm, columns, known = _checked(y, action, propensity, covariates)
+    labels = list(propensity.columns)
+    first = labels.index(control)
+    found: dict[int, Lift] = {}
+    for pool, arms in _pools(columns, first):
+        enough = [a for a in arms if (arm[pool] == a).sum() >= 2]
+        if not enough or (arm[pool] == first).sum() < 2:
             continue
-        arm = np.where(labels == control, 0, np.where(labels == label, 1, 2))
-        compared = _compare(outcome, arm, propensity[[control, label]].to_numpy(dtype=float))
-        if compared is None:
-            continue
-        means, gain, possible = compared
-        difference = float(means[1] - means[0])
-        error = float(gain.std(ddof=1) / np.sqrt(len(gain)))
-        results.append(
-            Lift(
-                action=str(label),
-                n=int((arm[possible] == 1).sum()),
-                n_control=int((arm[possible] == 0).sum()),
-                mean=float(means[1]),
-                control_mean=float(means[0]),
-                difference=difference,
-                low=difference - z * error,
-                high=difference + z * error,
-                relative=difference / means[0] if means[0] > 0 else float("nan"),
-                p_value=float(2 * stats.norm.sf(abs(difference) / error)) if error > 0 else 1.0,
-                level=level,
-            )
-        )
-    return results
+        plain, best = _means(outcome, arm, columns, known, pool, [first, *enough])
+        for k, a in enumerate(enough, start=1):
+            found[a] = _against_control(str(labels[a]), plain, best, k, level)
+    return [found[a] for a in sorted(found)]
+
+
+def compare_arms(
+    y: object,
+    action: object,
+    propensity: pd.DataFrame,
+    *,
+    control: str = "control",
+    level: float = 0.95,
+    covariates: object = None,
+) -> ArmComparison | None:
+    """Whether the contacted arms differ from one another, and by how much the best exceeds the worst.
+
+    Parameters
+    ----------
+    y, action, propensity, control, level, covariates
+        See `lift`. Only people for whom all arms that were used had a chance count.
+
+    Returns
+    -------
+    ArmComparison or None
+        None with fewer than two arms of at least two such people.
+
+    Notes
+    -----
+    Wald test of equal means. The interval is that of Tukey and Kramer (1956) for all pairs of arms at once, so that it
+    holds for the pair that looks best and worst, whichever it is; for unequal groups it is a little too wide (Hayter
+    1984, Annals of Statistics 12).
+    """
+    checked_level(level)
+    outcome, arm, columns, known = _checked(y, action, propensity, covariates)
+    labels = list(propensity.columns)
+    counts = np.bincount(arm[arm >= 0], minlength=len(labels))
+    used = [a for a in range(len(labels)) if labels[a] != control and counts[a] >= 2]
+    if len(used) < 2:
+        return None
+    pool = np.logical_and.reduce([columns[a] > 0 for a in used])
+    if min((arm[pool] == a).sum() for a in used) < 2:
+        return None
+    _, means = _means(outcome, arm, columns, known, pool, used)
+    statistic = _wald_of_equality(means)
+    degrees = len(used) - 1
+    best, worst = int(np.argmax(means.means)), int(np.argmin(means.means))
+    difference, error = _difference(means, best, worst)
+    quantile = float(stats.studentized_range.ppf(level, len(used), np.inf)) / np.sqrt(2)
+    half = quantile * error
+    people = int(means.people[[best, worst]].sum())
+    return ArmComparison(
+        p_value=float(stats.chi2.sf(statistic, degrees)),
+        statistic=statistic,
+        degrees_of_freedom=degrees,
+        best=str(labels[used[best]]),
+        worst=str(labels[used[worst]]),
+        difference=Estimate(difference, error, difference - half, difference + half, people, level),
+        people=int(pool.sum()),
+        adjusted=means.adjusted,
+    )
+
+
+def any_contact(
+    action: object, propensity: pd.DataFrame, *, control: str = "control", name: str = "any_contact"
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """The same experiment with all contacted arms as one.
+
+    Parameters
+    ----------
+    action : array-like (n,)
+    propensity : DataFrame (n, n actions)
+    control : str
+    name : str
+        Of the one arm.
+
+    Returns
+    -------
+    action : array (n,)
+    propensity : DataFrame (n, 2)
+        What `lift` and the others take. The chance of contact is the sum of the arms' chances, so that each person
+        counts by how likely it was that they were contacted at all, whatever they got: the effect is that of contact
+        as it was handed out.
+    """
+    contacted = propensity.drop(columns=control).sum(axis=1)
+    chances = pd.DataFrame({control: propensity[control], name: contacted}, index=propensity.index)
+    return np.where(np.asarray(action) == control, control, name), chances
 
 
 def contact_gain(y: object, action: object, propensity: pd.DataFrame, *, control: str = "control") -> np.ndarray:
@@ -122,29 +246,99 @@ def contact_gain(y: object, action: object, propensity: pd.DataFrame, *, control
         the two had a chance, and for everybody where fewer than two people were contacted, or were not. A mean over
         people estimates the effect among them; of everybody it is that of `lift` with all arms as one.
     """
-    labels = np.asarray(action)
-    left_alone = propensity[control].to_numpy(dtype=float)
-    pair = np.column_stack([left_alone, propensity.drop(columns=control).sum(axis=1)])
-    gains = np.full(len(labels), np.nan)
-    compared = _compare(np.asarray(y, dtype=float), np.where(labels == control, 0, 1), pair)
-    if compared is not None:
-        _, gain, possible = compared
-        gains[possible] = gain
+    labels, pair = any_contact(action, propensity, control=control)
+    outcome, arm, columns, _ = _checked(y, labels, pair, None)
+    pool = (columns[0] > 0) & (columns[1] > 0)
+    gains = np.full(len(arm), np.nan)
+    if min((arm[pool] == a).sum() for a in (0, 1)) < 2:
+        return gains
+    chances = pair.to_numpy(dtype=float)[pool]
+    means = arm_means(outcome[pool], arm[pool], [chances[:, 0], chances[:, 1]]).means
+    scores = score_matrix(outcome[pool], arm[pool], chances, np.tile(means, (len(chances), 1)))
+    gains[pool] = scores[:, 1] - scores[:, 0]
     return gains
 
 
-def _compare(y: np.ndarray, arm: np.ndarray, pair: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Weighted means of arms 0 and 1 (2 is another one), gains of those who could have got either, and who they are.
+def _checked(
+    y: object, action: object, propensity: pd.DataFrame, covariates: object
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray | None]:
+    """Outcome, arm as position of its column (-1: none), columns of chances, covariates."""
+    outcome = np.asarray(y, dtype=float)
+    arm = propensity.columns.get_indexer(pd.Index(np.asarray(action)))
+    known = None if covariates is None else np.asarray(covariates, dtype=float)
+    lengths = [len(outcome), len(arm), len(propensity)] + ([] if known is None else [len(known)])
+    if len(set(lengths)) > 1:
+        raise InputError(f"y, action, propensity and covariates: expected the same length, found {lengths}")
+    if known is not None and known.ndim != 2:
+        raise InputError(f"covariates: expected a table of people by columns, found {known.ndim} dimensions")
+    return outcome, arm, [propensity[label].to_numpy(dtype=float) for label in propensity.columns], known
 
-    None where one of the two holds fewer than two people.
-    """
-    possible: np.ndarray = np.all(pair > 0, axis=1)
-    values, served, chances = y[possible], arm[possible], pair[possible]
-    weights = np.column_stack([(served == k) / chances[:, k] for k in (0, 1)])
-    if ((weights > 0).sum(axis=0) < 2).any():
-        return None
-    means = (weights * values[:, None]).sum(axis=0) / weights.sum(axis=0)
-    # a third column takes everybody in another arm: their scores are the means alone
-    padded = np.column_stack([chances, np.ones(len(values))])
-    scores = score_matrix(values, served, padded, np.tile([*means, 0.0], (len(values), 1)))
-    return means, scores[:, 1] - scores[:, 0], possible
+
+def _pools(columns: list[np.ndarray], control: int) -> list[tuple[np.ndarray, list[int]]]:
+    """Who could have got arm and control, with the arms of which that is true; most experiments have one such group."""
+    groups: dict[bytes, tuple[np.ndarray, list[int]]] = {}
+    for a, chance in enumerate(columns):
+        if a != control:
+            pool = (columns[control] > 0) & (chance > 0)
+            groups.setdefault(pool.tobytes(), (pool, []))[1].append(a)
+    return list(groups.values())
+
+
+def _means(
+    y: np.ndarray,
+    arm: np.ndarray,
+    columns: list[np.ndarray],
+    covariates: np.ndarray | None,
+    pool: np.ndarray,
+    used: list[int],
+) -> tuple[ArmMeans, ArmMeans]:
+    """Means of these arms over these people: plain, and adjusted where there are covariates."""
+    rows = slice(None) if pool.all() else pool
+    position = np.full(len(columns) + 1, -1)
+    position[used] = np.arange(len(used))
+    served, chances = position[arm[rows]], [columns[a][rows] for a in used]
+    plain = arm_means(y[rows], served, chances)
+    if covariates is None:
+        return plain, plain
+    return plain, arm_means(y[rows], served, chances, covariates[rows])
+
+
+def _difference(found: ArmMeans, a: int, b: int) -> tuple[float, float]:
+    """Mean of arm a minus that of arm b, and its standard error."""
+    variance = found.covariance[a, a] + found.covariance[b, b] - 2 * found.covariance[a, b]
+    return float(found.means[a] - found.means[b]), float(np.sqrt(max(variance, 0.0)))
+
+
+def _against_control(label: str, plain: ArmMeans, best: ArmMeans, k: int, level: float) -> Lift:
+    """Arm k against the first one."""
+    n, n_control = int(best.people[k]), int(best.people[0])
+    difference, error = _difference(best, k, 0)
+    estimate = estimate_with_error(difference, error, n + n_control, level)
+    simple, simple_error = _difference(plain, k, 0)
+    pair = [k, 0]
+    return Lift(
+        action=label,
+        n=n,
+        n_control=n_control,
+        mean=float(best.means[k]),
+        control_mean=float(best.means[0]),
+        difference=difference,
+        low=estimate.low,
+        high=estimate.high,
+        relative=relative_change(
+            float(best.means[k]), float(best.means[0]), best.covariance[np.ix_(pair, pair)], n + n_control, level
+        ),
+        p_value=float(2 * stats.norm.sf(abs(difference) / error)) if error > 0 else 1.0,
+        level=level,
+        standard_error=error,
+        control_error=float(np.sqrt(best.own_variance[0])),
+        unadjusted=estimate_with_error(simple, simple_error, n + n_control, level),
+        adjusted=best.adjusted,
+    )
+
+
+def _wald_of_equality(found: ArmMeans) -> float:
+    """Chi-square that all means are the same; 0 where nothing varies."""
+    contrast = np.column_stack([np.ones(len(found.means) - 1), -np.eye(len(found.means) - 1)])
+    gaps, variance = contrast @ found.means, contrast @ found.covariance @ contrast.T
+    return float(gaps @ np.linalg.pinv(variance, hermitian=True) @ gaps)
