@@ -118,7 +118,7 @@ def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _fit(y: np.ndarray, rows: np.ndarray, weight: np.ndarray, known: _Standardised) -> tuple[np.ndarray, float]:
-    """Weighted least squares among the people of one arm: coefficients, intercept first, and the intercept's variance."""
+    """Weighted least squares within an arm: coefficients, intercept first, and the intercept's variance."""
     size = known.covariance.shape[0] + 1
     gram, product = np.zeros((size, size)), np.zeros(size)
     for start, block in zip(range(0, len(rows), _BLOCK), _blocks(rows), strict=True):
