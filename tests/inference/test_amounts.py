@@ -72,3 +72,13 @@ def test_an_arm_without_buyers_has_no_parts():
     assert revenue_parts(np.where(action == "mail", 0, y), action, chances) == []
     with pytest.raises(InputError, match="same length"):
         revenue_parts(y[:5], action, chances)
+
+
+def test_errors_of_the_parts_are_their_spread_where_arms_differ_much():
+    rng = np.random.default_rng(4)
+    values, errors = [], []
+    for _ in range(600):
+        (found,) = revenue_parts(*shop(2_000, rng, buyers=(0.05, 0.3), amounts=(30, 60)))
+        values.append([x.value for x in found[1:3]])
+        errors.append([x.standard_error for x in found[1:3]])
+    assert np.mean(errors, axis=0) == pytest.approx(np.std(values, axis=0), rel=0.1)

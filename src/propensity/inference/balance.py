@@ -120,7 +120,7 @@ def _differences(
     actions: pd.Index,
     control: str,
 ) -> tuple[ColumnDifference, ...]:
-    first = actions.get_loc(control)
+    first = list(actions).index(control)
     found = []
     for a, label in enumerate(actions):
         possible = (chances[first] > 0) & (chances[a] > 0)

@@ -119,9 +119,10 @@ def guardrail(
 
     Notes
     -----
-    Shares are weighted (Hajek 1971). Each counts as if it came from as many people as would have given the same error
-    without weights (Korn and Graubard 1998, Survey Methodology 24), or, if fewer, as Kish's effective number
-    (sum w)^2 / sum w^2. With the same probabilities for everybody these are the people themselves.
+    Shares are weighted (Hajek 1971). Each counts as if it came from as many people, at most those who were in the arm,
+    as would have given the same error without weights (Korn and Graubard 1998, Survey Methodology 24); where nobody or
+    everybody had the event, from Kish's effective number (sum w)^2 / sum w^2. With the same probabilities for everybody
+    these are the people themselves.
     """
     event, labels = np.asarray(happened, dtype=float), np.asarray(action)
     chances = [propensity[label].to_numpy(dtype=float) for label in (arm, control)]
@@ -139,11 +140,9 @@ def _effective(event: np.ndarray, weight: np.ndarray) -> list[float]:
     """Events and people that say as much without weights."""
     total = weight.sum()
     share = min(float(weight @ event / total), 1.0)
-    people = float(total**2 / (weight @ weight))
     variance = float((weight**2 @ (event - share) ** 2) / total**2)
-    if variance > 0:
-        people = min(people, share * (1 - share) / variance)
-    people = max(people, 1.0)
+    people = share * (1 - share) / variance if variance > 0 else float(total**2 / (weight @ weight))
+    people = max(min(people, float(len(event))), 1.0)
     return [share * people, people]
 
 
