@@ -285,6 +285,33 @@ class FunnelStep:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """What became of everybody who was decided on, whether or not their window is over.
+
+    Attributes
+    ----------
+    people : int
+        On whom there is a decision.
+    contacted, held_out, suppressed, not_sent, left_out : int
+        Decisions: carried out; held out; not allowed; to be sent, of which no event says that it was; and those that do
+        not count because they came inside the window of an earlier one on the same person.
+    suppressed_by : dict
+        Decisions by the first reason for not allowing contact.
+    share : float
+        Contacted decisions of all.
+    """
+
+    people: int
+    contacted: int
+    held_out: int
+    suppressed: int
+    not_sent: int
+    left_out: int
+    suppressed_by: dict[str, int]
+    share: float
+
+
+@dataclass(frozen=True)
 class SegmentEffect:
     """What contact of any kind brought to the people of one segment.
 
@@ -461,7 +488,7 @@ class Summary:
     open_windows : int
         Decisions that are left out because their window is open.
     outcomes : tuple of OutcomeResult
-        The primary one first: coming back. Empty where there is nobody to compare with.
+        The primary one first: coming back. Where there is nobody to compare with they have totals and no effects.
     """
 
     campaign: dict[str, Any]
@@ -477,6 +504,7 @@ class Summary:
     over_time: tuple[DayPoint, ...] = ()
     returns: tuple[ReturnCurve, ...] = ()
     funnel: tuple[FunnelStep, ...] = ()
+    reach: Reach | None = None
     segments: tuple[SegmentEffect, ...] = ()
     cells: tuple[Cell, ...] = ()
     assessment: Assessment | None = None

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from propensity.assessment import PEOPLE, Assessment, PolicyResult
 from propensity.contract import CONTROL
-from propensity.errors import InputError
-from propensity.evaluation import Estimate, segment_effects
-from propensity.frame import all_actions, logged_propensity, require_separate_windows, training_frame
-from propensity.inference import Lift, contact_gain, holm, lift, sample_ratio_test
 from propensity.ledger import Ledger
+from propensity.ledger.experiments import Decisions, Elsewhere, experiment
 from propensity.playbook import Playbook
-from propensity.segments import SegmentBuilder, telling_segments
+from propensity_experiments.arm_counts import Counting
+from propensity_experiments.arms import Arms, arms_of
 from propensity_experiments.contents import (
-    ArmTotal,
-    Effect,
-    Health,
+    ANY_CONTACT,
+    ArmMeasures,
     NextWave,
     Outcome,
     OutcomeResult,
-    SegmentEffect,
+    Reach,
     Summary,
 )
-
-CONFIDENCE = 0.95
-FOUND_BELOW = 0.05
-"""Effects and differences are clear whose p-values, adjusted for all that were tested (Holm), are below."""
+from propensity_experiments.curves import returns, steps_over_time
+from propensity_experiments.cuts import cells, funnel, segments
+from propensity_experiments.effects import results
+from propensity_experiments.fingerprint import fingerprint
+from propensity_experiments.harm import guardrails
+from propensity_experiments.health import first_reasons, health_of
+from propensity_experiments.known import Known, columns_of, covariates, known_of
+from propensity_experiments.measures import measures_of
+from propensity_experiments.money import capped, money_parts
+from propensity_experiments.watched import Watched, watch
 
 
 def summarise(ledger: Ledger, campaign: str, now: pd.Timestamp | None = None) -> Summary:
@@ -40,121 +43,156 @@ def summarise(ledger: Ledger, campaign: str, now: pd.Timestamp | None = None) ->
     ledger : Ledger
     campaign : str
     now : Timestamp, optional
-        Decisions whose window is open at this time are counted but left out of every figure.
+        Until when the ledger is read; without it, now. Decisions whose window is open then are counted, and left out of
+        every figure but the curve of returns.
 
     Raises
     ------
     InputError
-        The campaign is unknown, or has no control or no contacts to compare.
+        The campaign is unknown.
+    LedgerUnavailable
+        The database cannot answer now.
     """
     row = ledger.campaign(campaign)
-    playbook = row.pop("playbook")
-    contacts = ledger.contacts(campaign)
-    if contacts.empty:
-        raise InputError(f"campaign {campaign}: nobody was contacted or held out yet, so there is nothing to compare")
-    frame = training_frame(
-        ledger.customers(campaign), contacts, ledger.outcomes(campaign), window_days=row["window_days"], now=now
-    )
-    require_separate_windows(frame, row["window_days"])
-    served = set(frame["action"])
-    if CONTROL not in served or len(served) < 2:
-        raise InputError(
-            f"campaign {campaign}: found only {', '.join(sorted(served)) or 'open windows'}; "
-            "without contacted and held-out people there is nothing to compare"
-        )
-    propensity = logged_propensity(frame, all_actions(list(served - {CONTROL})))
+    content = row.pop("playbook")
+    playbook = Playbook.model_validate(content) if content else None
+    as_of = pd.Timestamp.now("UTC") if now is None else now
+    until = as_of.value // 1_000
+    with experiment(ledger, campaign) as record:
+        watched = watch(record, row["window_days"], until)
+        known = known_of(record, watched, columns_of(playbook))
+        elsewhere, decisions = record.elsewhere(), record.decisions
+    figures = _Figures(row, playbook, decisions, watched, known)
     recorded = ledger.assessment(campaign)
     assessment = Assessment.from_json(recorded["content"]) if recorded else None
-    as_of = pd.Timestamp.now("UTC") if now is None else now
     return Summary(
         campaign=row,
         as_of=as_of.to_pydatetime(),
-        fingerprint="",
-        people=len(frame),
-        open_windows=len(contacts) - len(frame),
-        health=_health(frame, propensity),
-        outcomes=tuple(_result(x, frame, propensity) for x in _outcomes(row)),
-        segments=_segments(frame, propensity, Playbook.model_validate(playbook)) if playbook else (),
+        fingerprint=fingerprint(row, decisions, watched, known),
+        people=len(figures.rows),
+        open_windows=len(watched.rows) - len(figures.rows),
+        health=figures.health(ledger, elsewhere, until),
+        **figures.shown(),
+        reach=_reach(decisions, watched, until),
         assessment=assessment,
         model_version=recorded["model_version"] if recorded else None,
         next_wave=_next_wave(ledger, campaign, assessment.policy("model") if assessment else None),
     )
 
 
-def _outcomes(campaign: dict[str, object]) -> tuple[Outcome, ...]:
+class _Figures:
+    """The figures of the decisions whose window is over."""
+
+    def __init__(
+        self,
+        row: dict[str, Any],
+        playbook: Playbook | None,
+        decisions: Decisions,
+        watched: Watched,
+        known: Known,
+    ) -> None:
+        self.row, self.playbook, self.decisions, self.watched, self.known = row, playbook, decisions, watched, known
+        self.rows = np.flatnonzero(watched.closed)
+        self.arms = arms_of(decisions, watched.rows[self.rows])
+
+    def health(self, ledger: Ledger, elsewhere: Elsewhere, now: int) -> Any:
+        """Whether they may be read."""
+        return health_of(
+            self.arms,
+            self.watched,
+            self.rows,
+            self.known,
+            elsewhere,
+            currency=self.row["currency"],
+            currencies={x["campaign"]: x["currency"] for x in ledger.campaigns()},
+            playbook=self.playbook,
+            now=now,
+        )
+
+    def shown(self) -> dict[str, Any]:
+        """Everything of the summary that is computed from these decisions alone."""
+        if not len(self.rows):
+            return {"outcomes": (), "returns": returns(self.decisions, self.watched)}
+        watched, rows, arms = self.watched, self.rows, self.arms
+        raw = {
+            "reactivated": watched.returned[rows].astype(float),
+            "purchased": watched.did["purchased"][rows].astype(float),
+            "revenue": watched.revenue[rows],
+        }
+        amounts, cap = capped(raw["revenue"])
+        values = {**raw, "revenue": amounts}
+        names, table = covariates(self.known, watched.at, rows, self.playbook)
+        outcomes = results(_outcomes(self.row), values, raw, arms, table, names, {"revenue": cap})
+        del table
+        return {
+            "outcomes": outcomes,
+            "money_parts": money_parts(amounts, arms),
+            "measures": self._measures(outcomes),
+            "guardrails": guardrails(watched, rows, arms),
+            "over_time": steps_over_time(raw["reactivated"], watched, rows, arms),
+            "returns": returns(self.decisions, watched),
+            "funnel": funnel(watched, rows, arms, str(self.row["reactivated_words"])),
+            "segments": segments(watched, rows, arms, self.known, self.playbook),
+            "cells": cells(outcomes[0], self.playbook),
+        }
+
+    def _measures(self, outcomes: tuple[OutcomeResult, ...]) -> tuple[ArmMeasures, ...]:
+        """Of any contact, then of each arm."""
+        counting = Counting(self.decisions, self.watched, self.rows, self.arms, self.known, self.playbook)
+        contacted = [name for name in self.arms.labels if name != CONTROL]
+        if not contacted:
+            return ()
+        control = counting.of(CONTROL) if CONTROL in self.arms.labels else None
+        back, _, money = outcomes
+        found = []
+        for action in (ANY_CONTACT, *contacted):
+            measures = measures_of(
+                counting.of(action),
+                control,
+                reactivations=_difference(back, action),
+                revenue=_difference(money, action),
+                window_days=self.row["window_days"],
+                margin_share=self.playbook.value.margin_share if self.playbook else None,
+                leaving_reported=bool(len(self.watched.churned[0])),
+            )
+            found.append(ArmMeasures(action, measures))
+        return tuple(found)
+
+
+def _difference(result: OutcomeResult, action: str) -> Any:
+    """What an arm, or any contact, changed for each person; None where that is not known."""
+    if action == ANY_CONTACT:
+        return result.any_contact.difference if result.any_contact else None
+    return next((x.difference for x in result.effects if x.action == action), None)
+
+
+def _outcomes(campaign: dict[str, Any]) -> tuple[Outcome, ...]:
     """What is looked at, the primary one first."""
     days = f"within {campaign['window_days']:g} days of the decision"
     word, words = str(campaign["reactivated_word"]), str(campaign["reactivated_words"])
     return (
         Outcome("reactivated", "share", word, words, f"People who came back {days}."),
-        Outcome("revenue", "money", "revenue", "revenue", f"What people bought for {days}, less what they gave back."),
+        Outcome("purchased", "share", "buyer", "buyers", f"People who bought {days}."),
+        Outcome("revenue", "money", "revenue", "revenue", f"What people bought {days}, less what they gave back."),
     )
 
 
-def _health(frame: pd.DataFrame, propensity: pd.DataFrame) -> Health:
-    ratio = sample_ratio_test(frame["action"], propensity)
-    fault = "people did not get their arms with the planned chances"
-    return Health(ratio, faults=() if ratio.healthy else (fault,))
-
-
-def _result(outcome: Outcome, frame: pd.DataFrame, propensity: pd.DataFrame) -> OutcomeResult:
-    totals = []
-    for action in propensity.columns:
-        mine = frame.loc[frame["action"] == action, outcome.key]
-        totals.append(ArmTotal(str(action), len(mine), int((mine != 0).sum()), float(mine.sum())))
-    lifts = lift(frame[outcome.key], frame["action"], propensity, level=CONFIDENCE)
-    return OutcomeResult(outcome, tuple(totals), tuple(_effects(lifts)), any_contact=None)
-
-
-def _effects(lifts: list[Lift]) -> list[Effect]:
-    """Against control, the chance of any false finding among all arms held to 5 % (Holm)."""
-    adjusted = holm([x.p_value for x in lifts])
-    effects = []
-    for found, p_adjusted in zip(lifts, adjusted, strict=True):
-        difference = Estimate(found.difference, float("nan"), found.low, found.high, found.n, found.level)
-        effects.append(
-            Effect(
-                action=found.action,
-                n=found.n,
-                n_control=found.n_control,
-                mean=found.mean,
-                control_mean=found.control_mean,
-                difference=difference,
-                unadjusted=difference,
-                relative=None,
-                p_value=found.p_value,
-                p_adjusted=p_adjusted,
-                clear=p_adjusted <= FOUND_BELOW,
-                shrunk=found.difference,
-            )
-        )
-    return effects
-
-
-def _segments(frame: pd.DataFrame, propensity: pd.DataFrame, playbook: Playbook) -> tuple[SegmentEffect, ...]:
-    """Those that hold enough people, in their order; fifths and thirds are those of the experiment's people."""
-    gain = contact_gain(frame["reactivated"], frame["action"], propensity)
-    counted = ~np.isnan(gain)
-    people = frame[counted]
-    if people.empty:
-        return ()
-    named = SegmentBuilder.fit(people, people["decided_at"], playbook).transform(people, people["decided_at"])
-    telling = telling_segments(named)
-    if not telling:
-        return ()
-    found = segment_effects(gain[counted], named[telling], level=CONFIDENCE)
-    return tuple(
-        SegmentEffect(
-            segment=row.segment,
-            value=row.level,
-            people=int(row.n),
-            reactivations=Estimate(row.effect, row.standard_error, row.low, row.high, int(row.n), CONFIDENCE).times(
-                PEOPLE
-            ),
-            differs=bool(row.p_adjusted < FOUND_BELOW),
-        )
-        for row in found.itertuples()
-        if not math.isnan(row.p_value)
+def _reach(decisions: Decisions, watched: Watched, until: int) -> Reach:
+    control = decisions.actions.index(CONTROL) if CONTROL in decisions.actions else -1
+    held_out = int((decisions.action[watched.rows] == control).sum())
+    contacted = len(watched.rows) - held_out
+    suppressed = np.zeros(len(decisions), dtype=bool)
+    if "suppressed" in decisions.assignments:
+        suppressed = (decisions.assignment == decisions.assignments.index("suppressed")) & (decisions.at <= until)
+    return Reach(
+        people=decisions.n_people,
+        contacted=contacted,
+        held_out=held_out,
+        suppressed=int(suppressed.sum()),
+        not_sent=len(watched.not_sent),
+        left_out=watched.overlapping,
+        suppressed_by=first_reasons(decisions.stops, decisions.stopped_by[suppressed]),
+        share=contacted / len(decisions) if len(decisions) else 0.0,
     )
 
 
