@@ -72,7 +72,7 @@ def health_of(
     if len(rows) and watched.crossed_over > CROSSED_SHARE * len(rows):
         faults.append(f"{_people(watched.crossed_over)} got what another arm was to get: the arms are mixed up.")
     cautions = [
-        *([arms.problem] if arms.problem and len(rows) else []),
+        *([arms.problem] if arms.problem else []),
         *_of_arms(arms),
         *_of_windows(watched, rows),
         *_of_others(others, currency, currencies),
