@@ -68,7 +68,8 @@ def _hashes(texts: pa.Array) -> np.ndarray:
     for done in range(0, int(length.max(initial=0)), _WORD):
         left = np.clip(length - done, 0, _WORD).astype(np.uint64)
         kept = np.where(left == _WORD, ~np.uint64(0), (np.uint64(1) << (left * np.uint64(8))) - np.uint64(1))
-        mixed = (mixed ^ (words[np.minimum(start + done, len(words) - 1)] & kept)) * _FACTORS[1]
-        mixed = (mixed ^ (mixed >> np.uint64(29))) * _FACTORS[2]
-        mixed ^= mixed >> np.uint64(32)
+        further = (mixed ^ (words[np.minimum(start + done, len(words) - 1)] & kept)) * _FACTORS[1]
+        further = (further ^ (further >> np.uint64(29))) * _FACTORS[2]
+        # a text's hash must not depend on how long others are
+        mixed = np.where(left > 0, further ^ (further >> np.uint64(32)), mixed)
     return mixed.view(np.int64)
