@@ -118,7 +118,7 @@ class Counting:
     def of(self, action: str) -> ArmCounts:
         """The counts of an arm, or of any contact."""
         arms = self.arms
-        of_arm = np.array([action == ANY_CONTACT and name != CONTROL or name == action for name in arms.labels])
+        of_arm = np.array([(action == ANY_CONTACT and name != CONTROL) or name == action for name in arms.labels])
         mine = of_arm[arms.arm]
         returned = mine & self.returned
         bought = of_arm[arms.arm[self.bought_by]]

@@ -50,9 +50,7 @@ def returns(decisions: Decisions, watched: Watched) -> tuple[ReturnCurve, ...]:
     for name, mine in ((CONTROL, held_out), (ANY_CONTACT, ~held_out)):
         if not mine.any():
             continue
-        curve = return_curve(
-            days[mine], returned[mine], horizon=watched.window // DAY, weight=None, level=CONFIDENCE
-        )
+        curve = return_curve(days[mine], returned[mine], horizon=watched.window // DAY, weight=None, level=CONFIDENCE)
         found.append(
             ReturnCurve(
                 name,

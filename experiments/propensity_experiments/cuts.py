@@ -95,7 +95,5 @@ def funnel(watched: Watched, rows: np.ndarray, arms: Arms, words: str) -> tuple[
         # sent is what makes a decision one that was carried out; its event may come before the window does
         took = {"sent": arms.contacted, "reactivated": watched.returned[rows]}.get(key, watched.did[key][rows])
         counts = np.bincount(arms.arm, took, len(arms.labels)).astype(int).tolist()
-        steps.append(
-            FunnelStep(key, title, {a: n for a, n in zip(arms.labels, counts, strict=True) if a != CONTROL})
-        )
+        steps.append(FunnelStep(key, title, {a: n for a, n in zip(arms.labels, counts, strict=True) if a != CONTROL}))
     return tuple(steps)

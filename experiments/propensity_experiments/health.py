@@ -197,8 +197,8 @@ def _of_windows(watched: Watched, rows: np.ndarray) -> list[str]:
     days = watched.window / DAY
     if watched.overlapping:
         said.append(
-            f"{_many(watched.overlapping, 'decision')} came less than {days:g} days after another one on the same person "
-            "and are left out, because their outcomes cannot be told apart."
+            f"{_many(watched.overlapping, 'decision')} came less than {days:g} days after another one on the same "
+            "person and are left out, because their outcomes cannot be told apart."
         )
     n_open = len(watched.rows) - len(rows)
     if n_open:

@@ -14,7 +14,7 @@ from propensity.ledger import Ledger
 from propensity.ledger.experiments import Decisions, Elsewhere, experiment
 from propensity.playbook import Playbook
 from propensity_experiments.arm_counts import Counting
-from propensity_experiments.arms import Arms, arms_of
+from propensity_experiments.arms import arms_of
 from propensity_experiments.contents import (
     ANY_CONTACT,
     ArmMeasures,

@@ -123,8 +123,7 @@ class SqliteColumns:
         line = _line_of(wanted)
         where = f" AND ({_sqlite(wanted.where)})" if wanted.where else ""
         asked = (
-            f"SELECT group_concat({line}, char(10)) FROM {wanted.table} "
-            f"WHERE rowid > :after AND rowid <= :until{where}"
+            f"SELECT group_concat({line}, char(10)) FROM {wanted.table} WHERE rowid > :after AND rowid <= :until{where}"
         )
         for after in range(0, self.size(wanted.table), ROWS_AT_A_TIME):
             values = {**self._values, "after": after, "until": after + ROWS_AT_A_TIME}

@@ -194,13 +194,9 @@ class Experiment:
             times.append(_microseconds(table["decided_at"])[kept])
             campaigns.append(table["campaign"].filter(pa.array(kept)))
         coded = pa.chunked_array(campaigns, pa.string()).combine_chunks().dictionary_encode()
-        return Elsewhere(
-            _joined(people, np.int32), _joined(times, np.int64), *_codes_and_names(coded, np.int32)
-        )
+        return Elsewhere(_joined(people, np.int32), _joined(times, np.int64), *_codes_and_names(coded, np.int32))
 
-    def _of_people(
-        self, table: str, columns: dict[str, tuple[str, Kind]], where: str
-    ) -> Iterator[dict[str, pa.Array]]:
+    def _of_people(self, table: str, columns: dict[str, tuple[str, Kind]], where: str) -> Iterator[dict[str, pa.Array]]:
         """Rows of these people, and of others where reading all is cheaper than looking each person up."""
         if self._columns.size(table) > SCAN_FROM * len(self._people):
             where = f"{{people}} AND ({where})" if where else "{people}"
