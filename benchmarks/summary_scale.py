@@ -88,7 +88,7 @@ def _indexes(connection: sa.Connection) -> dict[str, str]:
             "SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ('decisions', 'events', 'customers') "
             "AND indexdef NOT LIKE 'CREATE UNIQUE%%'"
         )
-    return {name: made for name, made in connection.exec_driver_sql(asked).all()}
+    return dict(connection.exec_driver_sql(asked).tuples().all())
 
 
 def _of(statement: str, sqlite: bool) -> str:
@@ -113,7 +113,7 @@ def _decided(number: str) -> str:
 
 
 def _decisions(people: int) -> str:
-    chances = '{"control": 0.3333333333333333, "better_email_update": 0.3333333333333333, "miss_email_none": 0.3333333333333333}'
+    chances = json.dumps(dict.fromkeys(("control", "better_email_update", "miss_email_none"), 1 / 3))
     return f"""
     INSERT INTO decisions (decision_id, customer_id, campaign, decided_at, action, assignment, probability, cost,
                            probabilities, spend)
@@ -128,8 +128,9 @@ def _customers(people: int) -> str:
     attributes = (
         "'{\"annual_value\": ' || ((n * 16807) % 4000) || '.5, \"tenure_months\": ' || ((n * 69621) % 60) || "
         "', \"orders_last_year\": ' || ((n * 1103) % 20) || ', \"logins_last_year\": ' || ((n * 1999) % 200) || "
-        "', \"reason\": \"' || CASE (n * 911) % 4 WHEN 0 THEN 'price' WHEN 1 THEN 'product_gap' WHEN 2 THEN 'disengaged' "
-        "ELSE 'service_problem' END || '\", \"relationship\": \"' || CASE (n * 577) % 3 WHEN 0 THEN 'amicable' "
+        "', \"reason\": \"' || CASE (n * 911) % 4 WHEN 0 THEN 'price' WHEN 1 THEN 'product_gap' "
+        "WHEN 2 THEN 'disengaged' ELSE 'service_problem' END || '\", \"relationship\": \"'"
+        " || CASE (n * 577) % 3 WHEN 0 THEN 'amicable' "
         "WHEN 1 THEN 'neutral' ELSE 'after_service_failure' END || '\", \"plan_tier\": \"' || "
         "CASE (n * 313) % 3 WHEN 0 THEN 'free' WHEN 1 THEN 'basic' ELSE 'pro' END || '\"}'"
     )

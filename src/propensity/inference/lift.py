@@ -229,9 +229,9 @@ def any_contact(
     """
     contacted = propensity.drop(columns=control).sum(axis=1)
     chances = pd.DataFrame({control: propensity[control], name: contacted}, index=propensity.index)
-    left_alone = labels_of(action) == control
+    left_alone = np.asarray(labels_of(action) == control)
     if isinstance(action, pd.Categorical):
-        return pd.Categorical.from_codes((~left_alone).astype(np.int8), [control, name]), chances
+        return pd.Categorical.from_codes((~left_alone).astype(np.int64), [control, name]), chances
     return np.where(left_alone, control, name), chances
 
 

@@ -1,7 +1,8 @@
 """Many rows of the ledger as columns of Arrow, without an object of Python for each value.
 
-PostgreSQL gives them by its binary COPY (ADBC). SQLite writes many rows into one text, which Arrow reads as CSV: another
-copy of SQLite in this process, as ADBC brings one, would let go of the file locks of ours when it closes the file.
+PostgreSQL gives them by its binary COPY (ADBC). SQLite writes many rows into one text, which Arrow reads as CSV:
+another copy of SQLite in this process, as ADBC brings one, would let go of our file locks when it closes the file
+(https://sqlite.org/howtocorrupt.html, section 2.2.1).
 """
 
 from __future__ import annotations

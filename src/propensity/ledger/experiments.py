@@ -24,7 +24,7 @@ _REPEATED = ("action", "assignment", "probabilities", "stopped_by")
 """Columns of decisions of which many have the same value."""
 
 SCAN_FROM = 16
-"""Rows of a table for each person of the campaign up to which all of it is read, instead of each person's by an index."""
+"""With more rows of a table for each person of the campaign, each person's are found by an index; else all are read."""
 
 
 @dataclass(frozen=True)
