@@ -231,7 +231,7 @@ def any_contact(
     chances = pd.DataFrame({control: propensity[control], name: contacted}, index=propensity.index)
     left_alone = np.asarray(labels_of(action) == control)
     if isinstance(action, pd.Categorical):
-        return pd.Categorical.from_codes((~left_alone).astype(np.int64), [control, name]), chances
+        return pd.Categorical.from_codes((~left_alone).astype(np.int64), pd.Index([control, name])), chances
     return np.where(left_alone, control, name), chances
 
 
