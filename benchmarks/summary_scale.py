@@ -88,7 +88,7 @@ def _indexes(connection: sa.Connection) -> dict[str, str]:
             "SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ('decisions', 'events', 'customers') "
             "AND indexdef NOT LIKE 'CREATE UNIQUE%%'"
         )
-    return {name: made for name, made in connection.exec_driver_sql(asked).all()}
+    return dict(connection.exec_driver_sql(asked).tuples().all())
 
 
 def _of(statement: str, sqlite: bool) -> str:
@@ -113,7 +113,7 @@ def _decided(number: str) -> str:
 
 
 def _decisions(people: int) -> str:
-    chances = '{"control": 0.3333333333333333, "better_email_update": 0.3333333333333333, "miss_email_none": 0.3333333333333333}'
+    chances = json.dumps(dict.fromkeys(("control", "better_email_update", "miss_email_none"), 1 / 3))
     return f"""
     INSERT INTO decisions (decision_id, customer_id, campaign, decided_at, action, assignment, probability, cost,
                            probabilities, spend)
@@ -128,8 +128,9 @@ def _customers(people: int) -> str:
     attributes = (
         "'{\"annual_value\": ' || ((n * 16807) % 4000) || '.5, \"tenure_months\": ' || ((n * 69621) % 60) || "
         "', \"orders_last_year\": ' || ((n * 1103) % 20) || ', \"logins_last_year\": ' || ((n * 1999) % 200) || "
-        "', \"reason\": \"' || CASE (n * 911) % 4 WHEN 0 THEN 'price' WHEN 1 THEN 'product_gap' WHEN 2 THEN 'disengaged' "
-        "ELSE 'service_problem' END || '\", \"relationship\": \"' || CASE (n * 577) % 3 WHEN 0 THEN 'amicable' "
+        "', \"reason\": \"' || CASE (n * 911) % 4 WHEN 0 THEN 'price' WHEN 1 THEN 'product_gap' "
+        "WHEN 2 THEN 'disengaged' ELSE 'service_problem' END || '\", \"relationship\": \"'"
+        " || CASE (n * 577) % 3 WHEN 0 THEN 'amicable' "
         "WHEN 1 THEN 'neutral' ELSE 'after_service_failure' END || '\", \"plan_tier\": \"' || "
         "CASE (n * 313) % 3 WHEN 0 THEN 'free' WHEN 1 THEN 'basic' ELSE 'pro' END || '\"}'"
     )
@@ -166,9 +167,10 @@ def _events(people: int, events: int) -> list[str]:
 
 
 def measure(name: str, ledger: Ledger, people: int, events: int) -> None:
-    """Fill the ledger, summarise it in another process, and print a row."""
+    """Fill the ledger, if it is empty, summarise it in another process, and print a row."""
     begun = time.perf_counter()
-    fill(ledger, people, events)
+    if not ledger.campaigns():
+        fill(ledger, people, events)
     filled = time.perf_counter() - begun
     url = ledger.engine.url.render_as_string(hide_password=False)
     done = subprocess.run(
@@ -185,12 +187,13 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=20_000_000)
     parser.add_argument("--only", choices=["sqlite", "postgresql"])
     parser.add_argument("--postgres", default=POSTGRES)
+    parser.add_argument("--keep", type=Path, help="SQLite's ledger: made in this file, or used if it is there")
     options = parser.parse_args()
     print("| database | people | events | seconds | of the processor | peak memory, MB | filled in, s | ledger, MB |")
     print("|---|---|---|---|---|---|---|---|")
     if options.only != "postgresql":
         with tempfile.TemporaryDirectory() as directory:
-            file = Path(directory) / "ledger.db"
+            file = options.keep or Path(directory) / "ledger.db"
             ledger = Ledger(f"sqlite:///{file}").create()
             measure("sqlite", ledger, options.people, options.events)
             ledger.close()

@@ -38,9 +38,9 @@ class Arms:
     never_served: tuple[str, ...]
 
     @property
-    def action(self) -> np.ndarray:
+    def action(self) -> pd.Categorical:
         """Label of each person's arm (n,)."""
-        return np.array(self.labels, dtype=object)[self.arm]
+        return pd.Categorical.from_codes(self.arm, list(self.labels))
 
     @property
     def contacted(self) -> np.ndarray:
@@ -72,8 +72,8 @@ def _why_not(labels: list[str]) -> str:
         return "Nobody's window is over yet, so there is nothing to compare."
     if CONTROL not in labels:
         return (
-            "Nobody was held out, so what contact changed cannot be told from what would have happened anyway; hold out "
-            "people at random in the next wave."
+            "Nobody was held out, so what contact changed cannot be told from what would have happened anyway; hold "
+            "out people at random in the next wave."
         )
     if len(labels) == 1:
         return "Nobody was contacted, so there is nothing to compare with the people who were held out."

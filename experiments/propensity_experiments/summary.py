@@ -10,6 +10,7 @@ import pandas as pd
 
 from propensity.assessment import PEOPLE, Assessment, PolicyResult
 from propensity.contract import CONTROL
+from propensity.inference import winsorised
 from propensity.ledger import Ledger
 from propensity.ledger.experiments import Decisions, Elsewhere, experiment
 from propensity.playbook import Playbook
@@ -26,14 +27,14 @@ from propensity_experiments.contents import (
     Summary,
 )
 from propensity_experiments.curves import returns, steps_over_time
-from propensity_experiments.cuts import cells, funnel, segments
+from propensity_experiments.cuts import cells, funnel, named_segments, segments
 from propensity_experiments.effects import results
 from propensity_experiments.fingerprint import fingerprint
 from propensity_experiments.harm import guardrails
 from propensity_experiments.health import first_reasons, health_of
 from propensity_experiments.known import Known, columns_of, covariates, known_of
 from propensity_experiments.measures import measures_of
-from propensity_experiments.money import capped, money_parts, net_values
+from propensity_experiments.money import money_parts, net_values
 from propensity_experiments.watched import DAY, Watched, watch
 
 
@@ -97,6 +98,8 @@ class _Figures:
         self.row, self.playbook, self.decisions, self.watched, self.known = row, playbook, decisions, watched, known
         self.rows = np.flatnonzero(watched.closed)
         self.arms = arms_of(decisions, watched.rows[self.rows])
+        self.segments = named_segments(watched, self.rows, known, playbook)
+        self.adjusted_for, self.before = covariates(known, watched.at, self.rows, playbook)
 
     def health(self, ledger: Ledger, elsewhere: Elsewhere, now: int) -> Any:
         """Whether they may be read."""
@@ -106,6 +109,8 @@ class _Figures:
             self.rows,
             self.known,
             elsewhere,
+            before=self.before,
+            segments=self.segments,
             currency=self.row["currency"],
             currencies={x["campaign"]: x["currency"] for x in ledger.campaigns()},
             playbook=self.playbook,
@@ -122,26 +127,22 @@ class _Figures:
             "purchased": watched.did["purchased"][rows].astype(float),
             "revenue": watched.revenue[rows],
         }
-        amounts, cap = capped(raw["revenue"])
-        values = {**raw, "revenue": amounts}
-        outcomes_of_interest = _outcomes(self.row, in_money=self.playbook is not None)
+        amounts = winsorised(raw["revenue"])
+        values, caps = {**raw, "revenue": amounts.amounts}, {"revenue": amounts.cap}
         if self.playbook is not None:
-            unsubscribed = watched.did["unsubscribed"][rows].astype(float)
-            raw["net_value"] = values["net_value"] = net_values(
-                amounts, raw["reactivated"], unsubscribed, arms, self.playbook
-            )
-        names, table = covariates(self.known, watched.at, rows, self.playbook)
-        outcomes = results(outcomes_of_interest, values, raw, arms, table, names, {"revenue": cap})
-        del table
+            unsubscribed = watched.did["unsubscribed"][rows]
+            worth = net_values(amounts.amounts, raw["reactivated"], unsubscribed, arms, self.playbook)
+            raw["net_value"] = values["net_value"] = worth
+        outcomes = results(_outcomes(self.row, in_money="net_value" in raw), values, raw, arms, self.before, self.adjusted_for, caps)
         return {
             "outcomes": outcomes,
-            "money_parts": money_parts(amounts, arms),
+            "money_parts": money_parts(amounts.amounts, arms),
             "measures": self._measures(outcomes),
             "guardrails": guardrails(watched, rows, arms),
             "over_time": steps_over_time(raw["reactivated"], watched, rows, arms),
             "returns": returns(self.decisions, watched),
             "funnel": funnel(watched, rows, arms, str(self.row["reactivated_words"])),
-            "segments": segments(watched, rows, arms, self.known, self.playbook),
+            "segments": segments(self.segments, watched, rows, arms),
             "cells": cells(outcomes[0], self.playbook),
         }
 
@@ -195,11 +196,10 @@ def _pace(watched: Watched) -> Pace | None:
     if not len(watched.at):
         return None
     first, last = int(watched.at.min()), int(watched.at.max())
-    days = max((last - first) / DAY, 1.0)
     return Pace(
         first=_time(first),
         last=_time(last),
-        people_a_day=len(watched.at) / days,
+        people_a_day=len(watched.at) / max((last - first) / DAY, 1.0),
         closes=_time(last + watched.window),
         running=not bool(watched.closed.all()),
     )

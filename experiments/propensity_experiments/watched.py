@@ -197,7 +197,6 @@ class _Found:
         left = kind == _CHURNED
         self.churned.append((place[left].astype(np.int32), elapsed[left]))
 
-
     def listed(self, counted: np.ndarray) -> dict[str, tuple[np.ndarray, ...]]:
         """Purchases and departures of those decisions that count, which are renumbered."""
         place = np.full(len(self.bits), -1, dtype=np.int32)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-
 from ledger_cases import AT, CAMPAIGN, decided, event, record, snapshot
+
 from propensity.ledger import experiments
 from propensity.ledger.experiments import experiment
 
@@ -19,7 +19,10 @@ def microseconds(at: pd.Timestamp) -> int:
     return at.value // 1_000
 
 
-def read(ledger, kinds=KINDS, after=AT, until=AT + pd.Timedelta(days=90)):
+LATER = AT + pd.Timedelta(days=90)
+
+
+def read(ledger, kinds=KINDS, after=AT, until=LATER):
     """The decisions, and all events as one table by person."""
     with experiment(ledger, CAMPAIGN) as record_of:
         parts = list(record_of.events(kinds, microseconds(after), microseconds(until)))

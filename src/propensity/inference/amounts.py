@@ -10,6 +10,7 @@ import pandas as pd
 from propensity.errors import InputError
 from propensity.evaluation.checks import checked_level
 from propensity.evaluation.estimate import Estimate, estimate_with_error
+from propensity.inference.labels import labels_of
 
 SHARE_KEPT = 0.99
 """Of the amounts that are not 0; a larger one counts as the largest of these."""
@@ -124,7 +125,7 @@ def revenue_parts(
     error of (p, p m) in each arm. The split says what differs, not why: who buys under contact may be other people.
     """
     checked_level(level)
-    values, labels = np.asarray(amount, dtype=float), np.asarray(action)
+    values, labels = np.asarray(amount, dtype=float), labels_of(action)
     if len({len(values), len(labels), len(propensity)}) > 1:
         lengths = [len(values), len(labels), len(propensity)]
         raise InputError(f"amount, action and propensity: expected the same length, found {lengths}")
@@ -160,7 +161,8 @@ def _parts(label: str, sides: list[tuple[float, float, np.ndarray]], people: int
     whole = np.array([0.0, 1.0])
 
     def estimate(value: float, slope_1: np.ndarray, slope_0: np.ndarray) -> Estimate:
-        error = float(np.sqrt(slope_1 @ v1 @ slope_1 + slope_0 @ v0 @ slope_0))
+        # where all amounts are the same, rounding may leave a little less than nothing
+        error = float(np.sqrt(max(slope_1 @ v1 @ slope_1 + slope_0 @ v0 @ slope_0, 0.0)))
         return estimate_with_error(value, error, people, level)
 
     by_more = (p1 - p0) * (m1 + m0) / 2

@@ -10,6 +10,7 @@ from scipy import stats
 
 from propensity.errors import InputError
 from propensity.inference.covariates import ROUNDING, Standardised, blocks
+from propensity.inference.labels import labels_of, positions
 
 
 class ColumnDifference(NamedTuple):
@@ -74,7 +75,7 @@ def balance_test(
     The differences are those of means weighted by 1 / logged probability, over those who could have got arm and control
     (Austin and Stuart 2015, Statistics in Medicine 34), divided by the root of the mean of both weighted variances.
     """
-    served = propensity.columns.get_indexer(pd.Index(np.asarray(action)))
+    served = positions(labels_of(action), propensity.columns)
     lengths = [len(covariates), len(served), len(propensity)]
     if len(set(lengths)) > 1:
         raise InputError(f"covariates, action and propensity: expected the same length, found {lengths}")

@@ -11,6 +11,7 @@ from scipy import stats
 from propensity.errors import InputError
 from propensity.evaluation.checks import checked_level
 from propensity.evaluation.estimate import Estimate
+from propensity.inference.labels import labels_of
 
 _STEPS = 60
 
@@ -124,7 +125,7 @@ def guardrail(
     everybody had the event, from Kish's effective number (sum w)^2 / sum w^2. With the same probabilities for everybody
     these are the people themselves.
     """
-    event, labels = np.asarray(happened, dtype=float), np.asarray(action)
+    event, labels = np.asarray(happened, dtype=float), labels_of(action)
     chances = [propensity[label].to_numpy(dtype=float) for label in (arm, control)]
     possible = (chances[0] > 0) & (chances[1] > 0)
     counts: list[float] = []

@@ -14,6 +14,7 @@ from propensity.evaluation.estimate import Estimate, estimate_with_error
 from propensity.evaluation.scores import score_matrix
 from propensity.inference.arm_means import ArmMeans, arm_means
 from propensity.inference.fieller import relative_change
+from propensity.inference.labels import Labels, labels_of, positions
 
 
 class Lift(NamedTuple):
@@ -207,7 +208,7 @@ def compare_arms(
 
 def any_contact(
     action: object, propensity: pd.DataFrame, *, control: str = "control", name: str = "any_contact"
-) -> tuple[np.ndarray, pd.DataFrame]:
+) -> tuple[Labels, pd.DataFrame]:
     """The same experiment with all contacted arms as one.
 
     Parameters
@@ -220,7 +221,7 @@ def any_contact(
 
     Returns
     -------
-    action : array (n,)
+    action : array (n,), or Categorical where ``action`` is one
     propensity : DataFrame (n, 2)
         What `lift` and the others take. The chance of contact is the sum of the arms' chances, so that each person
         counts by how likely it was that they were contacted at all, whatever they got: the effect is that of contact
@@ -228,7 +229,10 @@ def any_contact(
     """
     contacted = propensity.drop(columns=control).sum(axis=1)
     chances = pd.DataFrame({control: propensity[control], name: contacted}, index=propensity.index)
-    return np.where(np.asarray(action) == control, control, name), chances
+    left_alone = np.asarray(labels_of(action) == control)
+    if isinstance(action, pd.Categorical):
+        return pd.Categorical.from_codes((~left_alone).astype(np.int64), pd.Index([control, name])), chances
+    return np.where(left_alone, control, name), chances
 
 
 def contact_gain(y: object, action: object, propensity: pd.DataFrame, *, control: str = "control") -> np.ndarray:
@@ -264,7 +268,7 @@ def _checked(
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray | None]:
     """Outcome, arm as position of its column (-1: none), columns of chances, covariates."""
     outcome = np.asarray(y, dtype=float)
-    arm = propensity.columns.get_indexer(pd.Index(np.asarray(action)))
+    arm = positions(labels_of(action), propensity.columns)
     known = None if covariates is None else np.asarray(covariates, dtype=float)
     lengths = [len(outcome), len(arm), len(propensity)] + ([] if known is None else [len(known)])
     if len(set(lengths)) > 1:

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from propensity.errors import InputError
+from propensity.inference.labels import labels_of, positions
 from propensity.inference.multiplicity import holm
 
 LEVEL = 0.01
@@ -74,12 +75,13 @@ def sample_ratio_test(action: object, propensity: pd.DataFrame) -> SampleRatio:
     chi-square test (Fabijan et al. 2019, Diagnosing sample ratio mismatch in online controlled experiments, KDD).
     Anybody who got an arm that they had no chance of is proof enough: the p-value is 0.
     """
-    labels = np.asarray(action)
-    unknown = set(labels) - set(propensity.columns)
-    if unknown:
-        raise ValueError(f"action: expected labels among {list(propensity.columns)}, found {sorted(unknown)}")
+    labels = labels_of(action)
+    arm = positions(labels, propensity.columns)
+    if (arm < 0).any():
+        unknown = sorted(set(labels[arm < 0]))
+        raise ValueError(f"action: expected labels among {list(propensity.columns)}, found {unknown}")
     chances = propensity.to_numpy(dtype=float)
-    observed = np.array([(labels == a).sum() for a in propensity.columns])
+    observed = np.bincount(arm, minlength=len(propensity.columns))
     expected = chances.sum(axis=0)
     covariance = np.diag(expected) - chances.T @ chances
     difference = observed - expected
@@ -88,7 +90,7 @@ def sample_ratio_test(action: object, propensity: pd.DataFrame) -> SampleRatio:
     real = sizes > _ROUNDING * len(labels)
     degrees = int(real.sum())
     statistic = float(((directions[:, real].T @ difference) ** 2 / sizes[real]).sum())
-    served = chances[np.arange(len(labels)), pd.Index(propensity.columns).get_indexer(pd.Index(labels))]
+    served = chances[np.arange(len(arm)), arm]
     if (served <= 0).any():
         # such an arm has no variance, so the statistic does not see it
         statistic = float("inf")
@@ -127,7 +129,7 @@ def sample_ratio_by_segment(
     InputError
         The lengths differ.
     """
-    labels = np.asarray(action)
+    labels = labels_of(action)
     lengths = [len(labels), len(propensity), len(segments)]
     if len(set(lengths)) > 1:
         raise InputError(f"action, propensity and segments: expected the same length, found {lengths}")

@@ -11,6 +11,7 @@ import pandas as pd
 from propensity.errors import InputError
 from propensity.evaluation.checks import checked_level
 from propensity.evaluation.estimate import Estimate
+from propensity.inference.labels import labels_of
 
 FEWEST_EVENTS = 20
 """No band before so many people of each arm have an outcome that is not 0: it rests on a central limit theorem."""
@@ -72,7 +73,7 @@ def daily_sums(
     -------
     DaySums
     """
-    outcome, labels, when = np.asarray(y, dtype=float), np.asarray(action), np.asarray(day)
+    outcome, labels, when = np.asarray(y, dtype=float), labels_of(action), np.asarray(day)
     lengths = [len(outcome), len(labels), len(propensity), len(when)]
     if len(set(lengths)) > 1:
         raise InputError(f"y, action, propensity and day: expected the same length, found {lengths}")

@@ -1,7 +1,8 @@
 """Many rows of the ledger as columns of Arrow, without an object of Python for each value.
 
-PostgreSQL gives them by its binary COPY (ADBC). SQLite writes many rows into one text, which Arrow reads as CSV: another
-copy of SQLite in this process, as ADBC brings one, would let go of the file locks of ours when it closes the file.
+PostgreSQL gives them by its binary COPY (ADBC). SQLite writes many rows into one text, which Arrow reads as CSV:
+another copy of SQLite in this process, as ADBC brings one, would let go of our file locks when it closes the file
+(https://sqlite.org/howtocorrupt.html, section 2.2.1).
 """
 
 from __future__ import annotations
@@ -123,8 +124,7 @@ class SqliteColumns:
         line = _line_of(wanted)
         where = f" AND ({_sqlite(wanted.where)})" if wanted.where else ""
         asked = (
-            f"SELECT group_concat({line}, char(10)) FROM {wanted.table} "
-            f"WHERE rowid > :after AND rowid <= :until{where}"
+            f"SELECT group_concat({line}, char(10)) FROM {wanted.table} WHERE rowid > :after AND rowid <= :until{where}"
         )
         for after in range(0, self.size(wanted.table), ROWS_AT_A_TIME):
             values = {**self._values, "after": after, "until": after + ROWS_AT_A_TIME}

@@ -24,7 +24,7 @@ _REPEATED = ("action", "assignment", "probabilities", "stopped_by")
 """Columns of decisions of which many have the same value."""
 
 SCAN_FROM = 16
-"""Rows of a table for each person of the campaign up to which all of it is read, instead of each person's by an index."""
+"""With more rows of a table for each person of the campaign, each person's are found by an index; else all are read."""
 
 
 @dataclass(frozen=True)
@@ -194,13 +194,9 @@ class Experiment:
             times.append(_microseconds(table["decided_at"])[kept])
             campaigns.append(table["campaign"].filter(pa.array(kept)))
         coded = pa.chunked_array(campaigns, pa.string()).combine_chunks().dictionary_encode()
-        return Elsewhere(
-            _joined(people, np.int32), _joined(times, np.int64), *_codes_and_names(coded, np.int32)
-        )
+        return Elsewhere(_joined(people, np.int32), _joined(times, np.int64), *_codes_and_names(coded, np.int32))
 
-    def _of_people(
-        self, table: str, columns: dict[str, tuple[str, Kind]], where: str
-    ) -> Iterator[dict[str, pa.Array]]:
+    def _of_people(self, table: str, columns: dict[str, tuple[str, Kind]], where: str) -> Iterator[dict[str, pa.Array]]:
         """Rows of these people, and of others where reading all is cheaper than looking each person up."""
         if self._columns.size(table) > SCAN_FROM * len(self._people):
             where = f"{{people}} AND ({where})" if where else "{people}"

@@ -14,7 +14,7 @@ _FACTORS = tuple(np.uint64(x) for x in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 
 
 
 class Positions:
-    """Positions of distinct texts, found by a hash and then compared letter by letter, so that a collision does no harm.
+    """Positions of distinct texts, found by a hash and then compared, so that a collision does no harm.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Positions:
             return np.full(len(texts), -1, dtype=np.int32)
         if self._table is None:
             return _filled(pc.index_in(texts, value_set=self.texts, skip_nulls=True))
-        found = self._table.get_indexer(_hashes(texts)).astype(np.int32)
+        found = self._table.get_indexer(pd.Index(_hashes(texts))).astype(np.int32)
         return np.where(self.same(texts, found), found, np.int32(-1))
 
     def same(self, texts: pa.Array, positions: np.ndarray) -> np.ndarray:
