@@ -160,7 +160,8 @@ def _parts(label: str, sides: list[tuple[float, float, np.ndarray]], people: int
     whole = np.array([0.0, 1.0])
 
     def estimate(value: float, slope_1: np.ndarray, slope_0: np.ndarray) -> Estimate:
-        error = float(np.sqrt(slope_1 @ v1 @ slope_1 + slope_0 @ v0 @ slope_0))
+        # where all amounts are the same, rounding may leave a little less than nothing
+        error = float(np.sqrt(max(slope_1 @ v1 @ slope_1 + slope_0 @ v0 @ slope_0, 0.0)))
         return estimate_with_error(value, error, people, level)
 
     by_more = (p1 - p0) * (m1 + m0) / 2
