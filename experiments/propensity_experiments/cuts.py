@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 
 from propensity.assessment import PEOPLE
 from propensity.contract import CONTROL
@@ -19,22 +20,32 @@ from propensity_experiments.known import Known, table_of
 from propensity_experiments.watched import Watched
 
 
-def segments(
-    watched: Watched, rows: np.ndarray, arms: Arms, known: Known, playbook: Playbook | None
-) -> tuple[SegmentEffect, ...]:
-    """Segments that hold enough people, in their order; fifths and thirds are those of the experiment's people."""
-    if playbook is None or arms.propensity is None:
+def named_segments(watched: Watched, rows: np.ndarray, known: Known, playbook: Playbook | None) -> pd.DataFrame:
+    """The segments that part the people of whom there is a snapshot.
+
+    Returns
+    -------
+    DataFrame (m, segments)
+        Categorical columns, indexed by position among ``rows``; no columns where nothing parts them. Fifths and thirds
+        are those of these people.
+    """
+    there = np.flatnonzero(known.there[rows])
+    if playbook is None or not len(there):
+        return pd.DataFrame(index=there)
+    people = table_of(known, watched.at, rows[there])
+    named = SegmentBuilder.fit(people, people["decided_at"], playbook).transform(people, people["decided_at"])
+    return named[telling_segments(named)].set_axis(there)
+
+
+def segments(named: pd.DataFrame, watched: Watched, rows: np.ndarray, arms: Arms) -> tuple[SegmentEffect, ...]:
+    """What contact of any kind brought to each segment that holds enough people."""
+    if arms.propensity is None or not named.columns.size:
         return ()
-    gain = contact_gain(watched.returned[rows], arms.action, arms.propensity)
-    counted = ~np.isnan(gain) & known.there[rows]
+    gain = contact_gain(watched.returned[rows], arms.action, arms.propensity)[named.index]
+    counted = ~np.isnan(gain)
     if not counted.any():
         return ()
-    people = table_of(known, watched.at, rows[counted])
-    named = SegmentBuilder.fit(people, people["decided_at"], playbook).transform(people, people["decided_at"])
-    telling = telling_segments(named)
-    if not telling:
-        return ()
-    found = segment_effects(gain[counted], named[telling], level=CONFIDENCE)
+    found = segment_effects(gain[counted], named[counted], level=CONFIDENCE)
     return tuple(
         SegmentEffect(
             segment=row.segment,

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from propensity.evaluation import Estimate
-from propensity.inference import Lift, any_contact, compare_arms, gatekeeping, holm, lift
+from propensity.inference import Lift, any_contact, compare_arms, gatekeeping, holm, lift, shrunk_lifts
 from propensity_experiments.arms import Arms
 from propensity_experiments.contents import ANY_CONTACT, AmongArms, ArmTotal, Effect, Outcome, OutcomeResult
 
@@ -22,7 +23,7 @@ def results(
     values: Mapping[str, np.ndarray],
     raw: Mapping[str, np.ndarray],
     arms: Arms,
-    covariates: np.ndarray | None,
+    covariates: pd.DataFrame | None,
     adjusted_for: tuple[str, ...],
     caps: Mapping[str, float | None],
 ) -> tuple[OutcomeResult, ...]:
@@ -36,7 +37,7 @@ def results(
     raw : mapping of float arrays (n,)
         By outcome, as counted.
     arms : Arms
-    covariates : float array (n, k) or None
+    covariates : DataFrame (n, k) or None
     adjusted_for : tuple of str
         What the covariates are called.
     caps : mapping of float or None
@@ -59,7 +60,7 @@ def _result(
     y: np.ndarray,
     counted: np.ndarray,
     arms: Arms,
-    covariates: np.ndarray | None,
+    covariates: pd.DataFrame | None,
     adjusted_for: tuple[str, ...],
     cap: float | None,
 ) -> OutcomeResult:
@@ -86,8 +87,8 @@ def _result(
     return OutcomeResult(
         outcome,
         totals,
-        tuple(_effect(x, p) for x, p in zip(lifts, holm([x.p_value for x in lifts]), strict=True)),
-        any_contact=_effect(whole[0], whole[0].p_value) if whole else None,
+        _effects(lifts),
+        any_contact=_effect(whole[0], whole[0].p_value, whole[0].difference) if whole else None,
         among_arms=among,
         adjusted_for=adjusted_for if adjusted else (),
         narrower=_narrower(whole[0]) if adjusted else 0.0,
@@ -95,7 +96,17 @@ def _result(
     )
 
 
-def _effect(found: Lift, p_adjusted: float) -> Effect:
+def _effects(lifts: list[Lift]) -> tuple[Effect, ...]:
+    if not lifts:
+        return ()
+    adjusted, shrunk = holm([x.p_value for x in lifts]), tuple(x.difference for x in lifts)
+    # an outcome that nobody has varies nowhere, and there is nothing to shrink
+    if any(x.standard_error > 0 for x in lifts):
+        shrunk = shrunk_lifts(lifts).differences
+    return tuple(_effect(*of_arm) for of_arm in zip(lifts, adjusted, shrunk, strict=True))
+
+
+def _effect(found: Lift, p_adjusted: float, shrunk: float) -> Effect:
     people = found.n + found.n_control
     difference = Estimate(found.difference, found.standard_error, found.low, found.high, people, found.level)
     return Effect(
@@ -110,7 +121,7 @@ def _effect(found: Lift, p_adjusted: float) -> Effect:
         p_value=found.p_value,
         p_adjusted=p_adjusted,
         clear=p_adjusted <= FOUND_BELOW,
-        shrunk=found.difference,
+        shrunk=shrunk,
     )
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pandas as pd
 
-from propensity.inference import SampleRatio, sample_ratio_test
+from propensity.inference import Balance, SampleRatio, balance_test, sample_ratio_by_segment, sample_ratio_test
 from propensity.ledger.experiments import Elsewhere
 from propensity.pages.words import action_words, listed
 from propensity.playbook import Playbook
 from propensity_experiments.arms import Arms
-from propensity_experiments.contents import Health
+from propensity_experiments.contents import Health, Imbalance, SegmentRatio
 from propensity_experiments.known import UNKNOWN_TIME, Known
 from propensity_experiments.watched import DAY, Watched
 
@@ -27,6 +29,9 @@ BROUGHT_BY = {
 ENOUGH_TO_MISS = 200
 """Contacted people from whom on a type of event that never came is missed."""
 SILENT_DAYS = 7
+MOST_IMBALANCES = 5
+UNLIKELY = 0.01
+"""Below this p-value a difference before contact is not put down to chance."""
 CROSSED_SHARE = 0.05
 """Of people; with more of them in another arm than drawn, the comparison is not one of the arms."""
 UNEVEN = "People did not get their arms with the planned chances."
@@ -39,6 +44,8 @@ def health_of(
     known: Known,
     elsewhere: Elsewhere,
     *,
+    before: pd.DataFrame | None,
+    segments: pd.DataFrame,
     currency: str,
     currencies: Mapping[str, str],
     playbook: Playbook | None,
@@ -55,6 +62,10 @@ def health_of(
         Those decisions, among the watched.
     known : Known
     elsewhere : Elsewhere
+    before : DataFrame (n, k) or None
+        Numbers that were known before the decision.
+    segments : DataFrame (m, segments)
+        Of those of whom there is a snapshot, indexed by position among ``rows``.
     currency : str
         Of the campaign.
     currencies : mapping of str
@@ -63,7 +74,10 @@ def health_of(
     now : int
         Microseconds since 1970.
     """
-    ratio = _ratio(arms)
+    ratio, by_segment = _ratio(arms), _by_segment(arms, segments)
+    balance = None
+    if before is not None and arms.propensity is not None:
+        balance = balance_test(before, arms.action, arms.propensity)
     others = others_of(watched, rows, elsewhere)
     missing = _missing(arms, watched, rows, playbook)
     faults = []
@@ -72,8 +86,9 @@ def health_of(
     if len(rows) and watched.crossed_over > CROSSED_SHARE * len(rows):
         faults.append(f"{_people(watched.crossed_over)} got what another arm was to get: the arms are mixed up.")
     cautions = [
-        *([arms.problem] if arms.problem and len(rows) else []),
+        *([arms.problem] if arms.problem else []),
         *_of_arms(arms),
+        *_of_likeness(by_segment, balance),
         *_of_windows(watched, rows),
         *_of_others(others, currency, currencies),
         *_of_early_returns(watched, rows, known),
@@ -82,6 +97,9 @@ def health_of(
     ]
     return Health(
         sample_ratio=ratio,
+        by_segment=by_segment,
+        balance_p_value=None if balance is None else balance.p_value,
+        imbalances=() if balance is None else _imbalances(balance),
         crossed_over=watched.crossed_over,
         in_other_experiments=others,
         last_event=None if watched.newest is None else _moment(watched.newest),
@@ -97,6 +115,40 @@ def _ratio(arms: Arms) -> SampleRatio:
     observed = np.bincount(arms.arm, minlength=len(arms.labels)).tolist()
     counted = dict(zip(arms.labels, observed, strict=True))
     return SampleRatio(True, 1.0, 0.0, 0, counted, {name: float(n) for name, n in counted.items()})
+
+
+def _by_segment(arms: Arms, segments: pd.DataFrame) -> tuple[SegmentRatio, ...]:
+    """The sample-ratio tests within segments, the most suspicious first."""
+    if arms.propensity is None or not segments.columns.size:
+        return ()
+    chances = arms.propensity.iloc[segments.index].reset_index(drop=True)
+    found = sample_ratio_by_segment(arms.action[segments.index], chances, segments.reset_index(drop=True))
+    tested = [SegmentRatio(x.segment, x.value, x.people, x.p_value, x.p_adjusted) for x in found]
+    return tuple(sorted((x for x in tested if not math.isnan(x.p_value)), key=lambda x: x.p_value))
+
+
+def _imbalances(balance: Balance) -> tuple[Imbalance, ...]:
+    """The columns in which the arms differ most, each by its worst arm."""
+    worst: dict[str, float] = {}
+    for found in balance.differences:
+        if abs(found.difference) >= abs(worst.get(found.column, 0.0)):
+            worst[found.column] = found.difference
+    largest = sorted(worst.items(), key=lambda x: -abs(x[1]))[:MOST_IMBALANCES]
+    return tuple(Imbalance(column, difference) for column, difference in largest)
+
+
+def _of_likeness(by_segment: Sequence[SegmentRatio], balance: Balance | None) -> list[str]:
+    said = []
+    uneven = [x for x in by_segment if x.p_adjusted < UNLIKELY]
+    if uneven:
+        named = listed([f"{action_words(x.segment)}: {action_words(x.value)}" for x in uneven[:3]])
+        said.append(f"People did not get their arms with the planned chances within some segments ({named}).")
+    if balance is not None and balance.p_value < UNLIKELY:
+        named = listed([action_words(x.column) for x in _imbalances(balance)[:3]])
+        said.append(
+            f"The arms differ in what was known before the decisions, more than chance explains: most in {named}."
+        )
+    return said
 
 
 def others_of(watched: Watched, rows: np.ndarray, elsewhere: Elsewhere) -> dict[str, int]:

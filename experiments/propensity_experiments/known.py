@@ -137,7 +137,7 @@ class _Reading:
 
 def covariates(
     known: Known, at: np.ndarray, rows: np.ndarray, playbook: Playbook | None
-) -> tuple[tuple[str, ...], np.ndarray | None]:
+) -> tuple[tuple[str, ...], pd.DataFrame | None]:
     """Columns by which differences are adjusted.
 
     Parameters
@@ -154,42 +154,42 @@ def covariates(
     -------
     names : tuple of str
         Of the snapshots' columns.
-    values : float array (m, k) or None
+    values : DataFrame (m, k) or None
         One column a number, and one a value of a text but for the most frequent; NaN where missing. None where nothing
         varies.
     """
     if playbook is None:
         return (), None
-    names, columns = [], []
+    names: list[str] = []
+    columns: dict[str, np.ndarray] = {}
     for name in playbook.features.numeric:
-        found = known.days_since_churn(at)[rows] if name == "days_since_churn" else known.numbers.get(name)
-        values = None if found is None else found if name == "days_since_churn" else found[rows]
-        if values is not None and _varies(values):
+        found = known.days_since_churn(at) if name == "days_since_churn" else known.numbers.get(name)
+        if found is not None and _varies(found[rows]):
             names.append(name)
-            columns.append(values)
+            columns[name] = found[rows]
     for name in playbook.features.categorical:
         if name in known.texts:
             codes, levels = known.texts[name]
-            made = _dummies(codes[rows], len(levels))
+            made = _dummies(codes[rows], (*levels, "missing"))
             names += [name] if made else []
-            columns += made
+            columns |= {f"{name}: {level}": column for level, column in made.items()}
     if not columns:
         return (), None
     table = np.empty((len(rows), len(columns)))
-    for k, values in enumerate(columns):
+    for k, values in enumerate(columns.values()):
         table[:, k] = values
-    return tuple(names), table
+    return tuple(names), pd.DataFrame(table, columns=list(columns), copy=False)
 
 
 def _varies(values: np.ndarray) -> bool:
     return bool(np.isfinite(values).any()) and float(np.nanmin(values)) < float(np.nanmax(values))
 
 
-def _dummies(codes: np.ndarray, n_levels: int) -> list[np.ndarray]:
-    """Whether each person has each value but the most frequent; missing is a value."""
-    counts = np.bincount(codes + 1, minlength=n_levels + 1)
-    frequent = [level for level in np.argsort(-counts, kind="stable") if counts[level]][1:MOST_LEVELS]
-    return [(codes + 1 == level).astype(np.int8) for level in frequent]
+def _dummies(codes: np.ndarray, levels: Sequence[str]) -> dict[str, np.ndarray]:
+    """Whether each person has each value but the most frequent; the last of the levels is that of code -1."""
+    counts = np.bincount(codes % len(levels), minlength=len(levels))
+    frequent = [k for k in np.argsort(-counts, kind="stable") if counts[k]][1:MOST_LEVELS]
+    return {levels[k]: (codes % len(levels) == k).astype(np.int8) for k in frequent}
 
 
 def table_of(known: Known, at: np.ndarray, rows: np.ndarray) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from propensity.assessment import PEOPLE, Assessment, PolicyResult
 from propensity.contract import CONTROL
+from propensity.inference import winsorised
 from propensity.ledger import Ledger
 from propensity.ledger.experiments import Decisions, Elsewhere, experiment
 from propensity.playbook import Playbook
@@ -24,14 +25,14 @@ from propensity_experiments.contents import (
     Summary,
 )
 from propensity_experiments.curves import returns, steps_over_time
-from propensity_experiments.cuts import cells, funnel, segments
+from propensity_experiments.cuts import cells, funnel, named_segments, segments
 from propensity_experiments.effects import results
 from propensity_experiments.fingerprint import fingerprint
 from propensity_experiments.harm import guardrails
 from propensity_experiments.health import first_reasons, health_of
 from propensity_experiments.known import Known, columns_of, covariates, known_of
 from propensity_experiments.measures import measures_of
-from propensity_experiments.money import capped, money_parts
+from propensity_experiments.money import money_parts
 from propensity_experiments.watched import Watched, watch
 
 
@@ -94,6 +95,8 @@ class _Figures:
         self.row, self.playbook, self.decisions, self.watched, self.known = row, playbook, decisions, watched, known
         self.rows = np.flatnonzero(watched.closed)
         self.arms = arms_of(decisions, watched.rows[self.rows])
+        self.segments = named_segments(watched, self.rows, known, playbook)
+        self.adjusted_for, self.before = covariates(known, watched.at, self.rows, playbook)
 
     def health(self, ledger: Ledger, elsewhere: Elsewhere, now: int) -> Any:
         """Whether they may be read."""
@@ -103,6 +106,8 @@ class _Figures:
             self.rows,
             self.known,
             elsewhere,
+            before=self.before,
+            segments=self.segments,
             currency=self.row["currency"],
             currencies={x["campaign"]: x["currency"] for x in ledger.campaigns()},
             playbook=self.playbook,
@@ -119,20 +124,18 @@ class _Figures:
             "purchased": watched.did["purchased"][rows].astype(float),
             "revenue": watched.revenue[rows],
         }
-        amounts, cap = capped(raw["revenue"])
-        values = {**raw, "revenue": amounts}
-        names, table = covariates(self.known, watched.at, rows, self.playbook)
-        outcomes = results(_outcomes(self.row), values, raw, arms, table, names, {"revenue": cap})
-        del table
+        amounts = winsorised(raw["revenue"])
+        values, caps = {**raw, "revenue": amounts.amounts}, {"revenue": amounts.cap}
+        outcomes = results(_outcomes(self.row), values, raw, arms, self.before, self.adjusted_for, caps)
         return {
             "outcomes": outcomes,
-            "money_parts": money_parts(amounts, arms),
+            "money_parts": money_parts(amounts.amounts, arms),
             "measures": self._measures(outcomes),
             "guardrails": guardrails(watched, rows, arms),
             "over_time": steps_over_time(raw["reactivated"], watched, rows, arms),
             "returns": returns(self.decisions, watched),
             "funnel": funnel(watched, rows, arms, str(self.row["reactivated_words"])),
-            "segments": segments(watched, rows, arms, self.known, self.playbook),
+            "segments": segments(self.segments, watched, rows, arms),
             "cells": cells(outcomes[0], self.playbook),
         }
 

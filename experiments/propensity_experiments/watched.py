@@ -23,14 +23,12 @@ KINDS = (
     "churned",
 )
 """Types of events that a summary looks at."""
-RETURNS = ("reactivated", "purchased")
-"""A purchase is a return, whether or not somebody also reported it as one."""
 DAY = 86_400_000_000
 """Microseconds."""
 TWO_QUARTERS_DAYS = 183
 NEVER = np.iinfo(np.int64).max
 
-_SENT, _PURCHASED, _CHURNED = (KINDS.index(kind) for kind in ("sent", "purchased", "churned"))
+_REACTIVATED, _PURCHASED, _CHURNED = (KINDS.index(kind) for kind in ("reactivated", "purchased", "churned"))
 
 
 @dataclass(frozen=True)
@@ -116,59 +114,71 @@ def watch(record: Experiment, window_days: float, now: int) -> Watched:
         return _nothing(window, now)
     first, last = int(decisions.at.min()), int(decisions.at.max())
     until = min(now, last + window + TWO_QUARTERS_DAYS * DAY)
-    parts, sent = [], np.zeros(len(decisions), dtype=bool)
-    sent_to: list[tuple[np.ndarray, np.ndarray]] = []
+    held_out = decisions.action == _code(decisions.actions, CONTROL)
+    allowed = (decisions.assignment != _code(decisions.assignments, "suppressed")) & (decisions.at <= now)
+    possible = np.flatnonzero(allowed)
+    found = _Found(len(possible), window)
+    times = np.bincount(decisions.person[possible], minlength=decisions.n_people)
+    alone = times[decisions.person[possible]] == 1
+    of_person = _Latest(np.flatnonzero(alone), decisions.person[possible], decisions.at[possible], decisions.n_people)
+    sent = np.zeros(len(decisions), dtype=bool)
+    crossed, waiting, newest = [], [], None
     for part in record.events(KINDS, first - window, until):
         named = part.decision >= 0
         sent[part.decision[named]] = True
-        sent_to.append((part.person[named], part.decision[named]))
-        parts.append(part)
-    held_out = decisions.action == _code(decisions.actions, CONTROL)
-    allowed = decisions.assignment != _code(decisions.assignments, "suppressed")
-    in_time = decisions.at <= now
-    candidates = np.flatnonzero(allowed & in_time & (held_out | sent))
-    rows = _apart(candidates, decisions, window)
-    found = _Found(len(rows), window, until)
-    of_person = _Latest(decisions.person[rows], decisions.at[rows], decisions.n_people)
-    for part in parts:
+        crossed.append((part.person[named], part.decision[named]))
         found.add(part, of_person)
-    purchases = [np.concatenate(x) if x else np.empty(0) for x in zip(*found.purchases, strict=True)] or [np.empty(0)] * 3
-    churned = [np.concatenate(x) for x in zip(*found.churned, strict=True)] or [np.empty(0, np.int64)] * 2
+        # of people with several decisions it is known at the end only which of them count
+        several = times[part.person] > 1
+        if several.any():
+            waiting.append(_some(part, several))
+        newest = max([newest or int(part.at.min()), int(part.at.max())]) if len(part.at) else newest
+    carried_out = np.flatnonzero((held_out | sent)[possible])
+    counted = _apart(carried_out, decisions.person[possible], decisions.at[possible], window)
+    of_several = counted[~alone[counted]]
+    of_person = _Latest(of_several, decisions.person[possible], decisions.at[possible], decisions.n_people)
+    for part in waiting:
+        found.add(part, of_person)
+    rows = possible[counted]
     return Watched(
         rows=rows,
         person=decisions.person[rows],
         at=decisions.at[rows],
         closed=decisions.at[rows] + window <= now,
-        did={kind: (found.bits & (1 << k)) > 0 for k, kind in enumerate(KINDS)},
-        returned_after=found.returned_after,
-        back_before=found.back_before,
-        revenue=found.revenue,
-        purchases=(purchases[0].astype(np.int64), purchases[1].astype(np.int64), purchases[2].astype(float)),
-        churned=(churned[0].astype(np.int64), churned[1].astype(np.int64)),
-        not_sent=np.flatnonzero(allowed & in_time & ~held_out & ~sent),
-        overlapping=len(candidates) - len(rows),
-        crossed_over=_crossed_over(sent_to, decisions, rows),
-        newest=max((int(part.at.max()) for part in parts if len(part.at)), default=None),
+        did={kind: (found.bits[counted] & (1 << k)) > 0 for k, kind in enumerate(KINDS)},
+        returned_after=found.returned_after[counted],
+        back_before=found.back_before[counted],
+        revenue=found.revenue[counted],
+        **found.listed(counted),
+        not_sent=np.flatnonzero(allowed & ~held_out & ~sent),
+        overlapping=len(carried_out) - len(counted),
+        crossed_over=_crossed_over(crossed, decisions, rows),
+        newest=newest,
         window=window,
         until=until,
     )
 
 
-class _Found:
-    """What has been found so far."""
+def _some(part: Events, kept: np.ndarray) -> Events:
+    return Events(part.person[kept], part.kind[kept], part.at[kept], part.amount[kept], part.decision[kept])
 
-    def __init__(self, n: int, window: int, until: int) -> None:
-        self.window, self.until = window, until
+
+class _Found:
+    """What has been found so far of each of n decisions."""
+
+    def __init__(self, n: int, window: int) -> None:
+        self.window = window
         self.bits = np.zeros(n, dtype=np.int16)
         self.returned_after = np.full(n, NEVER)
         self.back_before = np.full(n, np.iinfo(np.int64).min)
         self.revenue = np.zeros(n)
-        self.purchases: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        self.churned: list[tuple[np.ndarray, np.ndarray]] = []
+        self.purchases: list[tuple[np.ndarray, ...]] = []
+        self.churned: list[tuple[np.ndarray, ...]] = []
 
     def add(self, part: Events, of_person: _Latest) -> None:
         """Count events that come after a decision."""
-        returns = np.isin(part.kind, [KINDS.index(kind) for kind in RETURNS])
+        # a purchase is a return, whether or not somebody also reported it as one
+        returns = (part.kind == _REACTIVATED) | (part.kind == _PURCHASED)
         place, elapsed = of_person.before(part.person, part.at)
         early = np.flatnonzero((place < 0) & returns)
         theirs = of_person.first(part.person[early])
@@ -188,35 +198,54 @@ class _Found:
         self.churned.append((place[left].astype(np.int32), elapsed[left]))
 
 
-class _Latest:
-    """Finds the decision that a person's event comes after."""
+    def listed(self, counted: np.ndarray) -> dict[str, tuple[np.ndarray, ...]]:
+        """Purchases and departures of those decisions that count, which are renumbered."""
+        place = np.full(len(self.bits), -1, dtype=np.int32)
+        place[counted] = np.arange(len(counted))
+        lists = {}
+        kinds = (np.int32, np.int64, np.float64)
+        for name, n_columns in (("purchases", 3), ("churned", 2)):
+            parts = getattr(self, name)
+            columns = [np.concatenate([np.empty(0, kinds[k]), *(part[k] for part in parts)]) for k in range(n_columns)]
+            mine = place[columns[0]]
+            lists[name] = (mine[mine >= 0], *(column[mine >= 0] for column in columns[1:]))
+        return lists
 
-    def __init__(self, person: np.ndarray, at: np.ndarray, n_people: int) -> None:
-        self._at = at
-        self._count = np.bincount(person, minlength=n_people)
+
+class _Latest:
+    """Finds, among some decisions (positions ``rows`` of all that are possible), the one that an event comes after."""
+
+    def __init__(self, rows: np.ndarray, person: np.ndarray, at: np.ndarray, n_people: int) -> None:
+        self._rows, self._at = rows, at[rows]
+        self._count = np.bincount(person[rows], minlength=n_people).astype(np.int32)
         self._first = np.where(self._count > 0, np.cumsum(self._count) - self._count, -1).astype(np.int32)
+        self._most = int(self._count.max(initial=0))
 
     def first(self, person: np.ndarray) -> np.ndarray:
         """The first decision (m,) on each person; -1 for none."""
-        return self._first[person]
+        place = self._first[person]
+        return np.where(place >= 0, self._rows[place], -1) if len(self._rows) else place
 
     def before(self, person: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The last decision (m,) that is no later, -1 for none, and the time since it."""
         place = self._first[person]
-        more = np.flatnonzero(self._count[person] > 1)
-        for step in range(1, int(self._count.max(initial=1))):
+        if not len(self._rows):
+            return place, np.full(len(place), -1)
+        more = np.flatnonzero(place >= 0) if self._most > 1 else np.empty(0, np.intp)
+        for step in range(1, self._most):
             # the next decision of the same person, where there is one and it was taken by then
             more = more[self._count[person[more]] > step]
             following = self._first[person[more]] + step
-            more, following = (x[self._at[following] <= at[more]] for x in (more, following))
-            place[more] = following
-        elapsed = np.where(place >= 0, at - self._at[place], -1) if len(self._at) else np.full(len(at), -1)
-        return np.where(elapsed >= 0, place, -1), elapsed
+            taken = self._at[following] <= at[more]
+            more = more[taken]
+            place[more] = following[taken]
+        elapsed = np.where(place >= 0, at - self._at[place], -1)
+        return np.where(elapsed >= 0, self._rows[place], -1), elapsed
 
 
-def _apart(candidates: np.ndarray, decisions: Decisions, window: int) -> np.ndarray:
+def _apart(candidates: np.ndarray, persons: np.ndarray, times: np.ndarray, window: int) -> np.ndarray:
     """Those of the decisions (in the order of person and time) that come after the window of the last that counts."""
-    person, at = decisions.person[candidates], decisions.at[candidates]
+    person, at = persons[candidates], times[candidates]
     kept = np.ones(len(candidates), dtype=bool)
     again = np.flatnonzero((np.diff(person) == 0) & (np.diff(at) < window)) + 1
     if len(again):

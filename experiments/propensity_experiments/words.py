@@ -25,6 +25,8 @@ def verdict(summary: Summary) -> Verdict:
                 "Find out where people were lost or added before trusting any figure below.",
             ),
         )
+    if not _returns(summary):
+        return Verdict("no_comparison", "There is nothing to compare yet.", "", summary.health.cautions)
     found = [*_arm_sentences(summary), *_segment_sentences(summary), _health(summary)]
     assessment = summary.assessment
     if assessment is None:

@@ -64,13 +64,17 @@ def test_open_windows_are_counted_and_left_out(experiment, record_experiment):
         1_200,
         0,
     )
-    with pytest.raises(InputError, match="found only open windows"):
-        summarise(experiment, "late", now=now - pd.Timedelta(seconds=1))
+    before = summarise(experiment, "late", now=now - pd.Timedelta(seconds=1))
+    assert (before.people, before.open_windows, before.outcomes) == (0, 1_200, ())
+    assert words.verdict(before).kind == "no_comparison"
+    # what is known of them so far is in the curve alone
+    assert before.returns[0].share[-1] == pytest.approx(20 / 400)
 
 
 def test_people_whose_window_is_open_are_said_to_be_left_out(experiment):
     late = experiment.contacts("spring").iloc[::20].copy()
     late["decision_id"] = "late-" + late["decision_id"]
+    late["customer_id"] = "late-" + late["customer_id"]
     late["decided_at"] += pd.Timedelta(days=7)
     experiment.add_contacts(late)
     found = summarise(experiment, "spring", now=pd.Timestamp("2026-03-20T00:00:00Z"))
@@ -125,24 +129,34 @@ def test_json_is_strict_and_holds_the_figures(experiment, assessed):
 
 
 @pytest.mark.parametrize(
-    ("arms", "said"),
+    ("arms", "said", "totals"),
     [
-        ({"control": (50, 5, 1)}, "found only control"),
-        ({"mens_email": (50, 5, 1)}, "found only mens_email"),
-        ({}, "nobody was contacted or held out yet"),
+        ({"control": (50, 5, 1)}, "Nobody was contacted, ", [(50, 5)]),
+        ({"mens_email": (50, 5, 1)}, "Nobody was held out, ", [(50, 5)]),
     ],
 )
-def test_without_two_arms_there_is_nothing_to_compare(ledger, record_experiment, arms, said, campaign_columns):
-    if arms:
-        record_experiment(ledger, arms=arms)
-    else:
-        ledger.add_campaign("spring", title="t", follows=None, **campaign_columns)
-    with pytest.raises(InputError, match=said):
-        summarise(ledger, "spring", now=LATER)
+def test_without_two_arms_what_was_counted_is_said(ledger, record_experiment, arms, said, totals):
+    record_experiment(ledger, arms=arms)
+    found = summarise(ledger, "spring", now=LATER)
+    assert [(t.people, t.with_it) for t in found.primary.totals] == totals
+    assert (found.primary.effects, found.primary.any_contact, found.over_time, found.guardrails) == ((), None, (), ())
+    verdict = words.verdict(found)
+    assert verdict.kind == "no_comparison"
+    assert verdict.sentences[0].startswith(said)
+    assert found.health.healthy
+    assert json.dumps(found.to_json(), allow_nan=False)
 
 
-def test_an_unknown_campaign_is_bad_input(experiment):
-    with pytest.raises(InputError, match="spring"):
+def test_a_campaign_without_decisions_says_so(ledger, campaign_columns):
+    ledger.add_campaign("spring", title="t", follows=None, **campaign_columns)
+    found = summarise(ledger, "spring", now=LATER)
+    assert (found.people, found.open_windows, found.outcomes) == (0, 0, ())
+    assert words.verdict(found).kind == "no_comparison"
+    assert json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_an_unknown_campaign_is_bad_input_and_close_names_are_told(experiment):
+    with pytest.raises(InputError, match="did you mean 'spring'"):
         summarise(experiment, "sprng", now=LATER)
 
 

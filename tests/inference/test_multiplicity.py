@@ -50,8 +50,12 @@ def _by_hand(primary: np.ndarray, secondary: np.ndarray, kept: float, alpha: flo
             break
         first[j] = True
     left = alpha if all(first) else alpha * (1 - kept) * sum(first) / m
-    second = multipletests(secondary, alpha=left, method="holm")[0] if left > 0 else [False] * len(secondary)
-    return [*first, *map(bool, second)]
+    second = [False] * len(secondary)
+    for step, j in enumerate(np.argsort(secondary)):
+        if left == 0 or secondary[j] > left / (len(secondary) - step):
+            break
+        second[j] = True
+    return [*first, *second]
 
 
 @pytest.mark.parametrize("kept", [0.5, 1.0])

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from propensity.inference import sample_ratio_test
+from propensity.errors import InputError
+from propensity.inference import sample_ratio_by_segment, sample_ratio_test
 
 ACTIONS = ["control", "a", "b"]
 
@@ -79,3 +80,31 @@ def test_an_action_that_nobody_could_get_is_unhealthy():
 def test_an_unknown_label_is_named():
     with pytest.raises(ValueError, match=r"found .*typo"):
         sample_ratio_test(["control", "typo"], constant((0.5, 0.5), 2))
+
+
+def test_a_segment_that_went_wrong_is_first_and_allows_for_the_others():
+    rng = np.random.default_rng(7)
+    chances = constant((0.5, 0.5), 6_000)
+    action = draw(chances, rng)
+    country = rng.choice(["at", "ch", "de"], 6_000)
+    lost = (country == "ch") & (action == "a") & (rng.random(6_000) < 0.3)
+    kept = ~lost
+    segments = pd.DataFrame({"country": country, "all": "yes"})[kept].reset_index(drop=True)
+    found = sample_ratio_by_segment(action[kept], chances[kept].reset_index(drop=True), segments)
+    assert (found[0].segment, found[0].value) == ("country", "ch")
+    assert found[0].p_adjusted == pytest.approx(4 * found[0].p_value)
+    alone = sample_ratio_test(action[kept & (country == "ch")], chances[kept & (country == "ch")])
+    assert found[0].p_value == alone.p_value
+    assert {x.value for x in found} == {"at", "ch", "de", "yes"}
+
+
+def test_small_segments_are_not_tested_unless_somebody_got_what_they_could_not():
+    chances = constant((0.5, 0.5), 12)
+    action, segments = np.repeat(["control", "a"], 6), pd.DataFrame({"kind": ["x"] * 9 + ["y"] * 3})
+    assert sample_ratio_by_segment(action, chances, segments) == []
+    impossible = chances.copy()
+    impossible.loc[11] = [1.0, 0.0]
+    (found,) = sample_ratio_by_segment(action, impossible, segments)
+    assert (found.value, found.p_value) == ("y", 0.0)
+    with pytest.raises(InputError, match="same length"):
+        sample_ratio_by_segment(action, chances, segments[:3])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from propensity.inference.covariates import BLOCK, ROUNDING, Standardised, blocks
+
 PEOPLE_PER_COVARIATE = 20
 """With fewer people in an arm for each column, nothing is adjusted: the fit would follow chance."""
-_BLOCK = 1 << 18
-_ROUNDING = 1e-10
 
 
 class ArmMeans(NamedTuple):
@@ -75,7 +75,7 @@ def arm_means(
     people = np.array([len(r) for r in rows])
     columns = 0 if covariates is None else covariates.shape[1]
     adjusted = columns > 0 and bool(people.min() >= PEOPLE_PER_COVARIATE * (columns + 1))
-    known = _Standardised(covariates if adjusted and covariates is not None else np.empty((len(y), 0)))
+    known = Standardised(covariates if adjusted and covariates is not None else np.empty((len(y), 0)))
     fits = [_fit(y, r, 1 / chance[r], known) for r, chance in zip(rows, chances, strict=True)]
     slopes = np.array([coefficients[1:] for coefficients, _ in fits])
     own = np.array([variance for _, variance in fits])
@@ -83,58 +83,24 @@ def arm_means(
     return ArmMeans(people, np.array([c[0] for c, _ in fits]), shared + np.diag(own), own, adjusted)
 
 
-class _Standardised:
-    """Covariates with mean 0 and standard deviation 1 over everybody, worked out block by block; gaps are 0."""
-
-    def __init__(self, values: np.ndarray) -> None:
-        self._values = values
-        n, columns = values.shape
-        self._mean, self._scale = np.zeros(columns), np.ones(columns)
-        self.covariance = np.zeros((columns, columns))
-        if columns == 0:
-            return
-        present, total = np.zeros(columns), np.zeros(columns)
-        for block in _blocks(np.arange(n)):
-            known = ~np.isnan(values[block])
-            present += known.sum(axis=0)
-            total += np.where(known, values[block], 0.0).sum(axis=0)
-        self._mean = total / np.maximum(present, 1)
-        for block in _blocks(np.arange(n)):
-            centred = self[block]
-            self.covariance += centred.T @ centred / n
-        scale = np.sqrt(np.diag(self.covariance))
-        # a constant column keeps nothing but rounding
-        self._scale = np.where(scale > _ROUNDING * (1 + np.abs(self._mean)), scale, np.inf)
-        self.covariance /= np.outer(self._scale, self._scale)
-
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        return np.nan_to_num((self._values[rows] - self._mean) / self._scale, nan=0.0)
-
-
-def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Pieces of the rows that fit into the processor's memory."""
-    for start in range(0, len(rows), _BLOCK):
-        yield rows[start : start + _BLOCK]
-
-
-def _fit(y: np.ndarray, rows: np.ndarray, weight: np.ndarray, known: _Standardised) -> tuple[np.ndarray, float]:
+def _fit(y: np.ndarray, rows: np.ndarray, weight: np.ndarray, known: Standardised) -> tuple[np.ndarray, float]:
     """Weighted least squares within an arm: coefficients, intercept first, and the intercept's variance."""
     size = known.covariance.shape[0] + 1
     gram, product = np.zeros((size, size)), np.zeros(size)
-    for start, block in zip(range(0, len(rows), _BLOCK), _blocks(rows), strict=True):
+    for start, block in zip(range(0, len(rows), BLOCK), blocks(rows), strict=True):
         design, w = _design(known, block), weight[start : start + len(block)]
         weighted = design * w[:, None]
         gram += weighted.T @ design
         product += weighted.T @ y[block]
-    inverse = np.linalg.pinv(gram, rcond=_ROUNDING, hermitian=True)
+    inverse = np.linalg.pinv(gram, rcond=ROUNDING, hermitian=True)
     coefficients, squares = inverse @ product, 0.0
-    for start, block in zip(range(0, len(rows), _BLOCK), _blocks(rows), strict=True):
+    for start, block in zip(range(0, len(rows), BLOCK), blocks(rows), strict=True):
         design, w = _design(known, block), weight[start : start + len(block)]
         leverage = w * np.einsum("ij,ij->i", design @ inverse, design)
         residual = y[block] - design @ coefficients
-        squares += float((w**2 * residual**2 / np.maximum(1 - leverage, _ROUNDING)).sum())
+        squares += float((w**2 * residual**2 / np.maximum(1 - leverage, ROUNDING)).sum())
     return coefficients, squares / float(weight.sum()) ** 2
 
 
-def _design(known: _Standardised, rows: np.ndarray) -> np.ndarray:
+def _design(known: Standardised, rows: np.ndarray) -> np.ndarray:
     return np.column_stack([np.ones(len(rows)), known[rows]])

@@ -8,8 +8,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from propensity.errors import InputError
+from propensity.inference.multiplicity import holm
+
 LEVEL = 0.01
 """Below this p-value the experiment is called unhealthy."""
+
+FEWEST_EXPECTED = 5.0
+"""A segment in which fewer people are expected in an arm that had a chance is not tested: chi-square needs them."""
 
 _ROUNDING = 1e-9
 
@@ -35,6 +41,16 @@ class SampleRatio(NamedTuple):
     degrees_of_freedom: int
     observed: dict[str, int]
     expected: dict[str, float]
+
+
+class SegmentSampleRatio(NamedTuple):
+    """The sample-ratio test of one segment; ``p_adjusted`` allows for all segments that were tested (Holm)."""
+
+    segment: str
+    value: str
+    people: int
+    p_value: float
+    p_adjusted: float
 
 
 def sample_ratio_test(action: object, propensity: pd.DataFrame) -> SampleRatio:
@@ -85,3 +101,45 @@ def sample_ratio_test(action: object, propensity: pd.DataFrame) -> SampleRatio:
         observed=dict(zip(map(str, propensity.columns), map(int, observed), strict=True)),
         expected=dict(zip(map(str, propensity.columns), map(float, expected), strict=True)),
     )
+
+
+def sample_ratio_by_segment(
+    action: object, propensity: pd.DataFrame, segments: pd.DataFrame
+) -> list[SegmentSampleRatio]:
+    """`sample_ratio_test` within each segment.
+
+    Parameters
+    ----------
+    action : array-like (n,) of labels
+    propensity : DataFrame (n, n actions)
+        Logged probability of each action for each person.
+    segments : DataFrame (n, n segments)
+        The value of each segment for each person; missing: in none.
+
+    Returns
+    -------
+    list of SegmentSampleRatio
+        The most suspicious first. Segments in which fewer than 5 people are expected in an arm that could be got there
+        are left out, unless somebody got what they had no chance of.
+
+    Raises
+    ------
+    InputError
+        The lengths differ.
+    """
+    labels = np.asarray(action)
+    lengths = [len(labels), len(propensity), len(segments)]
+    if len(set(lengths)) > 1:
+        raise InputError(f"action, propensity and segments: expected the same length, found {lengths}")
+    tested = []
+    for name in segments.columns:
+        codes, values = pd.factorize(segments[name], sort=True)
+        for k, value in enumerate(values):
+            mine = codes == k
+            found = sample_ratio_test(labels[mine], propensity[mine])
+            expected = [x for x in found.expected.values() if x > 0]
+            if min(expected) >= FEWEST_EXPECTED or np.isinf(found.statistic):
+                tested.append((str(name), str(value), int(mine.sum()), found.p_value))
+    adjusted = holm([p for *_, p in tested])
+    results = [SegmentSampleRatio(*row, p) for row, p in zip(tested, adjusted, strict=True)]
+    return sorted(results, key=lambda x: x.p_value)

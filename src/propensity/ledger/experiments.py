@@ -13,11 +13,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from propensity.ledger.columns import Columns, Kind, Wanted, columns_of, sql_time
+from propensity.ledger.columns import ARROW, Columns, Kind, Wanted, columns_of, sql_time
 from propensity.ledger.database import Database
+from propensity.ledger.positions import Positions
 
-ROWS_TOGETHER = 4_000_000
-"""Rows whose people are looked up at once; the table to look in is made anew each time."""
+ROWS_TOGETHER = 200_000
+"""Rows that are worked on at once."""
+
+_REPEATED = ("action", "assignment", "probabilities", "stopped_by")
+"""Columns of decisions of which many have the same value."""
 
 SCAN_FROM = 16
 """Rows of a table for each person of the campaign up to which all of it is read, instead of each person's by an index."""
@@ -117,8 +121,6 @@ class Experiment:
 
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
-        self._people = pa.array([], pa.string())
-        self._ids = pa.array([], pa.string())
         self.decisions = self._decisions()
 
     def events(self, kinds: Sequence[str], after: int, until: int) -> Iterator[Events]:
@@ -129,20 +131,30 @@ class Experiment:
             "customer_id": ("customer_id", "text"),
             "type": ("type", "text"),
             "at": ("at", "time"),
-            "amount": ("amount", "number"),
+            "amount": ("amount", "money"),
             "decision_id": ("CASE WHEN type = 'sent' THEN decision_id END", "text"),
         }
         types = pa.array(kinds, pa.string())
         for table in self._of_people("events", columns, between):
-            person = _position(table["customer_id"], self._people)
+            person = self._people.of(table["customer_id"])
             kept = person >= 0
             yield Events(
                 person=person[kept],
-                kind=_position(table["type"], types).astype(np.int8)[kept],
+                kind=_codes_of(pc.index_in(table["type"], value_set=types)).astype(np.int8)[kept],
                 at=_microseconds(table["at"])[kept],
                 amount=np.nan_to_num(_numbers(table["amount"])[kept], nan=0.0),
-                decision=_position(table["decision_id"], self._ids)[kept],
+                decision=self._named(table["decision_id"], person)[kept],
             )
+
+    def _named(self, ids: pa.Array, person: np.ndarray) -> np.ndarray:
+        """Position of the decision that each event (m,) names, -1 where it names none of this campaign."""
+        found = np.where(person >= 0, self._first[person], -1).astype(np.int32)
+        # nearly all name the one decision on the person; only the others must be looked for
+        found[~self._ids.same(ids, found)] = -1
+        others = np.flatnonzero((found < 0) & pc.is_valid(ids).to_numpy(zero_copy_only=False))
+        if len(others):
+            found[others] = self._ids.of(ids.take(pa.array(others)))
+        return found
 
     def snapshots(self, names: Sequence[str]) -> Iterator[Snapshots]:
         """What was known of these people, in parts; ``attributes`` holds those of the named columns that there are."""
@@ -153,14 +165,14 @@ class Experiment:
         }
         if names:
             columns["attributes"] = ("attributes{json}", "text")
-        for table in self._of_people("customers", columns, "", 100_000):
-            kept = _position(table["customer_id"], self._people)
-            table = table.filter(pa.array(kept >= 0))
-            if not len(table):
+        for table in self._of_people("customers", columns, ""):
+            kept = self._people.of(table["customer_id"])
+            table = {name: values.filter(pa.array(kept >= 0)) for name, values in table.items()}
+            if not (kept >= 0).any():
                 continue
             attributes = pa.table({})
             if names:
-                found = objects(table["attributes"])
+                found = objects(pa.chunked_array([table["attributes"]]))
                 attributes = found.select([name for name in names if name in found.column_names])
             yield Snapshots(
                 kept[kept >= 0], _microseconds(table["as_of"]), _microseconds(table["churned_at"]), attributes
@@ -176,30 +188,24 @@ class Experiment:
         others = "campaign <> {campaign} AND assignment <> 'suppressed'"
         people, times, campaigns = [], [], []
         for table in self._of_people("decisions", columns, others):
-            person = _position(table["customer_id"], self._people)
+            person = self._people.of(table["customer_id"])
             kept = person >= 0
             people.append(person[kept])
             times.append(_microseconds(table["decided_at"])[kept])
-            campaigns.append(table["campaign"].combine_chunks().filter(pa.array(kept)))
+            campaigns.append(table["campaign"].filter(pa.array(kept)))
         coded = pa.chunked_array(campaigns, pa.string()).combine_chunks().dictionary_encode()
         return Elsewhere(
             _joined(people, np.int32), _joined(times, np.int64), *_codes_and_names(coded, np.int32)
         )
 
     def _of_people(
-        self, table: str, columns: dict[str, tuple[str, Kind]], where: str, together: int = ROWS_TOGETHER
-    ) -> Iterator[pa.Table]:
+        self, table: str, columns: dict[str, tuple[str, Kind]], where: str
+    ) -> Iterator[dict[str, pa.Array]]:
         """Rows of these people, and of others where reading all is cheaper than looking each person up."""
         if self._columns.size(table) > SCAN_FROM * len(self._people):
             where = f"{{people}} AND ({where})" if where else "{people}"
-        waiting: list[pa.Table] = []
-        for part in _ahead(self._columns.tables(Wanted(table, columns, where))):
-            waiting.append(part)
-            if sum(len(x) for x in waiting) >= together:
-                yield pa.concat_tables(waiting)
-                waiting = []
-        if waiting:
-            yield pa.concat_tables(waiting)
+        for part in _ahead(_together(self._columns.tables(Wanted(table, columns, where)))):
+            yield {name: part[name].combine_chunks() for name in columns}
 
     def _decisions(self) -> Decisions:
         # a chance of a third takes long to write, and where the chances of all actions were logged it is among them
@@ -211,28 +217,26 @@ class Experiment:
             "action": ("action", "text"),
             "assignment": ("assignment", "text"),
             "probability": (f"CASE WHEN {unlogged} THEN probability END", "number"),
-            "cost": ("cost", "number"),
-            "spend": ("spend", "number"),
+            "cost": ("cost", "money"),
+            "spend": ("spend", "money"),
             "probabilities": ("probabilities{json}", "text"),
             "stopped_by": ("CASE WHEN assignment = 'suppressed' THEN answer -> 'reason_codes' END{json}", "text"),
         }
-        coded: dict[str, list[pa.Array]] = {name: [] for name in wanted}
-        repeated = ("action", "assignment", "probabilities", "stopped_by")
-        for part in _ahead(self._columns.tables(Wanted("decisions", wanted, "campaign = {campaign}"))):
+        parts: dict[str, list[pa.Array]] = {name: [] for name in wanted}
+        for part in _ahead(_together(self._columns.tables(Wanted("decisions", wanted, "campaign = {campaign}")))):
             for name in wanted:
                 values = part[name].combine_chunks()
-                coded[name].append(values.dictionary_encode() if name in repeated else values)
-        whole = {
-            name: pa.chunked_array(parts).unify_dictionaries().combine_chunks()
-            if parts
-            else pa.array([], pa.dictionary(pa.int32(), pa.string()) if name in repeated else _empty(wanted[name][1]))
-            for name, parts in coded.items()
-        }
-        people = whole["customer_id"].dictionary_encode()
-        self._people = people.dictionary
-        person, at = _codes(people, np.int32), _microseconds(whole["decided_at"])
+                parts[name].append(values.dictionary_encode() if name in _REPEATED else values)
+        # each column's parts are let go before the next one is put together
+        whole = {name: _whole(parts.pop(name), wanted[name][1], name in _REPEATED) for name in wanted}
+        people = whole.pop("customer_id").dictionary_encode()
+        self._people = Positions(people.dictionary)
+        person, at = _codes(people, np.int32), _microseconds(whole.pop("decided_at"))
+        del people
         order = np.lexsort((at, person)) if len(person) else np.empty(0, np.intp)
-        self._ids = whole["decision_id"].take(pa.array(order))
+        self._ids = Positions(whole.pop("decision_id").take(pa.array(order)))
+        count = np.bincount(person, minlength=len(self._people))
+        self._first = (np.cumsum(count) - count).astype(np.int32)
         actions, assignments = (_codes_and_names(whole[name], np.int16) for name in ("action", "assignment"))
         chances = _codes(whole["probabilities"], np.int32)
         stopped_by, stops = _codes_and_names(whole["stopped_by"], np.int32)
@@ -267,6 +271,26 @@ def experiment(ledger: Database, campaign: str) -> Iterator[Experiment]:
     """
     with columns_of(ledger, campaign) as columns:
         yield Experiment(columns)
+
+
+def _whole(parts: list[pa.Array], kind: Kind, repeated: bool) -> pa.Array:
+    """A column put together; one that repeats as a dictionary."""
+    if not parts:
+        return pa.array([], ARROW[kind]) if not repeated else pa.array([], pa.string()).dictionary_encode()
+    column = pa.chunked_array(parts)
+    return (column.unify_dictionaries() if repeated else column).combine_chunks()
+
+
+def _together(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in fewer parts."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(map(len, waiting)) >= ROWS_TOGETHER:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def _ahead(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -315,12 +339,6 @@ def _chances(texts: pa.Array) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
     return np.nan_to_num(of[logged], nan=0.0), names, np.append(known, -1)
 
 
-def _position(values: pa.ChunkedArray, among: pa.Array) -> np.ndarray:
-    """Position (n,) of each value among others, int32; -1 where it is not there or missing."""
-    found = pc.index_in(values, value_set=among, skip_nulls=True)
-    return _joined([_codes_of(chunk) for chunk in found.chunks], np.int32)
-
-
 def _codes_of(indices: pa.Array) -> np.ndarray:
     return pc.fill_null(indices, -1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
 
@@ -348,7 +366,3 @@ def _numbers(values: pa.ChunkedArray | pa.Array) -> np.ndarray:
 
 def _joined(parts: Sequence[np.ndarray], kind: type) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty(0, kind)
-
-
-def _empty(kind: Kind) -> pa.DataType:
-    return {"text": pa.string(), "time": pa.timestamp("us"), "number": pa.float64()}[kind]

@@ -13,11 +13,14 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from propensity.contract import CONTROL, PROBABILITY_PREFIX, SHOW_THAT_IT_WAS_SENT
+from propensity.contract import CONTROL, PROBABILITY_PREFIX, SHOW_THAT_IT_WAS_SENT, close_name
 from propensity.errors import InputError
 from propensity.files import written_aside
 from propensity.ledger import schema, used_alone
 from propensity.ledger.database import Database, erased, parts
+
+_NAMED = 20
+"""Campaigns that an error names: the newest."""
 
 
 class Reading(Database):
@@ -33,8 +36,11 @@ class Reading(Database):
         """
         rows = self._rows(sa.select(schema.campaigns).where(schema.campaigns.c.campaign == campaign))
         if not rows:
-            known = ", ".join(c["campaign"] for c in self.campaigns()) or "none"
-            raise InputError(f"campaign {campaign}: is not in the ledger (known: {known})")
+            known = [c["campaign"] for c in self.campaigns()]
+            near = close_name(campaign, known)
+            hint = f"did you mean {near!r}? " if near else ""
+            shown = ", ".join(known[-_NAMED:]) or "none"
+            raise InputError(f"campaign {campaign}: is not in the ledger ({hint}known: {shown})")
         return rows[0]
 
     def campaigns(self) -> list[dict[str, Any]]:
