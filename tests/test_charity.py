@@ -89,3 +89,22 @@ def test_the_effect_of_a_match_is_the_published_one(charity, frame):
     # published: 0.004 with a standard error of 0.001
     assert gain.mean() == pytest.approx(0.004, abs=0.0005)
     assert gain.std() / np.sqrt(len(gain)) == pytest.approx(0.001, abs=0.0005)
+
+
+@pytest.mark.real_data
+def test_with_the_ratio_as_the_arm_each_gives_what_was_published(charity_file, charity):
+    by_ratio = read_wide(charity_file, load_mapping("charity_ratios"), "a test", quarantine=True)
+    window = by_ratio.playbook.program.attribution_window_days
+    frame = training_frame(by_ratio.customers, by_ratio.contacts, by_ratio.outcomes, window_days=window)
+    arms = frame.groupby("action")["reactivated"].agg(["size", "mean"])
+    # Karlan and List (2007), table 2A: 0.0207, 0.0226 and 0.0227 gave
+    assert arms["mean"].round(4).to_dict() == {
+        "control": 0.0179,
+        "match_one_for_one": pytest.approx(0.0207, abs=1e-4),
+        "match_two_for_one": pytest.approx(0.0226, abs=1e-4),
+        "match_three_for_one": pytest.approx(0.0227, abs=1e-4),
+    }
+    # the same people in the same letters, only told apart further
+    assert by_ratio.playbook.features == charity.playbook.features
+    assert by_ratio.customers.equals(charity.customers)
+    assert (by_ratio.contacts["action"] == "control").equals(charity.contacts["action"] == "control")

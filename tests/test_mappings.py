@@ -16,8 +16,14 @@ WRONG_MAPPINGS = [
     ({"outcomes": [{"type": "purchased"}]}, r"outcomes\.0: expected a flag or an amount"),
     ({"contacts": {"action": "arm", "probability": {}}}, r"contacts\.probability: expected one of each, by_action"),
     ({"contacts": {"action": "arm", "probability": {"each": 0}}}, r"probability\.each: expected greater than 0"),
-    ({"contacts": {"action": {}, "probability": {"each": 1}}}, r"contacts\.action: expected one of column, constant"),
-    ({"features": {"x": {"column": "a", "days_before": "b"}}}, r"features\.x: expected one of column, constant"),
+    (
+        {"contacts": {"action": {}, "probability": {"each": 1}}},
+        r"contacts\.action: expected one of column, columns, constant",
+    ),
+    (
+        {"features": {"x": {"column": "a", "days_before": "b"}}},
+        r"features\.x: expected one of column, columns, constant",
+    ),
     ({"titel": "T"}, r"titel: is not a setting that is known here \(misspelt\?\)"),
     ({"decided_at": "some day"}, r"decided_at: .*found 'some day'"),
 ]
@@ -42,5 +48,7 @@ def test_a_mapping_file_that_is_broken_is_named(tmp_path, content, message):
 
 
 def test_a_missing_mapping_names_those_that_there_are(tmp_path):
-    with pytest.raises(InputError, match=r"cannot be read \(No such.*Name a TOML file or one of: charity, hillstrom"):
+    with pytest.raises(
+        InputError, match=r"cannot be read \(No such.*Name a TOML file or one of: charity, charity_ratios, hillstrom"
+    ):
         load_mapping(tmp_path / "gone.toml")

@@ -63,6 +63,17 @@ def test_a_wide_file_becomes_three_tables(read):
     assert data.violations == ()
 
 
+def test_columns_together_may_tell_the_arm(read):
+    labels = {"0,0": "control", "1,0": "mens_email", "1,1": "womens_email"}
+    mapping = changed(contacts={**CONTENT["contacts"], "action": {"columns": ["mailed", "for_her"], "labels": labels}})
+    told = wide(mailed=[0, 1, 1] * 2, for_her=[0, 0, 1] * 2)
+    assert read(told, mapping).contacts.equals(read(wide()).contacts)
+    gap = told.assign(for_her=[0.0, 0.0, None] * 2)
+    assert "contacts.action (column 'mailed, for_her'): 2 rows" in refusal(read, gap, mapping=mapping)
+    gone = refusal(read, told.drop(columns="for_her"), InputError, mapping=mapping)
+    assert "contacts.action comes from column 'for_her', which the file does not have" in gone
+
+
 def test_months_before_count_back_from_the_decision(read):
     days = read(wide()).customers["churned_at"].rsub(pd.Timestamp("2026-03-01", tz="UTC")).dt.total_seconds() / 86_400
     np.testing.assert_allclose(days, 30.4375 * np.arange(1, 7))

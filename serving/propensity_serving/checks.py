@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from propensity.deciding import Wave
 from propensity.errors import InputError
 from propensity.features import required_columns
 from propensity.model import DecisionModel
-from propensity.playbook import Playbook
 from propensity.registered import model_files
 from propensity_serving.refusal import ModelRefused
 from propensity_serving.requests import check_customers
@@ -94,19 +94,21 @@ def _refused(title: str, why: str) -> ModelRefused:
 
 def _decide_for_made_customers(model: DecisionModel) -> tuple[pd.DataFrame, pd.DataFrame]:
     at = pd.Timestamp.now("UTC")
-    rows = [{"customer_id": f"made-{i}", **row} for i, row in enumerate(_made_customers(model.playbook, at))]
+    rows = [{"customer_id": f"made-{i}", **row} for i, row in enumerate(_made_customers(model, at))]
     checked = check_customers(rows, model.playbook, at)
     if checked.faults:
         raise ValueError(f"made customers have faults: {'; '.join(sorted(set(checked.faults.values())))}")
     return Wave(model, checked.people, at, _CAMPAIGN).decide()
 
 
-def _made_customers(book: Playbook, at: pd.Timestamp) -> list[dict[str, Any]]:
-    columns = [*CUSTOMERS, *required_columns(book)]
+def _made_customers(model: DecisionModel, at: pd.Timestamp) -> list[dict[str, Any]]:
+    required = required_columns(model.playbook)
+    columns = [*CUSTOMERS, *required]
     choices = {c.name: c.choices for c in columns if c.choices}
     numbers = [c.name for c in columns if c.kind == "number"]
     flags = [c.name for c in columns if c.kind == "flag"]
-    texts = [c.name for c in required_columns(book) if c.kind == "text" and not c.choices]
+    texts = [c.name for c in required if c.kind == "text" and not c.choices]
+    learnt = {name: model.features.categories.get(name, ()) for name in texts}
     bare = {"churned_at": (at - pd.Timedelta(days=60)).isoformat()}
     whole = {**bare, **dict.fromkeys(flags, True), **dict.fromkeys(numbers, 100.0)}
     return [
@@ -119,4 +121,6 @@ def _made_customers(book: Playbook, at: pd.Timestamp) -> list[dict[str, Any]]:
         whole | {"churned_at": (at - pd.Timedelta(days=2_000)).isoformat()},
         whole | {"exit_answer": "It was too expensive and nobody answered my questions."},
         *(whole | {name: choice} for name, allowed in choices.items() for choice in allowed),
+        # each category once, those of several features side by side
+        *(whole | dict(zip(learnt, together, strict=True)) for together in zip_longest(*learnt.values())),
     ]

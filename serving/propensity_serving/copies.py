@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,8 @@ from propensity_serving.refusal import ModelRefused
 
 KEPT = 3
 """Versions of a model whose files stay."""
+ASIDE_SECONDS = 3_600
+"""What was made aside longer ago was left by a worker that was killed meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -141,13 +144,24 @@ def _is_intact(directory: Path, digest: str) -> bool:
 
 
 def _forget_old(home: Path) -> None:
-    """Remove all but the newest copies; one that a note names stays."""
-    named = {json.loads(note.read_text(encoding="utf-8")).get("directory") for note in home.glob("*.json")}
-    copies = [d for d in home.iterdir() if d.is_dir() and not d.name.startswith(".")]
+    """Remove all but the newest copies, but for those that a note names, and what was begun and never finished."""
+    named = {name for note in home.glob("*.json") if (name := _named(note)) is not None}
     with contextlib.suppress(FileNotFoundError):  # another worker removes the same
-        for directory in sorted(copies, key=lambda d: d.stat().st_mtime)[:-KEPT]:
-            if directory.name not in named:
-                shutil.rmtree(directory, ignore_errors=True)
+        made = {directory: directory.stat() for directory in home.iterdir() if directory.is_dir()}
+        whole = sorted((d for d in made if not d.name.startswith(".")), key=lambda d: made[d].st_mtime)
+        old = [d for d in whole[:-KEPT] if d.name not in named]
+        # a copy has its original's time of modification from the first, but not that of its last change
+        left = [d for d in made if d.name.startswith(".") and made[d].st_ctime < time.time() - ASIDE_SECONDS]
+        for directory in (*old, *left):
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _named(note: Path) -> str | None:
+    """The copy that a note names; none where it cannot be read, so that nothing could be served by it either."""
+    try:
+        return str(json.loads(note.read_text(encoding="utf-8"))["directory"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _safe(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import logging
 import threading
@@ -134,10 +133,11 @@ class ServingState:
         try:
             answer = _has_tables(self.ledger)
             self._ledger_answer = (time.monotonic(), answer)
+            metrics.ledger_answers(answer)
+            fault = None if answer else f"ledger {self.ledger.name}: does not answer"
+            self._say("ledger", fault, "ledger: answers again")
         finally:
             self._asking.release()
-        metrics.ledger_answers(answer)
-        self._say("ledger", None if answer else f"ledger {self.ledger.name}: does not answer", "ledger: answers again")
         return answer
 
     # ------------------------------------------------------------------------------------------------ its own thread
@@ -192,7 +192,7 @@ class ServingState:
         ledger = Ledger(settings.ledger)
         try:
             self.ledger = ledger.open().grouped()
-        except (InputError, JobError):
+        except Exception:
             ledger.close()
             raise
 
@@ -202,7 +202,15 @@ class ServingState:
         except (RegistryDown, InputError) as error:
             self._lose_registry(settings, error)
             return
-        self._find_registry()
+        try:
+            self._take_up(settings, pointed)
+        except RegistryDown as error:  # it names a version and does not give its files
+            self._lose_registry(settings, error)
+        else:
+            self._find_registry()
+
+    def _take_up(self, settings: Settings, pointed: Pointed) -> None:
+        """Serve the version that the alias points to, unless it serves already or was refused a short while ago."""
         serving = self.serving
         if serving is not None and pointed.is_same(serving.pointed):
             self.refused = None
@@ -215,25 +223,28 @@ class ServingState:
             self._load(settings, pointed)
         except ModelRefused as error:
             self._refuse(pointed, error)
-        except RegistryDown as error:
-            self._lose_registry(settings, error)
-            return
         if self.serving is None:
             self._serve_copy(settings)
 
     def _load(self, settings: Settings, pointed: Pointed) -> None:
         """Serve a version: from its last good copy where there is one, else from the registry."""
-        with contextlib.suppress(ModelRefused):  # a copy that was changed; the registry has the files
-            copy = copies.last_good(settings.state, settings.alias, pointed.name)
-            if copy is not None and pointed.is_same(copy.pointed):
-                copy.require_intact()
-                model = read_model(_directory(copy.pointed), pointed.title)
-                self._serve(settings, model, pointed, "registry")
-                return
+        model = self._copied(settings, pointed)
+        if model is not None:
+            self._serve(settings, model, pointed, "registry")
+            return
         with fetched(pointed) as logged:
             model = read_logged(logged, pointed.title)
             self._serve(settings, model, pointed, "registry")
             self._keep(settings, pointed, model_files(logged))
+
+    def _copied(self, settings: Settings, pointed: Pointed) -> DecisionModel | None:
+        """A version's model as its last good copy has it; None where there is no such copy, or it was changed."""
+        try:
+            copy = copies.last_good(settings.state, settings.alias, pointed.name)
+            return _read(copy) if copy is not None and pointed.is_same(copy.pointed) else None
+        except ModelRefused as error:  # of the copy; the registry has the files
+            self._say("last good copy", str(error))
+            return None
 
     def _serve(self, settings: Settings, model: DecisionModel, pointed: Pointed, source: Source) -> None:
         assert self.ledger is not None  # opened before
@@ -263,9 +274,7 @@ class ServingState:
             copy = copies.last_good(settings.state, settings.alias, settings.model)
             if copy is None:
                 return
-            copy.require_intact()
-            model = read_model(_directory(copy.pointed), copy.pointed.title)
-            self._serve(settings, model, copy.pointed, "last good copy")
+            self._serve(settings, _read(copy), copy.pointed, "last good copy")
         except ModelRefused as error:
             self._say("last good copy", str(error))
 
@@ -346,9 +355,11 @@ def _settle_memory() -> None:
     gc.enable()
 
 
-def _directory(pointed: Pointed) -> Any:
-    assert pointed.directory is not None  # a copy has one
-    return pointed.directory
+def _read(copy: copies.Copy) -> DecisionModel:
+    """The model of a copy; `ModelRefused` if it is not what was kept."""
+    copy.require_intact()
+    assert copy.pointed.directory is not None  # a copy has one
+    return read_model(copy.pointed.directory, copy.pointed.title)
 
 
 def _has_tables(ledger: Ledger) -> bool:

@@ -44,7 +44,7 @@ from propensity.policy import (
     within_limits,
     within_room,
 )
-from propensity.reasons.assignment import assigned
+from propensity.reasons.assignment import Assigned, assigned
 from propensity.segments import Segmented
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Wave:
         other = replace(self)
         fallback = self.model.playbook.reasons.unknown_as
         stated = assigned(self.people.texts("reason"), {}, 0.0, fallback, {})
-        other.__dict__.update(people=self.people, reasons=stated.frame(self.people.index))
+        other.__dict__.update(people=self.people, _assigned=stated)
         return other
 
     @cached_property
@@ -142,18 +142,21 @@ class Wave:
     def _features(self) -> dict[str, Any]:
         return self.model.features.columns(self.people, self.at)
 
-    @cached_property
+    @property
     def reasons(self) -> pd.DataFrame:
         """Reason for churn (n, 3): ``reason``, ``probability``, ``source`` (see `assigned_reasons`)."""
-        rules = self.model.playbook.reasons
-        found = self.model.reason_models.of_people(
-            self.people, lambda: self._features, rules.min_probability, rules.unknown_as
-        )
-        return found.frame(self.people.index)
+        return self._assigned.frame(self.people.index)
 
     @cached_property
+    def _assigned(self) -> Assigned:
+        rules = self.model.playbook.reasons
+        return self.model.reason_models.of_people(
+            self.people, lambda: self._features, rules.min_probability, rules.unknown_as
+        )
+
+    @property
     def _reason(self) -> np.ndarray:
-        return self.reasons["reason"].to_numpy(dtype=object)
+        return self._assigned.reason
 
     @cached_property
     def history(self) -> TouchHistory | None:
@@ -316,7 +319,7 @@ class Wave:
                 "net_value": self.predictions.net_value,
             },
             reactivation_propensity=self.predictions.reactivated.to_numpy()[:, 0],
-            reasons=self.reasons,
+            reasons=self._assigned,
             rule_archetype=archetype_by_rule(people, self._reason, self.changed, playbook),
             touch=np.zeros(len(people), dtype=int) if self.history is None else self.history.campaign_touches,
             moments=Moments(first, best_moment, follows.action, follows.not_before),

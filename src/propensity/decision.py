@@ -22,6 +22,7 @@ from propensity.policy import (
     window_end,
     window_number,
 )
+from propensity.reasons.assignment import Assigned
 
 DECISION_COLUMNS = (
     "decision_id",
@@ -146,7 +147,7 @@ def decision_table(
         chosen,
         expected=expected,
         reactivation_propensity=reactivation_propensity.to_numpy(),
-        reasons=reasons,
+        reasons=Assigned(*(reasons[name].to_numpy(dtype=object) for name in Assigned._fields)),
         rule_archetype=rule_archetype,
         touch=touch,
         moments=Moments(
@@ -178,7 +179,7 @@ def decision_columns(
     *,
     expected: Mapping[str, pd.DataFrame],
     reactivation_propensity: np.ndarray,
-    reasons: pd.DataFrame,
+    reasons: Assigned,
     rule_archetype: pd.Series,
     touch: np.ndarray,
     moments: Moments,
@@ -197,7 +198,7 @@ def decision_columns(
     described = positions(np.where(contacted, action, would), chosen.value.columns)
     archetype, channel, offer, cost = _parts_of(action, playbook)
     # a reason that nobody stated and no model is sure of is not told as one
-    source = reasons["source"].to_numpy(dtype=object)
+    source = reasons.source
     known = source != "fallback"
     columns = {
         "decision_id": decision_keys(people.ids, campaign, window),
@@ -214,8 +215,8 @@ def decision_columns(
         "reactivation_propensity": reactivation_propensity,
         **{name: _of_action(values.to_numpy(), described) for name, values in expected.items()},
         "cost": cost,
-        "reason_for_churn": _or_none(known, reasons["reason"].to_numpy(dtype=object)),
-        "archetype_probability": np.where(known, reasons["probability"].to_numpy(dtype=float), np.nan),
+        "reason_for_churn": _or_none(known, reasons.reason),
+        "archetype_probability": np.where(known, reasons.probability.astype(float), np.nan),
         "not_before": moments.not_before,
         "expires_at": window_end(window, window_days),
         "brief": archetype,

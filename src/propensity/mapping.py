@@ -21,11 +21,13 @@ class _Part(BaseModel):
 class Source(_Part):
     """Where a value comes from: a ``column`` (with ``labels`` to rename), a ``constant``, or a rule.
 
+    ``columns`` are several that make one value together: their texts, with a comma between, are what ``labels`` rename.
     ``reasons`` is for the reason for churn alone: a table (a TOML file, or one that comes with the product, by its
     name) of what the company's own labels mean; see `reasons.ReasonMapping`.
     """
 
     column: str | None = None
+    columns: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     labels: dict[str, str] = {}
     reasons: str | None = None
     constant: Any = None
@@ -36,15 +38,21 @@ class Source(_Part):
     @model_validator(mode="after")
     def _check_one(self) -> Self:
         if len(self.model_fields_set - {"labels", "reasons"}) != 1:
-            raise ValueError("expected one of column, constant, row_number, months_before, days_before")
+            raise ValueError("expected one of column, columns, constant, row_number, months_before, days_before")
         if self.reasons is not None and (self.column is None or self.labels):
             raise ValueError("reasons: expected beside a column and without labels, whose place the table takes")
         return self
 
     @property
+    def file_columns(self) -> tuple[str, ...]:
+        """The columns of the file that it reads."""
+        one = self.column or self.months_before or self.days_before
+        return self.columns or (() if one is None else (one,))
+
+    @property
     def file_column(self) -> str | None:
-        """The column of the file that it reads."""
-        return self.column or self.months_before or self.days_before
+        """The same, for people; None where it reads none."""
+        return ", ".join(self.file_columns) or None
 
 
 def _as_source(value: Any) -> Any:

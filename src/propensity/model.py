@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from propensity import __version__
 from propensity.contact_times import ContactTimes
@@ -31,10 +30,12 @@ from propensity.learners.sample import derive_seed
 from propensity.monitoring.reference import Reference
 from propensity.persistence import load_state, save_state
 from propensity.playbook import FACTORS, Playbook
-from propensity.policy import Eligibility, best_action, best_column, net_value, profit
+from propensity.policy import Eligibility, best_action
+from propensity.predictions import Predictions
 from propensity.reactivation import ReactivationPropensity
 from propensity.reasons import ReasonModels
 from propensity.segments import SegmentBuilder
+from propensity.training_evidence import TrainingEvidence, measure_effects, weigh_evidence
 
 FORMAT = 4
 """Of saved models; those of another cannot be read."""
@@ -43,120 +44,6 @@ MADE_UP = 2_500
 """People for whom a model predicts to get ready."""
 MODES: tuple[PolicyMode, ...] = ("nobody", "one_action", "per_person")
 NOTHING_TO_EXPLAIN = "Training found no differences between people in what contact does: there is nothing to explain."
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What the model expects of each person under each action.
-
-    Attributes
-    ----------
-    reactivated, revenue, unsubscribed, profit : DataFrame (n, actions with control)
-        Chance, currency, chance, currency.
-    effect : DataFrame (n, actions without control)
-        Of contact on the chance of coming back.
-    net_value : DataFrame (n, actions without control)
-        Profit above that of no contact, in currency.
-    """
-
-    reactivated: pd.DataFrame
-    revenue: pd.DataFrame
-    unsubscribed: pd.DataFrame
-    profit: pd.DataFrame
-    effect: pd.DataFrame
-    net_value: pd.DataFrame
-
-    @property
-    def extra_revenue(self) -> pd.DataFrame:
-        """Effect of contact on revenue (n, actions without control), currency."""
-        revenue = self.revenue.to_numpy()
-        return pd.DataFrame(revenue[:, 1:] - revenue[:, :1], columns=self.effect.columns, index=self.effect.index)
-
-    @classmethod
-    def of(
-        cls,
-        reactivated: np.ndarray,
-        revenue: np.ndarray,
-        unsubscribed: np.ndarray,
-        effect: np.ndarray,
-        playbook: Playbook,
-        actions: list[str],
-        index: pd.Index,
-        contacts: pd.Index | None = None,
-    ) -> Predictions:
-        """From arrays (n, actions with control), but for ``effect``, and a playbook, which makes money of them.
-
-        ``contacts`` are the actions without control, where they are an index already.
-        """
-        profits = profit(revenue, reactivated, unsubscribed, playbook, actions)
-
-        def table(values: np.ndarray) -> pd.DataFrame:
-            return pd.DataFrame(values, columns=labels, index=index)
-
-        labels = pd.Index(actions)
-        contacts = contacts if contacts is not None else labels[1:]
-        return cls(
-            reactivated=table(reactivated),
-            revenue=table(revenue),
-            unsubscribed=table(unsubscribed),
-            profit=table(profits),
-            effect=pd.DataFrame(effect, columns=contacts, index=index),
-            net_value=pd.DataFrame(profits[:, 1:] - profits[:, :1], columns=contacts, index=index),
-        )
-
-    def under(self, playbook: Playbook, actions: list[str]) -> Predictions:
-        """The same people's predictions for some of the actions (control first), with the money of another playbook."""
-        chances, money, leaving = (t[actions].to_numpy() for t in (self.reactivated, self.revenue, self.unsubscribed))
-        effect = self.effect[actions[1:]].to_numpy()
-        return Predictions.of(chances, money, leaving, effect, playbook, actions, self.effect.index)
-
-
-@dataclass(frozen=True)
-class TrainingEvidence:
-    """What training found, and the policy that it supports.
-
-    Attributes
-    ----------
-    supported_mode : {"per_person", "one_action", "nobody"}
-    heterogeneity_t, heterogeneity_p : float
-        Of the test that effects differ between people.
-    best_action : str
-        The action of greatest average net value.
-    average_net_value, average_net_value_error : dict
-        Each action's measured average net value a person and its standard error, in currency.
-    shrunk_net_value : dict
-        The same, shrunk towards each other and what their factors have in common; what a policy for everybody chooses
-        by.
-    average_outcomes : dict
-        Of ``reactivated``, ``revenue`` and ``unsubscribed``: the average under each action with control.
-    """
-
-    supported_mode: PolicyMode
-    heterogeneity_t: float
-    heterogeneity_p: float
-    best_action: str
-    average_net_value: dict[str, float]
-    average_net_value_error: dict[str, float]
-    shrunk_net_value: dict[str, float]
-    average_outcomes: dict[str, dict[str, float]]
-
-    def under(self, before: Playbook, playbook: Playbook, actions: list[str]) -> TrainingEvidence:
-        """What would have been found for some of the actions (control first) with the money of another playbook."""
-        outcomes = {name: {a: found[a] for a in actions} for name, found in self.average_outcomes.items()}
-        money, chances, leaving = (
-            np.array([list(outcomes[name].values())]) for name in ("revenue", "reactivated", "unsubscribed")
-        )
-        old, new = (profit(money, chances, leaving, book, actions)[0] for book in (before, playbook))
-        change = dict(zip(actions[1:], ((new - new[0]) - (old - old[0]))[1:].tolist(), strict=True))
-        shrunk = {a: self.shrunk_net_value[a] + change[a] for a in change}
-        return replace(
-            self,
-            best_action=max(shrunk, key=lambda a: shrunk[a], default=CONTROL),
-            average_net_value={a: self.average_net_value[a] + change[a] for a in change},
-            average_net_value_error={a: self.average_net_value_error[a] for a in change},
-            shrunk_net_value=shrunk,
-            average_outcomes=outcomes,
-        )
 
 
 class DecisionModel:
@@ -225,8 +112,8 @@ class DecisionModel:
         self.reason_models = self._fit_reasons(frame)
         encoded = self.reactivation.encoder_.transform(X)
         self._fit_money(X, frame, propensity)
-        self._weigh_evidence(frame, propensity, predicted)
-        self._measure_effects(frame, propensity, encoded)
+        self.evidence_ = weigh_evidence(self, frame, propensity, predicted)
+        self.measured_ = measure_effects(self, frame, propensity, encoded)
         self.mode: PolicyMode = self.evidence_.supported_mode
         return self
 
@@ -274,69 +161,6 @@ class DecisionModel:
         scores = score_matrix(unsubscribed, arm, propensity.to_numpy(), share)
         # opt-outs are too rare to tell people apart: one effect an action
         self.unsubscribe_effect = average_effects(scores, propensity.to_numpy()).shrunk
-
-    def _weigh_evidence(self, frame: pd.DataFrame, propensity: pd.DataFrame, outcome: np.ndarray) -> None:
-        """Which policy the training people support, judged in out-of-fold doubly robust scores."""
-        arm = pd.Index(self.actions).get_indexer(pd.Index(frame["action"]))
-        chances = propensity.to_numpy()
-        reactivated = score_matrix(frame["reactivated"].to_numpy(dtype=float), arm, chances, outcome)
-        if self.revenue is None:
-            revenue = self.amount.mean_ * self.amount.factors_ * reactivated
-        else:
-            revenue = score_matrix(
-                frame["revenue"].to_numpy(dtype=float), arm, chances, self.revenue.out_of_fold_outcome_
-            )
-        unsubscribed = np.tile(np.r_[0.0, self.unsubscribe_effect], (len(frame), 1))
-        profits = profit(revenue, reactivated, unsubscribed, self.playbook, self.actions)
-        outcomes = {"reactivated": reactivated, "revenue": revenue, "unsubscribed": unsubscribed}
-        averages = average_effects(profits, chances, self.reactivation.factors_)
-        # one-sided 2.5 % over all actions together (Bonferroni)
-        threshold = stats.norm.isf(0.025 / len(averages.measured))
-        pays = bool((averages.measured > threshold * averages.standard_error).any())
-        tests = [stack.heterogeneity_ for stack in (self.reactivation, self.revenue) if stack is not None]
-        strongest = min(tests, key=lambda t: t.p_value)
-        mode: PolicyMode = "per_person" if strongest.supported else ("one_action" if pays else "nobody")
-        self.evidence_ = TrainingEvidence(
-            supported_mode=mode,
-            heterogeneity_t=strongest.t_statistic,
-            heterogeneity_p=strongest.p_value,
-            best_action=self.actions[1:][int(averages.shrunk.argmax())],
-            average_net_value=self._by_action(averages.measured),
-            average_net_value_error=self._by_action(averages.standard_error),
-            shrunk_net_value=self._by_action(averages.shrunk),
-            average_outcomes={
-                name: dict(zip(self.actions, found.mean(axis=0).tolist(), strict=True))
-                for name, found in outcomes.items()
-            },
-        )
-
-    def _measure_effects(self, frame: pd.DataFrame, propensity: pd.DataFrame, encoded: np.ndarray) -> None:
-        """Measured effects of the training people over their out-of-fold predictions."""
-        arm = pd.Index(self.actions).get_indexer(pd.Index(frame["action"]))
-        outcome, effect = self.reactivation.out_of_fold_outcome_, self.reactivation.out_of_fold_effect_
-        reactivated = score_matrix(frame["reactivated"].to_numpy(dtype=float), arm, propensity.to_numpy(), outcome)
-        amounts = self.amount.predict(encoded)
-        if self.revenue is None:
-            expected = self.amount.mean_ * self.amount.factors_ * outcome
-            more = amounts[:, 1:] * (outcome[:, :1] + effect) - amounts[:, :1] * outcome[:, :1]
-        else:
-            expected, more = self.revenue.out_of_fold_outcome_, self.revenue.out_of_fold_effect_
-        revenue = score_matrix(frame["revenue"].to_numpy(dtype=float), arm, propensity.to_numpy(), expected)
-        unsubscribed = np.tile(np.r_[0.0, self.unsubscribe_effect], (len(frame), 1))
-        at_control, back = outcome[:, :1], outcome[:, :1] + np.nan_to_num(effect)
-        money = amounts * np.hstack([at_control, back]) if self.revenue is None else expected
-        profits = profit(money, np.hstack([at_control, back]), unsubscribed, self.playbook, self.actions)
-        best = best_column(
-            net_value(profits, self.actions, frame.index),
-            pd.DataFrame(~np.isnan(effect), columns=self.actions[1:], index=frame.index),
-        )
-        self.measured_ = {
-            "reactivated": MeasuredEffects.fit(reactivated, effect, best),
-            "revenue": MeasuredEffects.fit(revenue, more, best),
-        }
-
-    def _by_action(self, values: np.ndarray) -> dict[str, float]:
-        return dict(zip(self.actions[1:], map(float, values), strict=True))
 
     def restrict(self, mode: PolicyMode) -> None:
         """Decide more simply than training supports; never less simply.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -112,9 +113,9 @@ def _require_file_columns(wide: pd.DataFrame, mapping: Mapping) -> None:
     """Every column that the mapping names must be in the file."""
     cost = None if mapping.contacts.cost == "playbook" else mapping.contacts.cost
     named = [
-        *((source.file_column, f"customers.{target}") for target, source in mapping.customers.items()),
-        *((source.file_column, f"features.{target}") for target, source in mapping.features.items()),
-        (mapping.contacts.action.file_column, "contacts.action"),
+        *((c, f"customers.{target}") for target, source in mapping.customers.items() for c in source.file_columns),
+        *((c, f"features.{target}") for target, source in mapping.features.items() for c in source.file_columns),
+        *((c, "contacts.action") for c in mapping.contacts.action.file_columns),
         (mapping.contacts.probability.column, "contacts.probability"),
         (cost, "contacts.cost"),
         *((c, f"outcomes.{part.type}") for part in mapping.outcomes for c in (part.flag, part.amount, part.after_days)),
@@ -151,13 +152,15 @@ def _require_features(mapping: Mapping, book: playbook.Playbook) -> None:
 def _text_columns(mapping: Mapping, book: playbook.Playbook) -> list[str]:
     """The columns of the file that hold texts."""
     kinds = {column.name: column.kind for column in (*contract.CUSTOMERS, *required_columns(book))}
-    texts = [source.column for target, source in mapping.person.items() if kinds.get(target) == "text"]
-    return [column for column in (*texts, mapping.contacts.action.column) if column is not None]
+    sources = [source for target, source in mapping.person.items() if kinds.get(target) == "text"]
+    joined = [source for source in mapping.person.values() if source.columns]
+    read = (*sources, *joined, mapping.contacts.action)
+    return [c for source in read for c in (source.columns or (source.column,)) if c is not None]
 
 
 def _value(wide: pd.DataFrame, source: Source, decided_at: pd.Timestamp) -> pd.Series:
-    if source.column is not None:
-        values = wide[source.column]
+    if source.column is not None or source.columns is not None:
+        values = wide[source.column] if source.columns is None else _joined(wide, source.columns)
         if not source.labels:
             return values
         # labels are texts in the mapping, whatever the file's arm 0 is
@@ -173,6 +176,12 @@ def _value(wide: pd.DataFrame, source: Source, decided_at: pd.Timestamp) -> pd.S
         # what is no such number is left as it was found, so that the contract names it
         return times.astype(object).where(days.notna(), wide[column].astype(object))
     return pd.Series([source.constant] * len(wide), index=wide.index)
+
+
+def _joined(wide: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
+    """Texts with a comma between; missing where one is."""
+    first, *others = (contract.as_text(wide[name]) for name in columns)
+    return first.str.cat(pd.concat(others, axis=1), sep=",")
 
 
 def _customers(wide: pd.DataFrame, mapping: Mapping) -> pd.DataFrame:

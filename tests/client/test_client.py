@@ -124,6 +124,7 @@ def test_values_as_programs_have_them_are_read(client, ledger):
         "consent_email": np.bool_(True),
         "annual_value": np.float64("nan"),
         "owner": None,
+        "account_access": pd.NA,
         "as_of": pd.NaT,
     }
     assert client.decide(row, **SPRING).customer_id == "7"
@@ -155,6 +156,8 @@ def test_times_in_any_zone_are_the_same_time(client):
         (lambda c: c.decide(person(owner="\ud800"), campaign="spring"), "cannot be JSON"),
         (lambda c: c.decision(" ", campaign="spring"), "customer_id: expected a text, found a blank"),
         (lambda c: c.erase(""), "customer_id: expected a text, found a blank"),
+        (lambda c: c.erase("anna\ud800"), "customer_id: expected a text, found one with half a character"),
+        (lambda c: c.holdout("anna", campaign="\ud800"), "campaign: expected texts, found one with half a character"),
     ],
 )
 def test_what_cannot_be_sent_is_told_before_anything_is(client, ledger, call, said):

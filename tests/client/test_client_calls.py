@@ -205,6 +205,28 @@ def test_an_answer_of_something_else_is_an_error_and_no_decision(content):
     assert (error.status, error.title) == (200, "Not understood")
 
 
+@pytest.mark.parametrize(
+    "results", [[], [{"status": "accepted"}] * 2, [{"customer_id": "anna"}], [{"status": "accepted", "as_of": "soon"}]]
+)
+def test_a_receipt_of_something_else_is_an_error_too(results):
+    with served(Answer(content={"results": results})) as (url, _), Client(url) as client:
+        calls = (client.suppress, client.put_customers, client.report)
+        for call, given in zip(calls, ("anna", PERSON, [Outcome("sent", "anna", id="1", source="esp")]), strict=True):
+            with pytest.raises(ServiceError, match="Not understood"):
+                call(given)
+
+
+def test_who_is_not_plainly_suppressed_does_not_go_unnoticed():
+    results = [{"customer_id": "anna", "status": "accepted"}, {"customer_id": "bert", "status": "later"}]
+    said = "1 of 2 people were not suppressed; the first: the service says 'later'"
+    with (
+        served(Answer(content={"results": results})) as (url, _),
+        Client(url) as client,
+        pytest.raises(ServiceError, match=said),
+    ):
+        client.suppress(["anna", "bert"])
+
+
 @pytest.mark.parametrize("send", ["true", 1, "yes", None, [True]])
 def test_only_a_plain_yes_is_a_yes(send):
     with served(Answer(content={"decisions": [{**DECIDED, "send": send}]})) as (url, _):

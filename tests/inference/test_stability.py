@@ -30,7 +30,7 @@ def test_alike_is_no_difference_and_order_does_not_matter():
 def test_false_findings_are_as_rare_as_stated(people, rare):
     rng = np.random.default_rng(people)
     shares = np.array([rare, *[(1 - rare) / 9] * 9])
-    runs = 400
+    runs = 200
     p_values = np.array(
         [
             population_stability(rng.multinomial(4_000, shares), rng.multinomial(people, shares), seed).p_value

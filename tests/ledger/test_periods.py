@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -40,6 +42,10 @@ def test_decisions_of_a_time_with_their_chances_and_versions(filled, small_model
     assert set(found["playbook_version"]) == {small_model.playbook.version}
     assert set(found["model_version"]) == {small_model.version}
     np.testing.assert_allclose(found[[PROBABILITY_PREFIX + a for a in small_model.actions]].sum(axis=1), 1)
+    standing = filled.standing(found["decision_id"].tolist())
+    assert [json.loads(told) for told in found["reason_codes"]] == [
+        standing[key]["reason_codes"] for key in found["decision_id"]
+    ]
     sent = found["action"] != "control"
     assert sent.any()
     assert (found.loc[sent, "not_before"] >= at).all()

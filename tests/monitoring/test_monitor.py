@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,9 @@ from propensity.errors import InputError
 from propensity.model import DecisionModel
 from propensity.monitoring.monitor import Settings, monitor
 from propensity.monitoring.results import CHECKS, FALSE_ALARMS, LEVEL, Finding, Period, concluded
+from propensity.monitoring.sending import sent
+from propensity.monitoring.shares import served_shares
+from propensity.policy import codes
 
 
 def alarms(model, observed, **options) -> dict:
@@ -69,6 +73,42 @@ def test_people_on_whom_is_decided_again_after_some_came_back_are_no_alarm(train
     again = again.assign(first_decided_at=again["decided_at"] - WEEK)
     found = alarms(trained.model, replace(observed, decisions=again))
     assert not {"served_shares", "assignment_shares"} & set(found)
+
+
+def drawn_evenly(model, observed, seed: int = 0) -> pd.DataFrame:
+    """The decisions, those of the period between the two e-mails as by the toss of a coin, in each decision anew."""
+    one, other = model.actions[1:]
+    held_out = observed.holdout_shares[model.playbook.version]
+    decisions = observed.decisions
+    mine = (decisions["decided_at"] >= UNTIL - 2 * WEEK) & decisions["assignment"].isin(["policy", "explore"])
+    tossed = np.where(np.random.default_rng(seed).random(len(decisions)) < 0.5, one, other)
+    shares = {"probability_control": held_out, f"probability_{one}": (1 - held_out) / 2}
+    shares[f"probability_{other}"] = shares[f"probability_{one}"]
+    changed = {name: decisions[name].where(~mine, share) for name, share in shares.items()}
+    return decisions.assign(action=np.where(mine, tossed, decisions["action"]), **changed)
+
+
+def test_where_two_actions_are_as_likely_either_is_the_likeliest(trained, observed):
+    """A randomised test of two e-mails, of which everybody gets either with the same chance."""
+    found = check(trained.model, replace(observed, decisions=drawn_evenly(trained.model, observed)), "served_shares")
+    assert finding(found, "weekly, arms").status == "ok"
+    assert finding(found, "weekly, likeliest action").status == "not enough data"
+    assert "none was likelier" in finding(found, "weekly, likeliest action").sentence
+
+
+def test_who_leaves_because_of_a_decision_is_no_alarm_in_a_period_of_several(trained, observed):
+    """Two weeks: whom one e-mail brought back in the first is not decided on in the second, as all others are."""
+    model = trained.model
+    decisions = drawn_evenly(model, observed)
+    first_week = (decisions["decided_at"] >= UNTIL - 2 * WEEK) & (decisions["decided_at"] < UNTIL - WEEK)
+    stay = decisions[first_week & (decisions["action"] != model.actions[1])]
+    later = stay["decided_at"] + WEEK
+    again = replace(observed, decisions=stay.assign(decided_at=later, decision_id=stay["decision_id"] + "-2"))
+    twice = pd.concat([decisions[first_week], drawn_evenly(model, again, seed=1)], ignore_index=True)
+    assert twice["customer_id"].duplicated().sum() > 300
+    both = Period(PERIOD.before, UNTIL - 2 * WEEK, UNTIL)
+    found = {c.name: c for c in monitor(model, replace(observed, decisions=twice), both).checks}
+    assert {found[name].status for name in ("served_shares", "assignment_shares")} == {"ok"}
 
 
 # -------------------------------------------------------------------------------------------------- what is broken
@@ -158,6 +198,15 @@ def test_what_had_no_chance_is_an_alarm_at_once(trained, observed):
     assert "no chance" in found.sentence
 
 
+def test_one_who_had_a_chance_of_a_rare_action_only_and_got_another_hides_no_uneven_arms():
+    half = {"campaign": "c", "holdout_share": 0.0, "probability_a": 0.5, "probability_b": 0.5, "probability_c": 0.0}
+    people = pd.DataFrame([{**half, "action": "aaab"[k % 4]} for k in range(400)])
+    astray = {"probability_a": 0.0, "probability_b": 0.0, "probability_c": 1.0, "action": "a"}
+    found = served_shares("", pd.concat([people, people.head(1).assign(**astray)], ignore_index=True))
+    assert finding(found, "c, likeliest action").status == "alarm"
+    assert finding(found, "c, arms").status == "alarm"
+
+
 def test_a_holdout_that_leaks_is_found(trained, observed):
     late = lately(observed) & (observed.decisions["assignment"] == "holdout")
     assignment = observed.decisions["assignment"].where(~late, "policy")
@@ -178,6 +227,18 @@ def test_many_left_out_by_limits_are_found(trained, observed):
         "assignment_shares",
     )
     assert finding(found, "fallback").status == "alarm"
+
+
+def test_whom_the_rules_decide_on_in_the_late_model_s_place_nobody_left_out(trained, observed):
+    by_rules = lately(observed) & (observed.decisions["assignment"] == "policy")
+    told = json.dumps([codes.BY_RULES])
+    late = observed.decisions.assign(
+        assignment=observed.decisions["assignment"].where(~by_rules, "fallback"),
+        reason_codes=observed.decisions["reason_codes"].where(~by_rules, told),
+    )
+    found = finding(check(trained.model, replace(observed, decisions=late), "assignment_shares"), "fallback")
+    assert by_rules.sum() > 300
+    assert (found.status, found.figures["left_out"]) == ("ok", 0)
 
 
 def test_a_dead_tracking_pixel_is_found(trained, observed):
@@ -234,6 +295,19 @@ def test_what_is_not_sent_is_found(trained, observed):
     stuck = with_events(observed, ~observed.events["decision_id"].isin(set(late.iloc[::2])))
     found = alarms(trained.model, stuck)["sent"]
     assert {f.name for f in found.findings if f.status == "alarm"} == {"unsent", "unsent, against before"}
+
+
+def test_unsent_decisions_of_new_actions_make_no_old_ones_comparable(trained):
+    """Of what both times have in common next to nothing was not sent; a new campaign of which nothing is sent."""
+    made = {"campaign": "old", "action": "email", "due_at": UNTIL - 4 * pd.Timedelta(days=1)}
+    sent_at = made["due_at"] + pd.Timedelta(hours=1)
+    now = pd.DataFrame([{**made, "sent_at": pd.NaT if k < 3 else sent_at} for k in range(60)])
+    before = pd.DataFrame([{**made, "sent_at": sent_at} for k in range(60)])
+    before[["due_at", "sent_at"]] -= WEEK
+    new = now.assign(campaign="new", sent_at=pd.NaT)
+    found = sent("", pd.concat([now, before, new], ignore_index=True), PERIOD, 2.0)
+    assert finding(found, "unsent").status == "alarm"
+    assert finding(found, "unsent, against before").status == "not enough data"
 
 
 def test_within_the_grace_nothing_need_be_sent(trained, observed):

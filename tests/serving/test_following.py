@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import socket
 import threading
 import time
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,11 +26,12 @@ from propensity.deciding import Wave
 from propensity.errors import InputError
 from propensity.ledger import Ledger, approve_playbook
 from propensity.playbook import Playbook
-from propensity.registered import RegistryDown, look, model_files
+from propensity.registered import Pointed, RegistryDown, look, model_files
 from propensity_serving import checks, copies, state
 from propensity_serving.app import build_app
 from propensity_serving.checks import require_sane_decisions
 from propensity_serving.refusal import ModelRefused
+from propensity_serving.requests import check_customers
 from propensity_serving.settings import Settings
 from propensity_serving.state import ServingState
 
@@ -277,6 +281,21 @@ def test_decisions_that_are_not_sane_are_refused(small_model, monkeypatch, spoil
         require_sane_decisions(small_model)
 
 
+def test_each_category_that_a_model_learnt_is_tried(trained, monkeypatch):
+    learnt = {name: trained.model.features.categories[name] for name in ("region", "reason")}
+    tried: list[dict] = []
+
+    def seen(rows, *rest):
+        tried.extend(rows)
+        return check_customers(rows, *rest)
+
+    monkeypatch.setattr(checks, "check_customers", seen)
+    require_sane_decisions(trained.model)
+    assert any(learnt.values())
+    for name, found in learnt.items():
+        assert set(found) <= {row.get(name) for row in tried}, name
+
+
 def test_a_model_that_cannot_decide_is_refused(small_model, monkeypatch):
     monkeypatch.setattr(small_model, "unsubscribe_effect", small_model.unsubscribe_effect * math.nan)
     with pytest.raises(ModelRefused, match="deciding for made customers failed"):
@@ -366,6 +385,74 @@ def test_nothing_that_is_kept_is_a_pickle_and_only_a_few_versions_are(versions, 
     assert {p.suffix for p in home.rglob("*") if p.is_file()} == {".json", ".txt"}
 
 
+def test_notes_of_others_that_cannot_be_read_do_no_harm(versions, settings):
+    pointed = look(MODEL, "champion")
+    home = settings.state / "models" / MODEL
+    home.mkdir(parents=True)
+    for name, content in (("one", "["), ("two", "[]"), ("three", "{}")):
+        (home / f"{name}.json").write_text(content)
+    copies.keep(settings.state, "champion", pointed, model_files(pointed.directory))
+    assert copies.last_good(settings.state, "champion").pointed.version == "1"
+
+
+def test_what_a_killed_worker_left_goes_after_a_while(versions, settings, monkeypatch):
+    pointed = look(MODEL, "champion")
+    left = settings.state / "models" / MODEL / ".1-abc-0123"
+    left.mkdir(parents=True)
+    os.utime(left, (0, 0))  # as a copy has it while it is made
+    copies.keep(settings.state, "champion", pointed, model_files(pointed.directory))
+    assert left.exists()
+    monkeypatch.setattr(copies, "ASIDE_SECONDS", -1)
+    copies.keep(settings.state, "champion", pointed, model_files(pointed.directory))
+    assert not left.exists()
+    assert copies.last_good(settings.state, "champion").pointed.directory.is_dir()
+
+
+def test_a_version_whose_files_cannot_be_had_is_told_once_and_the_old_one_stays(
+    versions, worker, settings, caplog, monkeypatch
+):
+    caplog.set_level("INFO")
+    worker.turn(settings)
+    versions.promote(versions.add())
+
+    @contextmanager
+    def gone(pointed: Pointed) -> Iterator[Path]:
+        raise RegistryDown(f"model {pointed.title}: its files cannot be had")
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(state, "fetched", gone)
+        worker.turn(settings)
+        since = told(worker)["registry_down_since"]
+        for _ in range(3):
+            worker.turn(settings)
+        assert (told(worker)["version"], told(worker)["registry_down_since"]) == ("1", since)
+    assert since is not None
+    said = [r.getMessage() for r in caplog.records if "files cannot be had" in r.getMessage()]
+    assert said == [f"model {MODEL}/2: its files cannot be had"]
+    assert "answers again" not in caplog.text
+    worker.turn(settings)
+    assert (told(worker)["version"], told(worker)["registry_down_since"]) == ("2", None)
+    assert "MLflow: answers again" in caplog.text
+
+
+def test_a_copy_of_what_is_refused_is_not_fetched_again(versions, worker, another, settings, tmp_path, monkeypatch):
+    worker.turn(settings)
+    fresh = f"sqlite:///{tmp_path / 'fresh.db'}"
+    Ledger(fresh).create().close()
+    brought: list[str] = []
+
+    @contextmanager
+    def counted(pointed: Pointed) -> Iterator[Path]:
+        brought.append(pointed.title)
+        yield pointed.directory
+
+    monkeypatch.setattr(state, "fetched", counted)
+    another.turn(replace(settings, ledger=fresh))  # in which nobody approved its playbook
+    assert "nobody approved" in another.refused.told
+    assert brought == []
+
+
 # ------------------------------------------------------------------------------------------------------------ readiness
 
 
@@ -381,6 +468,26 @@ def test_it_is_not_ready_while_the_ledger_does_not_answer_and_recovers(versions,
     worker.ledger.close()
     file.with_suffix(".away").rename(file)
     assert worker.ready
+
+
+def test_whether_the_ledger_answers_is_told_by_one_request_at_a_time(versions, worker, settings, monkeypatch):
+    worker.turn(settings)
+    alone: list[bool] = []
+    monkeypatch.setattr(worker, "_say", lambda *_: alone.append(worker._asking.locked()))
+    assert worker.ready
+    assert alone == [True]
+
+
+def test_a_ledger_that_cannot_be_opened_gives_back_its_connections(versions, worker, settings, monkeypatch):
+    closed: list[Ledger] = []
+
+    def broken(self: Ledger) -> Ledger:
+        raise RuntimeError("of no kind that was foreseen")
+
+    monkeypatch.setattr(Ledger, "open", broken)
+    monkeypatch.setattr(Ledger, "close", lambda self: closed.append(self))
+    worker.turn(settings)
+    assert (len(closed), worker.ledger) == (1, None)
 
 
 def test_a_ledger_that_comes_later_is_opened_then(versions, worker, settings, tmp_path):

@@ -14,11 +14,14 @@ import httpx
 
 from propensity.client.calling import Caller, ServiceError, not_understood
 from propensity.client.records import (
+    ACCEPTED,
+    DUPLICATE,
     REJECTED,
     UNANSWERED,
     Decision,
     Held,
     Holdout,
+    Item,
     Outcome,
     Receipt,
     Serving,
@@ -224,20 +227,21 @@ class Client:
         """
         ids = [customer_ids] if isinstance(customer_ids, str) else customer_ids
         settings = {"reason": reason, "at": moment("at", at)}
-        results: list[Mapping[str, Any]] = []
+        items: list[Item] = []
         for part in _parts({"customer_id": key, **settings} for key in ids):
             try:
-                results += self._results("POST", "/v1/suppressions", part)
+                items += self._items("POST", "/v1/suppressions", part)
             except ServiceError as error:
                 if error.status != 422:
                     raise
-                results += [{"status": REJECTED, "error": error.detail}] * len(part)
-        receipt = Receipt.of(results)
-        if receipt.rejected:
-            first = next(item.error for item in receipt.results if item.status == REJECTED)
-            detail = f"{receipt.rejected:,} of {len(receipt.results):,} people were not suppressed; the first: {first}"
+                items += [Item(status=REJECTED, error=error.detail)] * len(part)
+        # whatever is not plainly there is not
+        lost = [item for item in items if item.status not in (ACCEPTED, DUPLICATE)]
+        if lost:
+            first = lost[0].error or f"the service says {lost[0].status!r} of it"
+            detail = f"{len(lost):,} of {len(items):,} people were not suppressed; the first: {first}"
             raise ServiceError(422, "Not all suppressed", detail)
-        return receipt
+        return Receipt.of(items)
 
     def put_customers(self, customers: Customer | Iterable[Customer]) -> Receipt:
         """Give the service snapshots of customers, for `decision` and for learning.
@@ -277,10 +281,7 @@ class Client:
     def _decided(self, rows: Sequence[dict[str, object]], settings: Mapping[str, object]) -> list[Decision]:
         content = {**{k: v for k, v in settings.items() if v}, "customers": rows}
         answer = self._caller.ask("POST", "/v1/decisions", content=content, n_items=len(rows))
-        decisions = _understood(lambda found: [Decision.of(item) for item in found["decisions"]], answer)
-        if len(decisions) != len(rows):
-            raise not_understood()
-        return decisions
+        return _one_each(lambda found: [Decision.of(item) for item in found["decisions"]], answer, rows)
 
     def _or_nothing(self, wanted: bool, ask: Callable[[], Record]) -> Record | str:
         """What was asked for; or, where that is wanted and nobody answered, why not."""
@@ -294,15 +295,13 @@ class Client:
     def _receipt(
         self, method: str, path: str, items: Iterable[Mapping[str, object]], media_type: str = "application/json"
     ) -> Receipt:
-        return Receipt.of(
-            [result for part in _parts(items) for result in self._results(method, path, part, media_type)]
-        )
+        return Receipt.of(item for part in _parts(items) for item in self._items(method, path, part, media_type))
 
-    def _results(
+    def _items(
         self, method: str, path: str, items: Sequence[Mapping[str, object]], media_type: str = "application/json"
-    ) -> list[Mapping[str, Any]]:
+    ) -> list[Item]:
         answer = self._caller.ask(method, path, content=items, media_type=media_type, n_items=len(items))
-        return _understood(lambda found: [dict(result) for result in found["results"]], answer)
+        return _one_each(lambda found: [Item.of(result) for result in found["results"]], answer, items)
 
 
 def _understood(read: Callable[[Any], Record], answer: object) -> Record:
@@ -317,6 +316,14 @@ def _understood(read: Callable[[Any], Record], answer: object) -> Record:
         return read(answer)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise not_understood() from error
+
+
+def _one_each(read: Callable[[Any], list[Record]], answer: object, asked: Sequence[object]) -> list[Record]:
+    """Records made of an answer, one for each that was asked about; errors as for `_understood`."""
+    records = _understood(read, answer)
+    if len(records) != len(asked):
+        raise not_understood()
+    return records
 
 
 def _nothing(row: Mapping[str, object], campaign: str, why: str) -> Decision:
@@ -343,7 +350,8 @@ def _row(row: Customer) -> dict[str, object]:
 def _value(value: object) -> object:
     if value is None or isinstance(value, (str, bool, int)):
         return value
-    if value != value:  # NaN and NaT are equal to nothing
+    # NaN and NaT are equal to nothing; whether pandas' NA is, not even Python may ask
+    if str(value) == "<NA>" or value != value:
         return None
     if isinstance(value, date):
         return value.isoformat()
@@ -369,9 +377,13 @@ def _in_path(customer_id: str) -> str:
     Raises
     ------
     InputError
-        It is blank: the path would be another one.
+        It is blank, so that the path would be another one, or no text that can be sent.
     """
     if not customer_id.strip():
         raise InputError("customer_id: expected a text, found a blank")
+    try:
+        quoted = quote(customer_id, safe="")
+    except UnicodeEncodeError as error:
+        raise InputError("customer_id: expected a text, found one with half a character") from error
     # an id of dots alone would be a way through the path
-    return quote(customer_id, safe="") if customer_id.strip(".") else customer_id.replace(".", "%2E")
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")

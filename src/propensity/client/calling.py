@@ -133,16 +133,20 @@ class Caller:
         ------
         ServiceError
         InputError
-            The body has something that JSON has not.
+            The body has something that JSON has not, or the query half a character.
         """
-        request = self._http.build_request(
-            method,
-            path,
-            params=params,
-            content=None if content is None else _json(content),
-            headers=None if content is None else {"content-type": media_type},
-            timeout=self._timeout + SECONDS_AN_ITEM * (n_items - 1),
-        )
+        body = None if content is None else _json(content)
+        try:
+            request = self._http.build_request(
+                method,
+                path,
+                params=params,
+                content=body,
+                headers=None if body is None else {"content-type": media_type},
+                timeout=self._timeout + SECONDS_AN_ITEM * (n_items - 1),
+            )
+        except UnicodeEncodeError as error:
+            raise InputError(f"{', '.join(params or ())}: expected texts, found one with half a character") from error
         n_before = 0
         while True:
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, NoReturn
@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from propensity.errors import InputError
 
 DECIDED, REJECTED, UNANSWERED = "decided", "rejected", "unanswered"
+ACCEPTED, DUPLICATE = "accepted", "duplicate"
 TYPE_PREFIX = "propensity.outcome."
 _TIMES = frozenset(
     {"not_before", "expires_at", "feature_as_of", "next_not_before", "contact_at", "serving_since", "as_of"}
@@ -168,6 +169,11 @@ class Item:
     as_of: datetime | None = None
     error: str | None = None
 
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Item:
+        """The item in an answer."""
+        return cls(**_known(cls, answer))
+
 
 @dataclass(frozen=True)
 class Receipt:
@@ -187,13 +193,13 @@ class Receipt:
     results: tuple[Item, ...]
 
     @classmethod
-    def of(cls, results: list[Mapping[str, Any]]) -> Receipt:
-        """The receipt for the results of one or several calls."""
-        items = tuple(Item(**_known(Item, result)) for result in results)
+    def of(cls, items: Iterable[Item]) -> Receipt:
+        """The receipt for the items of one or several calls."""
+        results = tuple(items)
         accepted, duplicate, rejected = (
-            sum(item.status == status for item in items) for status in ("accepted", "duplicate", REJECTED)
+            sum(item.status == status for item in results) for status in (ACCEPTED, DUPLICATE, REJECTED)
         )
-        return cls(accepted, duplicate, rejected, items)
+        return cls(accepted, duplicate, rejected, results)
 
 
 @dataclass(frozen=True, kw_only=True)

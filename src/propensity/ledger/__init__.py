@@ -1,7 +1,8 @@
-"""The append-only record of customers, decisions, waves, outcomes, approved playbooks and what models were worth."""
+"""The append-only record of customers, decisions, waves, outcomes, approvals and what was found and published."""
 
 from propensity.ledger.approvals import approve_playbook, is_playbook_approved, playbook_approvals
 from propensity.ledger.availability import LedgerUnavailable
+from propensity.ledger.published import publish_summary, published_summaries, published_summary
 from propensity.ledger.rows import decision_answers, snapshot_rows
 from propensity.ledger.store import Ledger
 from propensity.ledger.waves import StagedWave
@@ -14,5 +15,8 @@ __all__ = [
     "decision_answers",
     "is_playbook_approved",
     "playbook_approvals",
+    "publish_summary",
+    "published_summaries",
+    "published_summary",
     "snapshot_rows",
 ]

@@ -13,6 +13,8 @@ from propensity.ledger.reading import with_attributes, with_chances
 
 _TIMES = ["decided_at", "first_decided_at"]
 _TOLD_TIMES = ["not_before", "contact_at"]
+_TOLD = ["model_version", "playbook_version", "reason_codes", *_TOLD_TIMES]
+"""What only the answer holds."""
 
 
 class Periods(Database):
@@ -25,10 +27,10 @@ class Periods(Database):
         -------
         DataFrame (n, columns)
             ``decision_id``, ``customer_id``, ``campaign``, ``decided_at``, ``action``, ``assignment``,
-            ``would_have_sent``, ``model_version``, ``playbook_version``, ``not_before`` and ``contact_at`` (these four
-            are missing where contacts of the past were imported), ``first_decided_at`` of the customer in any campaign,
-            and where they were recorded the chances of all actions, one column ``probability_<action>`` each. Sorted by
-            ``decision_id``.
+            ``would_have_sent``, ``model_version``, ``playbook_version``, ``reason_codes`` (JSON), ``not_before`` and
+            ``contact_at`` (these five are missing where contacts of the past were imported), ``first_decided_at`` of
+            the customer in any campaign, and where they were recorded the chances of all actions, one column
+            ``probability_<action>`` each. Sorted by ``decision_id``.
         """
         d = schema.decisions.c
         inside = _inside(since, until, campaign)
@@ -39,7 +41,7 @@ class Periods(Database):
             .group_by(d.customer_id)
             .subquery()
         )
-        told = [d.answer[name].as_string().label(name) for name in ("model_version", "playbook_version", *_TOLD_TIMES)]
+        told = [d.answer[name].as_string().label(name) for name in _TOLD]
         query = (
             sa.select(d.decision_id, d.customer_id, d.campaign, d.decided_at, d.action, d.assignment, d.would_have_sent)
             .add_columns(*told, first.c.first_decided_at, d.probabilities)

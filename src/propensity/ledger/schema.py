@@ -161,6 +161,18 @@ playbook_approvals = sa.Table(
     sa.Column("what_if", sa.JSON(none_as_null=True), comment="what it was expected to do"),
     sa.Column("why", sa.Text),
 )
+published_summaries = sa.Table(
+    "published_summaries",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("campaign", sa.Text, nullable=False, index=True),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("who", sa.Text, nullable=False, comment="who published it"),
+    sa.Column("as_of", UtcTime, nullable=False, comment="until when the ledger was read"),
+    sa.Column("fingerprint", sa.Text, nullable=False, comment="of the data that the figures rest on"),
+    sa.Column("content", sa.JSON, nullable=False, comment="every figure and the verdict"),
+    sa.Column("page", sa.Text, nullable=False, comment="as it was shown, HTML"),
+)
 api_keys = sa.Table(
     "api_keys",
     metadata,

@@ -10,6 +10,7 @@ import pandas as pd
 from propensity.contract import CONTROL, OUTCOME_TYPES
 from propensity.inference import fewer_events, rate_change
 from propensity.monitoring.results import Check, Finding, Period, concluded, p_words
+from propensity.monitoring.strata import STRATA, by_stratum, expected_of_fewer
 from propensity.pages.words import percent
 
 RESPONSES = {"opened": ("opened",), "clicked": ("clicked",), "reactivated": ("reactivated", "purchased")}
@@ -21,7 +22,6 @@ PRACTICAL_LOSS = 0.5
 MIN_RESPONSES, MIN_EXPECTED = 20, 10
 REPORTED = tuple(name for name in OUTCOME_TYPES if name != "excluded")
 """Types of events that come by themselves; exclusions are the company's own doing."""
-STRATA = ["campaign", "action"]
 NO_EVENT = "No kind of event has come yet."
 _DAYS = (0, 1, 2, 3, 4, 5, 6, 7, 14, 21, 28, 42, 60, 90, 120, 180, 365)
 
@@ -78,7 +78,8 @@ def responses(looked_at: str, decisions: pd.DataFrame, events: pd.DataFrame, per
     findings = []
     for name, types in RESPONSES.items():
         shown = events.loc[events["type"].isin(types) & (events["age_days"] <= age_days), "decision_id"]
-        findings.append(_response(name, *_by_stratum(now, before, set(shown))))
+        with_it = (group.assign(has=group["decision_id"].isin(set(shown))) for group in (now, before))
+        findings.append(_response(name, *by_stratum(*with_it)))
     return concluded("responses", looked_at, findings, " ".join(f.sentence for f in findings))
 
 
@@ -87,23 +88,9 @@ def _first_of_each(decisions: pd.DataFrame) -> pd.DataFrame:
     return decisions.sort_values("decided_at", kind="stable").drop_duplicates("customer_id")
 
 
-def _by_stratum(now: pd.DataFrame, before: pd.DataFrame, shown: set[str]) -> tuple[np.ndarray, np.ndarray]:
-    counts = []
-    for group in (now, before):
-        has = group["decision_id"].isin(shown)
-        counts.append(has.groupby([group[s] for s in STRATA]).agg(["sum", "size"]))
-    index = counts[0].index.union(counts[1].index)
-    first, second = (c.reindex(index, fill_value=0).to_numpy() for c in counts)
-    return first, second
-
-
 def _response(name: str, now: np.ndarray, before: np.ndarray) -> Finding:
-    both = (now[:, 1] > 0) & (before[:, 1] > 0)
-    with_it, people = (now + before)[both].sum(axis=0) if both.any() else (0, 0)
-    smaller = min(now[both, 1].sum(), before[both, 1].sum())
     changed = rate_change(now, before)
-    # the approximation needs responses, and people without one, on both sides
-    if changed is None or min(with_it, people - with_it) * smaller / max(people, 1) < MIN_RESPONSES:
+    if changed is None or min(expected_of_fewer(now, before)) < MIN_RESPONSES:
         sentence = f"{name}: {int(now[:, 0].sum()):,} of {int(now[:, 1].sum()):,} contacted; too few to compare."
         return Finding(name, sentence)
     return Finding(

@@ -201,9 +201,8 @@ def _shares(decisions: pd.DataFrame, holdout_shares: Mapping[str, float], when: 
     planned = decisions.assign(holdout_share=decisions["playbook_version"].map(holdout_shares))
     # who may get nothing at all is neither held out nor drawn
     open_to_some = planned[(planned["assignment"] != "suppressed") & planned["holdout_share"].notna()]
-    each = open_to_some.sort_values("decided_at", kind="stable").drop_duplicates(
-        ["campaign", "customer_id"], keep="last"
-    )
+    # each person's first decision of the time: whether there is a later one may be what that one brought about
+    each = open_to_some.sort_values("decided_at", kind="stable").drop_duplicates(["campaign", "customer_id"])
     drawn = each[each["assignment"].isin(["policy", "explore"])]
     new = each[each["first_decided_at"] == each["decided_at"]].drop_duplicates("customer_id")
     unknown = decisions["playbook_version"].nunique() - len(set(decisions["playbook_version"]) & set(holdout_shares))

@@ -15,7 +15,7 @@ from propensity.features import FeatureBuilder
 from propensity.monitoring.cells import Cells
 
 if TYPE_CHECKING:
-    from propensity.model import Predictions
+    from propensity.predictions import Predictions
 
 SCORES = ("propensity", "best_uplift", "best_net_value")
 """The chance of coming back without contact, and the largest effect and net value (currency) of any learnt action."""

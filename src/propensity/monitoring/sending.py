@@ -8,8 +8,8 @@ from scipy import stats
 
 from propensity.contract import CONTROL
 from propensity.inference import rate_change
-from propensity.monitoring.answers import STRATA
 from propensity.monitoring.results import Check, Finding, Period, concluded, p_words
+from propensity.monitoring.strata import by_stratum, expected_of_fewer
 from propensity.pages.words import percent
 
 UNSENT_TOLERATED = 0.1
@@ -28,7 +28,7 @@ def sent(looked_at: str, decisions: pd.DataFrame, period: Period, grace_days: fl
     looked_at : str
     decisions : DataFrame (n, ...)
         To send: ``due_at``, from when it could go out; ``sent_at``, of the first event that shows that it went out
-        (missing: none); `STRATA`.
+        (missing: none); `strata.STRATA`.
     period : Period
     grace_days : float
         After ``due_at``; a decision counts when they are over.
@@ -37,7 +37,8 @@ def sent(looked_at: str, decisions: pd.DataFrame, period: Period, grace_days: fl
     unsent = ~(decisions["sent_at"] <= over)
     now = (over > period.since) & (over <= period.until)
     before = (over > period.before) & (over <= period.since)
-    findings = [_tolerated(int(unsent[now].sum()), int(now.sum())), _trend(decisions, unsent, now, before)]
+    judged = decisions.assign(has=unsent)
+    findings = [_tolerated(int(unsent[now].sum()), int(now.sum())), _trend(judged[now], judged[before])]
     return concluded("sent", looked_at, findings, " ".join(f.sentence for f in findings))
 
 
@@ -57,16 +58,10 @@ def _tolerated(unsent: int, n: int) -> Finding:
     )
 
 
-def _trend(decisions: pd.DataFrame, unsent: pd.Series, now: pd.Series, before: pd.Series) -> Finding:
-    name = "unsent, against before"
-    counts = [
-        unsent[side].groupby([decisions.loc[side, s] for s in STRATA]).agg(["sum", "size"]) for side in (now, before)
-    ]
-    index = counts[0].index.union(counts[1].index)
-    first, second = (c.reindex(index, fill_value=0).to_numpy() for c in counts)
-    changed = rate_change(first, second)
-    n = [float(c["size"].sum()) for c in counts]
-    if changed is None or sum(c["sum"].sum() for c in counts) * min(n) / sum(n) < MIN_UNSENT:
+def _trend(now: pd.DataFrame, before: pd.DataFrame) -> Finding:
+    name, counts = "unsent, against before", by_stratum(now, before)
+    changed = rate_change(*counts)
+    if changed is None or expected_of_fewer(*counts)[0] < MIN_UNSENT:
         return Finding(name, "Not sent, against before: too few were not sent to compare.")
     # only a rise is bad: half of the two-sided chance
     p_value = changed.p_value / 2 if changed.difference > 0 else 1 - changed.p_value / 2

@@ -10,6 +10,7 @@ from propensity.contract import CONTROL, PROBABILITY_PREFIX
 from propensity.inference import sample_ratio_test
 from propensity.monitoring.results import Check, Finding, concluded, p_words
 from propensity.pages.words import action_words, percent
+from propensity.policy import codes
 
 MIN_VARIANCE = 10.0
 """Of the number of people in an arm: with less its distribution is far from normal. Such arms count as one."""
@@ -43,21 +44,25 @@ def served_shares(looked_at: str, decisions: pd.DataFrame) -> Check:
     for campaign, mine in decisions.groupby("campaign"):
         name, chances = str(campaign), _not_held_out(mine)
         served = chances.to_numpy()[np.arange(len(mine)), chances.columns.get_indexer(pd.Index(mine["action"]))]
-        findings.append(_likeliest(name, served, chances.to_numpy().max(axis=1)))
-        findings.append(_arms(name, mine["action"], chances))
+        findings.append(_likeliest(name, served, chances.to_numpy()))
+        # of those who got what they had no chance of the chances say nothing more
+        findings.append(_arms(name, mine["action"][served > 0], chances[served > 0]))
     return concluded("served_shares", looked_at, findings, " ".join(f.sentence for f in findings) or NOBODY)
 
 
-def _likeliest(campaign: str, served: np.ndarray, likeliest: np.ndarray) -> Finding:
+def _likeliest(campaign: str, served: np.ndarray, chances: np.ndarray) -> Finding:
     name, n = f"{campaign}, likeliest action", len(served)
     impossible = int((served <= 0).sum())
-    other, expected = int((served < likeliest).sum()), float((1 - likeliest).sum())
+    likeliest = chances.max(axis=1)
+    # of two that are as likely either one is the likeliest
+    less_likely = np.where(chances < likeliest[:, None], chances, 0.0)
+    other, expected = int((served < likeliest).sum()), float(less_likely.sum())
     figures = {"people": n, "another": other, "expected": expected, "impossible": impossible}
     if impossible:
         sentence = f"{campaign}: {impossible:,} of {n:,} people got an action that they had no chance of."
         return Finding(name, sentence, 0.0, impossible, figures=figures)
     if expected == 0:
-        return Finding(name, f"{campaign}: of {n:,} people everybody got the only action that they had a chance of.")
+        return Finding(name, f"{campaign}: of {n:,} people everybody got an action than which none was likelier.")
     p_value = float(stats.binomtest(other, n, expected / n).pvalue)
     sentence = (
         f"{campaign}: {other:,} of {n:,} people got another action than the likeliest, {expected:,.0f} by the logged "
@@ -126,7 +131,8 @@ def assignment_shares(looked_at: str, new_people: pd.DataFrame, decisions: pd.Da
     new_people : DataFrame (n, 2)
         Of people on whom was never decided before: ``assignment``, and ``holdout_share``, the playbook's.
     decisions : DataFrame (m, ...)
-        Of everybody who may be contacted: ``assignment``.
+        Of everybody who may be contacted: ``assignment`` and ``reason_codes`` (JSON). Where the rules decided in the
+        late model's place the assignment is "fallback" too, but no limit left these people out.
     """
     findings = [_held_out(new_people), _left_out(decisions)]
     return concluded("assignment_shares", looked_at, findings, " ".join(f.sentence for f in findings))
@@ -152,7 +158,9 @@ def _held_out(new_people: pd.DataFrame) -> Finding:
 
 
 def _left_out(decisions: pd.DataFrame) -> Finding:
-    n, left_out = len(decisions), int((decisions["assignment"] == "fallback").sum())
+    n = len(decisions)
+    by_rules = decisions["reason_codes"].str.contains(codes.BY_RULES, regex=False, na=False)
+    left_out = int(((decisions["assignment"] == "fallback") & ~by_rules).sum())
     if n == 0:
         return Finding("fallback", "Left out by limits: nobody was decided on.")
     p_value = float(stats.binom.sf(left_out - 1, n, FALLBACK_TOLERATED))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from propensity.contract import CONTROL
+from propensity.contract import CONTROL, plain
 from propensity.playbook import Learning
 from propensity.policy.draws import uniform_draws
 
@@ -28,7 +28,7 @@ def aligned(table: pd.DataFrame, columns: pd.Index) -> pd.DataFrame:
 
 def positions(action: np.ndarray, labels: pd.Index) -> np.ndarray:
     """Position (n,) of each action among labels; -1 where it is none of them."""
-    position = {label: i for i, label in enumerate(labels)}
+    position = {label: i for i, label in enumerate(plain(labels.array))}
     return np.array([position.get(label, -1) for label in action.tolist()], dtype=np.intp)
 
 

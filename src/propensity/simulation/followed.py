@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -72,7 +73,9 @@ def recorded(waves: dict[datetime, FollowedWave]) -> tuple[pd.DataFrame, pd.Data
     for at, wave in waves.items():
         time = pd.Timestamp(at).tz_convert("UTC").as_unit("us")
         chances = wave.probabilities.add_prefix(PROBABILITY_PREFIX)
-        decisions.append(pd.concat([wave.decisions.assign(decided_at=time, first_decided_at=time), chances], axis=1))
+        reasons = wave.decisions["reason_codes"].map(json.dumps)
+        told = wave.decisions.assign(decided_at=time, first_decided_at=time, reason_codes=reasons)
+        decisions.append(pd.concat([told, chances], axis=1))
     return (
         pd.concat(decisions, ignore_index=True),
         pd.concat([wave.customers for wave in waves.values()], ignore_index=True),

@@ -1,13 +1,7 @@
-"""Segments: named columns that say of each person which cell of a program they are in.
-
-Features, conditions of the playbook and summaries share them. A person has exactly one value of each segment. What must
-be learnt from a wave (the fifths of scores, the thirds of activity) is learnt once by `SegmentBuilder.fit`, so that a
-person's segments do not depend on who else is in a later wave.
-"""
+"""The segments of people: what must be learnt of a wave, and each person's value of each segment."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -19,78 +13,9 @@ import pandas as pd
 from propensity import contract
 from propensity.errors import InputError
 from propensity.people import Customers, People
-from propensity.playbook import TIERS, Condition, Playbook
+from propensity.playbook import TIERS, Playbook
 from propensity.playbook.parts import Segments
-
-UNKNOWN = "unknown"
-"""The value of those of whom too little is known; it stands last."""
-
-SCORES = ("1", "2", "3", "4", "5")
-RFM = tuple("".join(scores) for scores in itertools.product(SCORES, repeat=3))
-RESPONSES = ("touches", "opened", "clicked")
-"""Columns of ``responses``: contacts with a person since they left, and how many they opened and clicked."""
-
-# First day since churn of each band and stage. Field guide; a year is 365 days and 18 months are 548, as in playbooks.
-# 90 to 120 days are no band of their own: they are a touch inside the peak, not another time.
-BANDS = {
-    "under_30_days": -np.inf,
-    "30_to_60_days": 30.0,
-    "60_to_180_days": 60.0,
-    "6_to_12_months": 180.0,
-    "12_to_18_months": 365.0,
-    "over_18_months": 548.0,
-}
-STAGES = {"fresh": -np.inf, "peak": 60.0, "fading": 180.0, "long_tail": 365.0}
-SHORT_TENURE_MONTHS = 6.0
-TENURES = ("trial_canceller", "paid_under_6_months", "paid_over_6_months", "free_and_inactive")
-N_PARTS = {"recency": 5, "frequency": 5, "monetary": 5, "activity": 3}
-"""Into how many parts of equally many people each measure is cut."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A named column: what it says in one sentence, and the values it can have, in their order."""
-
-    name: str
-    description: str
-    values: tuple[str, ...]
-
-
-SEGMENTS: dict[str, Segment] = {
-    segment.name: segment
-    for segment in (
-        Segment("reason_for_churn", "The reason that they gave for leaving.", (*contract.REASONS, UNKNOWN)),
-        Segment("time_since_churn", "How long ago they left.", tuple(BANDS)),
-        Segment("value_tier", "The playbook's tier of their yearly value; mass is all the rest.", (*TIERS, UNKNOWN)),
-        Segment(
-            "competitive_status", "Whether they went to a competitor.", ("named_competitor", "no_competitor", UNKNOWN)
-        ),
-        Segment("relationship", "How they parted.", (*contract.RELATIONSHIPS, UNKNOWN)),
-        Segment("recency", "In which fifth they are by how lately they left; 5 is the latest.", SCORES),
-        Segment("frequency", "In which fifth they are by how often they ordered; 5 is the most.", (*SCORES, UNKNOWN)),
-        Segment("monetary", "In which fifth they are by yearly value; 5 is the highest.", (*SCORES, UNKNOWN)),
-        Segment("rfm", "Scores of recency, frequency and monetary value side by side; 555 is best.", (*RFM, UNKNOWN)),
-        Segment("tenure", "How long they paid before they left, or that they never did.", (*TENURES, UNKNOWN)),
-        Segment("lifecycle_stage", "Where in the program's time they stand.", ("cooling_off", *STAGES, "gone")),
-        Segment(
-            "engagement",
-            "How likely they are to take notice, by activity before leaving and by what they opened and clicked since.",
-            ("low", "middle", "high", UNKNOWN),
-        ),
-    )
-}
-
-MADE_FROM = {
-    "value_tier": ("value",),
-    "frequency": ("orders",),
-    "monetary": ("value",),
-    "rfm": ("orders", "value"),
-    "tenure": ("value", "tenure_months"),
-    "engagement": ("activity",),
-}
-"""Columns, by their names in the playbook's [segments], without which a segment is unknown for everybody."""
-TELL_THE_REASON = ("reason_for_churn", "competitive_status")
-"""Segments that are made from the stated reason."""
+from propensity.segments.named import BANDS, N_PARTS, RESPONSES, SEGMENTS, SHORT_TENURE_MONTHS, STAGES
 
 _DTYPES = {name: pd.CategoricalDtype(list(segment.values)) for name, segment in SEGMENTS.items()}
 
@@ -374,70 +299,6 @@ _FOUND_BY: dict[str, Callable[[Segmented], np.ndarray]] = {
 }
 
 
-class _Framed:
-    """Segments of a DataFrame, asked as `Segmented` is."""
-
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self.frame = frame
-        self.index = frame.index
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.frame
-
-    def possible(self, name: str) -> Sequence[str]:
-        return list(self.frame[name].cat.categories)
-
-    def texts(self, name: str) -> np.ndarray:
-        return self.frame[name].to_numpy(dtype=object)
-
-
-AnySegments = pd.DataFrame | Segmented
-
-
-def segment_texts(segments: AnySegments, name: str) -> np.ndarray:
-    """The value (n,) of a segment."""
-    return _asked(segments).texts(name)
-
-
-def _asked(segments: AnySegments) -> Segmented | _Framed:
-    return _Framed(segments) if isinstance(segments, pd.DataFrame) else segments
-
-
-def meets(condition: Condition, customers: Customers, segments: AnySegments) -> np.ndarray:
-    """Who meets a condition of the playbook.
-
-    Parameters
-    ----------
-    condition : dict of str to tuple of str
-        Columns and the values of which one must hold; all columns must agree. A column is looked for among the
-        segments first, then in the customers table. Without any column everybody meets it.
-    customers : DataFrame (n, ...)
-        A checked customers table.
-    segments : DataFrame (n, segments)
-        Categorical columns with the index of ``customers``, as `SegmentBuilder.transform` makes them.
-
-    Returns
-    -------
-    array (n,) of bool
-        Values are compared as texts: flags are ``true`` and ``false``, whole numbers have no decimal point. A missing
-        value never meets a condition; ``unknown`` is a value like any other.
-
-    Raises
-    ------
-    InputError
-        A column is in neither table, or a value is one that the column cannot have.
-    """
-    people, found = People.of(customers), _asked(segments)
-    if found.index is not people.index and not found.index.equals(people.index):
-        raise InputError("segments: expected the index of the customers, found another one")
-    met = np.ones(len(people), dtype=bool)
-    for name, wanted in condition.items():
-        _check_condition(name, wanted, people, found)
-        values = found.texts(name) if name in found else people.written(name)
-        met &= np.array([value in wanted for value in values.tolist()], dtype=bool)
-    return met
-
-
 def telling_segments(segments: pd.DataFrame) -> list[str]:
     """Segments that part these people: those with two values or more, `rfm` apart, whose three scores stand alone."""
     return [str(name) for name in segments if name != "rfm" and segments[name].nunique() > 1]
@@ -501,29 +362,3 @@ def _counts(customers: pd.DataFrame, responses: pd.DataFrame) -> list[np.ndarray
         raise InputError("responses: expected one row a customer, customer_id being the index, found otherwise")
     counts = responses.reindex(customers["customer_id"])
     return [counts[name].fillna(0).to_numpy(dtype=float) for name in RESPONSES]
-
-
-def _check_condition(name: str, wanted: Sequence[str], people: People, segments: Segmented | _Framed) -> None:
-    possible: Sequence[str] | None = None
-    if name in segments:
-        possible = segments.possible(name)
-    else:
-        own = next((column for column in contract.CUSTOMERS if column.name == name), None)
-        if name not in people and own is None:
-            near = contract.close_name(name, [*SEGMENTS, *people.table])
-            hint = f" (did it mean {near!r}?)" if near else ""
-            raise InputError(
-                f"{_words(name, wanted)}: expected a segment or a column of the customers table, found no {name!r}"
-                f"{hint}"
-            )
-        possible = own.choices if own else None
-        if name.startswith(contract.CONSENT_PREFIX) or (own and own.kind == "flag"):
-            possible = ("true", "false")
-    for value in wanted:
-        if possible is not None and value not in possible:
-            shown = ", ".join(possible[:9]) + (", …" if len(possible) > 9 else "")
-            raise InputError(f"{_words(name, wanted)}: expected values among {shown}, found {value!r}")
-
-
-def _words(name: str, wanted: Sequence[str]) -> str:
-    return f"condition {name} = {', '.join(wanted)}"
