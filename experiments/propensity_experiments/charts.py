@@ -242,7 +242,9 @@ def _intervals(key: str, rows: Sequence[dict[str, Any]], what: str, caption: str
     x = alt.X("low:Q", title=what, axis=alt.Axis(tickCount=5))
     rows = [{**row, "told": f"{row['name']}: {_told(row)}"} for row in rows]
     base, tips = alt.Chart(pd.DataFrame(rows)), [alt.Tooltip("name:N", title="of"), *_tips(what)]
-    bars = base.mark_rule(color=CONTACT, strokeWidth=3, yOffset=9, aria=False).encode(x=x, x2="high:Q", y=y, tooltip=tips)
+    bars = base.mark_rule(color=CONTACT, strokeWidth=3, yOffset=9, aria=False).encode(
+        x=x, x2="high:Q", y=y, tooltip=tips
+    )
     points = base.mark_point(size=90, stroke=CONTACT, strokeWidth=2, opacity=1, yOffset=9).encode(
         x="value:Q", y=y, fill=alt.Fill("clear:N", scale=_SHAPES, legend=None), tooltip=tips, description="told:N"
     )
@@ -272,7 +274,9 @@ def _tenths(
         alt.Tooltip("n:Q", title="people", format=","),
         *(alt.Tooltip(f"{name}:Q", format=",.1f") for name in figures),
     ]
-    bars = base.mark_rule(color=CONTACT, strokeWidth=2, aria=False).encode(x=x, y=alt.Y("low:Q", title=title), y2="high:Q")
+    bars = base.mark_rule(color=CONTACT, strokeWidth=2, aria=False).encode(
+        x=x, y=alt.Y("low:Q", title=title), y2="high:Q"
+    )
     points = base.mark_point(filled=True, size=60, color=CONTACT, opacity=1).encode(x=x, y="observed:Q", tooltip=tips)
     if diagonal:
         ends = pd.DataFrame({"at": [table[["predicted", "low"]].min().min(), table[["predicted", "high"]].max().max()]})
