@@ -157,7 +157,7 @@ def money_chart(summary: Summary) -> Drawing | None:
         scale=alt.Scale(domain=["more buyers", "larger amounts"], range=["circle", "diamond"]),
         legend=alt.Legend(title=None, orient="top", labelFontSize=13, symbolSize=110, symbolFillColor=CONTACT),
     )
-    bars = base.mark_rule(color=CONTACT, strokeWidth=2).encode(
+    bars = base.mark_rule(color=CONTACT, strokeWidth=2, aria=False).encode(
         x=alt.X("low:Q", title=what, axis=alt.Axis(tickCount=5)), x2="high:Q", y=y, yOffset=place
     )
     tips = [alt.Tooltip("name:N", title="arm"), alt.Tooltip("part:N"), *_tips(what, ",.0f")]
@@ -238,14 +238,17 @@ def _intervals(key: str, rows: Sequence[dict[str, Any]], what: str, caption: str
     if not rows:
         return None
     names = [str(row["name"]) for row in rows]
-    base, y = alt.Chart(pd.DataFrame(rows)), _bands(names)
+    y = _bands(names)
     x = alt.X("low:Q", title=what, axis=alt.Axis(tickCount=5))
-    tips = [alt.Tooltip("name:N", title=" "), *_tips(what)]
-    bars = base.mark_rule(color=CONTACT, strokeWidth=3, yOffset=9).encode(x=x, x2="high:Q", y=y, tooltip=tips)
-    points = base.mark_point(size=90, stroke=CONTACT, strokeWidth=2, opacity=1, yOffset=9).encode(
-        x="value:Q", y=y, fill=alt.Fill("clear:N", scale=_SHAPES, legend=None), tooltip=tips
+    rows = [{**row, "told": f"{row['name']}: {_told(row)}"} for row in rows]
+    base, tips = alt.Chart(pd.DataFrame(rows)), [alt.Tooltip("name:N", title="of"), *_tips(what)]
+    bars = base.mark_rule(color=CONTACT, strokeWidth=3, yOffset=9, aria=False).encode(
+        x=x, x2="high:Q", y=y, tooltip=tips
     )
-    told = "; ".join(f"{row['name']}: {_told(row)}" for row in rows)
+    points = base.mark_point(size=90, stroke=CONTACT, strokeWidth=2, opacity=1, yOffset=9).encode(
+        x="value:Q", y=y, fill=alt.Fill("clear:N", scale=_SHAPES, legend=None), tooltip=tips, description="told:N"
+    )
+    told = "; ".join(str(row["told"]) for row in rows)
     drawn = (_zero("x") + bars + points + _names(names)).properties(width=WIDTH, height=ROW * len(rows))
     return Drawing(key, f"{what[0].upper()}{what[1:]}. {told}.", caption, drawn)
 
@@ -271,7 +274,9 @@ def _tenths(
         alt.Tooltip("n:Q", title="people", format=","),
         *(alt.Tooltip(f"{name}:Q", format=",.1f") for name in figures),
     ]
-    bars = base.mark_rule(color=CONTACT, strokeWidth=2).encode(x=x, y=alt.Y("low:Q", title=title), y2="high:Q")
+    bars = base.mark_rule(color=CONTACT, strokeWidth=2, aria=False).encode(
+        x=x, y=alt.Y("low:Q", title=title), y2="high:Q"
+    )
     points = base.mark_point(filled=True, size=60, color=CONTACT, opacity=1).encode(x=x, y="observed:Q", tooltip=tips)
     if diagonal:
         ends = pd.DataFrame({"at": [table[["predicted", "low"]].min().min(), table[["predicted", "high"]].max().max()]})

@@ -133,7 +133,8 @@ class _Figures:
             unsubscribed = watched.did["unsubscribed"][rows]
             worth = net_values(amounts.amounts, raw["reactivated"], unsubscribed, arms, self.playbook)
             raw["net_value"] = values["net_value"] = worth
-        outcomes = results(_outcomes(self.row, in_money="net_value" in raw), values, raw, arms, self.before, self.adjusted_for, caps)
+        looked_at = _outcomes(self.row, in_money="net_value" in raw)
+        outcomes = results(looked_at, values, raw, arms, self.before, self.adjusted_for, caps)
         return {
             "outcomes": outcomes,
             "money_parts": money_parts(amounts.amounts, arms),

@@ -91,7 +91,7 @@ def experiment(ledger) -> Ledger:
     return ledger
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def assessed(trained) -> Callable[[PolicyMode], Assessment]:
     """An assessment that granted the mode."""
 
@@ -102,7 +102,7 @@ def assessed(trained) -> Callable[[PolicyMode], Assessment]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record_experiment() -> Callable[..., None]:
     """The function that writes an experiment."""
     return record

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from propensity import playbook
-from propensity_experiments import words
 from propensity_experiments.contents import ANY_CONTACT
 from propensity_experiments.summary import summarise
+from propensity_experiments.verdict import verdict
 
 START = pd.Timestamp("2026-03-02T09:00:00Z")
 LATER = pd.Timestamp("2026-12-31T00:00:00Z")
@@ -306,9 +306,9 @@ def test_the_suppressed_are_counted_by_their_reasons(program, campaign_columns):
 def test_nothing_of_an_arm_alone_is_a_finding(begin, campaign_columns):
     ledger = begin()
     decide(ledger, campaign_columns, ACTION, 50)
-    verdict = words.verdict(summarise(ledger, "spring", now=LATER))
-    assert verdict.kind == "no_comparison"
-    assert verdict.sentences[0].startswith("Nobody was held out")
+    told = verdict(summarise(ledger, "spring", now=LATER))
+    assert told.kind == "no_comparison"
+    assert told.sentences[0].startswith("Nobody was held out")
 
 
 # ------------------------------------------------------------------------------------------------------ fingerprint

@@ -65,7 +65,7 @@ def test_words_page_and_json_say_the_same(ledger, campaign_columns):
     assert "more among relationship: amicable (+300.0); " in sentence
     assert "less among relationship: after service failure (+10.0)" in sentence
     html = page.render(summary)
-    assert all(text in html for text in ("Whom contact moves", SEGMENTS["relationship"].description, "+300.0"))
+    assert all(text in html for text in ("Who responds", SEGMENTS["relationship"].description, "+300.0"))
     rows = json.loads(json.dumps(summary.to_json(), allow_nan=False))["segments"]
     assert [round(row["reactivations"]["value"]) for row in rows] == [300, 10]
     assert "playbook" not in summary.to_json()["campaign"]
@@ -82,14 +82,14 @@ def test_without_a_known_playbook_there_are_no_segments(ledger, campaign_columns
     record_by_relationship(ledger, campaign_columns)
     summary = summarise(ledger, "spring", now=LATER)
     assert summary.segments == ()
-    assert "Whom contact moves" not in page.render(summary)
+    assert "Who responds" not in page.render(summary)
 
 
 def test_people_of_an_unhealthy_split_are_not_cut(ledger, record_experiment):
     record_experiment(ledger, arms={"control": (400, 20, 5), "mens_email": (300, 80, 30)}, playbook=BOOK)
     summary = summarise(ledger, "spring", now=LATER)
     assert not summary.health.healthy
-    assert "Whom contact moves" not in page.render(summary)
+    assert "Who responds" not in page.render(summary)
 
 
 def test_contact_of_any_kind_is_the_lift_of_all_arms_as_one():
