@@ -13,8 +13,8 @@ from propensity.pages.words import percent, signed
 from propensity.terminal import PLAIN_WIDTH
 from propensity_experiments.charts import arm_words
 from propensity_experiments.contents import OutcomeResult, Summary
-from propensity_experiments.verdict import verdict
 from propensity_experiments.page import VERDICTS
+from propensity_experiments.verdict import verdict
 
 NARROW = 70
 """Columns of a screen below which arms show what contact changed and no counts."""
