@@ -5,6 +5,7 @@ What tells things apart is always a shape, a dash or a place besides the colour.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,7 +44,7 @@ def time_chart(summary: Summary) -> Drawing | None:
     if len(summary.over_time) < 2:
         return None
     points = [{"day": x.day.isoformat(), "people": x.people, **_bounds(x.difference)} for x in summary.over_time]
-    known = [p for p in points if p["value"] is not None]
+    known = [p for p in points if None not in (p["value"], p["low"], p["high"])]
     if len(known) < 2:
         return None
     what = f"extra {summary.campaign['reactivated_words']} per 1,000 people"
@@ -51,7 +52,8 @@ def time_chart(summary: Summary) -> Drawing | None:
     base = alt.Chart(pd.DataFrame(known))
     tips = [alt.Tooltip("day:T", title="day", format="%-d %B %Y"), alt.Tooltip("people:Q", format=","), *_tips(what)]
     drawn = _band_and_line(base, x, what) + _reading_points(base, "day", x, tips) + _zero("y")
-    first, last = summary.over_time[0], summary.over_time[-1]
+    bounded = [x for x in summary.over_time if math.isfinite(x.difference.high - x.difference.low)]
+    first, last = bounded[0], bounded[-1]
     now = last.difference.times(PEOPLE)
     return Drawing(
         "chart-time",
@@ -318,15 +320,11 @@ def _curve_rows(curve: ReturnCurve) -> list[dict[str, Any]]:
 
 
 def _line_names(curves: Sequence[ReturnCurve]) -> alt.LayerChart:
-    """The name of each line at its end, clear of the band: above the highest line, below the others."""
-    top = max(curves, key=lambda c: c.share[-1])
+    """The name of each line at its end, above its band."""
     names = []
     for curve in curves:
-        above = curve is top
-        end = {"day": curve.days[-1], "at": PEOPLE * (curve.high if above else curve.low)[-1]}
-        text = alt.Chart(pd.DataFrame([{**end, "line": arm_words(curve.action)}])).mark_text(
-            align="right", dy=-9 if above else 13, fontSize=13, color=INK, aria=False
-        )
+        end = {"day": curve.days[-1], "at": PEOPLE * curve.high[-1], "line": arm_words(curve.action)}
+        text = alt.Chart(pd.DataFrame([end])).mark_text(align="right", dy=-8, fontSize=13, color=INK, aria=False)
         names.append(text.encode(x="day:Q", y="at:Q", text="line:N"))
     return alt.layer(*names)
 
@@ -362,7 +360,7 @@ def _row(name: str, estimate: Estimate, clear: bool) -> dict[str, Any]:
 def _bounds(estimate: Estimate, factor: float = PEOPLE) -> dict[str, float | None]:
     """Value and bounds; None where a number does not exist."""
     return {
-        key: getattr(estimate, key) * factor if pd.notna(getattr(estimate, key)) else None
+        key: getattr(estimate, key) * factor if math.isfinite(getattr(estimate, key)) else None
         for key in ("value", "low", "high")
     }
 

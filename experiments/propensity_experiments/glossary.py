@@ -16,8 +16,8 @@ DEFINITIONS = {
     ),
     "told_apart": (
         "told from chance",
-        "Whether this can be told from no effect. The chance that any arm of an experiment without effects is called "
-        "so is 5 % (Holm).",
+        "Whether this can be told from no effect, allowing for the other arms and, beyond the main figure, for the "
+        "other figures too: the chance that anything is called so in an experiment without effects is 5 %.",
     ),
     "by_chance": (
         "by chance alone",

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import example_summaries
@@ -113,6 +114,17 @@ def test_charts_draw_the_numbers_of_the_json_file():
             for value in numbers(rows):
                 own = [value, value / 1_000, value * 1_000]
                 assert value == 0 or value in sums or any(math.isclose(a, b) for a in own for b in known), drawing.key
+
+
+def test_days_without_a_band_are_not_drawn():
+    whole = example_summaries.complete()
+    first, *others = whole.over_time
+    without = replace(first, difference=first.difference._replace(low=-math.inf, high=math.inf))
+    unknown = replace(first, difference=first.difference._replace(low=math.nan, high=math.nan))
+    assert "chart-time" not in page._drawings(replace(whole, over_time=(unknown, unknown)))
+    assert "chart-time" not in page._drawings(replace(whole, over_time=(without, without)))
+    drawn = page._drawings(replace(whole, over_time=(unknown, *others)))["chart-time"]
+    assert first.day.isoformat() not in drawn.alternative
 
 
 def test_a_chart_has_an_alternative_a_picture_and_a_table_in_its_section():
