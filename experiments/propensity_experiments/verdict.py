@@ -7,7 +7,7 @@ somebody looks before the end, and a finding must hold in the always-valid band 
 
 from __future__ import annotations
 
-from math import ceil, isfinite
+from math import ceil, isnan
 
 from propensity.assessment import PEOPLE, PolicyResult
 from propensity.contract import CONTROL
@@ -19,8 +19,8 @@ from propensity_experiments.contents import Effect, Summary, Verdict
 
 POWER = 0.8
 """Chance of telling an effect as large as the one seen, where more people are asked for."""
-LONGEST_DAYS = 730
-"""Nobody waits longer."""
+LONGEST_DAYS, MOST_PEOPLE = 730, 100_000_000
+"""Nobody waits longer, and nobody has more."""
 
 
 def verdict(summary: Summary) -> Verdict:
@@ -137,18 +137,18 @@ def _not_yet(summary: Summary, what: str, effect: Effect | None, found: list[str
     # in the same proportions over all arms
     needed = None if looked_at is None else summary.people * people_to_tell(looked_at, POWER) / looked_at.n
     seen = "an effect as large as the one seen so far, if it is real,"
-    if pace is None or needed is None or not isfinite(needed):
+    if pace is None or needed is None or isnan(needed):
         return Verdict("keep_running", f"Keep running: {what}.", worth, tuple(found))
     if not pace.running:
         told = (
             f"{seen.capitalize()} would be told from none by about {_round(needed):,.0f} people in 4 of 5 experiments."
         )
         return Verdict("keep_running", f"Not enough people took part: {what}.", worth, (told, *found))
-    days = ceil(max(needed - summary.people, 0.0) / pace.people_a_day)
+    days = max(needed - summary.people, 0.0) / pace.people_a_day
     if days > LONGEST_DAYS:
         told = f"At the pace so far it takes more than two years until {seen} can be told from none."
         return Verdict("stop", f"Stop, or look for something that does more: {what}.", worth, (told, *found))
-    wait, window = max(days, 1), summary.campaign["window_days"]
+    wait, window = max(ceil(days), 1), summary.campaign["window_days"]
     told = (
         f"At the pace so far, {pace.people_a_day:,.0f} people a day, {seen} is told from none after about {wait:,} "
         f"more days of contacts in 4 of 5 experiments; the last window closes {window:.0f} days later."

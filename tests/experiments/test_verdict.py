@@ -108,6 +108,13 @@ def test_nothing_found_after_the_end_asks_for_more_people_and_for_no_days():
     assert "in 4 of 5 experiments" in told.sentences[0]
 
 
+@pytest.mark.parametrize("seen", [0.0, 1e-9])
+def test_an_effect_of_next_to_nothing_asks_for_nobody(seen):
+    told = verdict(of_arms((seen, seen), None))
+    assert (told.kind, told.headline.split(":")[0]) == ("stop", "Nothing was found")
+    assert "no number of people" in told.sentences[0]
+
+
 def test_nobody_waits_for_years():
     told = verdict(of_arms((0.0001, 0.0), None, running=True, band=0.008))
     assert (told.kind, told.headline.split(":")[0]) == ("stop", "Stop, or look for something that does more")
