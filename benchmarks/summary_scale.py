@@ -88,7 +88,7 @@ def _indexes(connection: sa.Connection) -> dict[str, str]:
             "SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ('decisions', 'events', 'customers') "
             "AND indexdef NOT LIKE 'CREATE UNIQUE%%'"
         )
-    return dict(connection.exec_driver_sql(asked).tuples().all())
+    return {name: made for name, made in connection.exec_driver_sql(asked)}  # noqa: C416 - rows are no pairs to dict
 
 
 def _of(statement: str, sqlite: bool) -> str:

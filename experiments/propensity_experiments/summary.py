@@ -65,6 +65,8 @@ def summarise(ledger: Ledger, campaign: str, now: pd.Timestamp | None = None) ->
         watched = watch(record, row["window_days"], until)
         known = known_of(record, watched, columns_of(playbook))
         elsewhere, decisions = record.elsewhere(), record.decisions
+    # of millions of people the ids alone take hundreds of megabytes
+    del record
     figures = _Figures(row, playbook, decisions, watched, known)
     recorded = ledger.assessment(campaign)
     assessment = Assessment.from_json(recorded["content"]) if recorded else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import numpy as np
 import pandas as pd
 
-Labels = np.ndarray | pd.Categorical
+Labels: TypeAlias = "np.ndarray | pd.Categorical[Any]"
 
 
 def labels_of(action: object) -> Labels:
