@@ -30,7 +30,7 @@ Form = Literal["served", "file", "paper"]
 VERDICTS = {
     "roll_out": ("▲", "Roll out"),
     "stop": ("■", "Stop"),
-    "keep_running": ("●", "Keep running"),
+    "keep_running": ("●", "Not decided yet"),
     "unhealthy": ("✕", "Do not read"),
     "no_comparison": ("–", "Nothing to compare"),
 }

@@ -139,10 +139,12 @@ def _not_yet(summary: Summary, what: str, effect: Effect | None, found: list[str
     seen = "an effect as large as the one seen so far, if it is real,"
     if pace is None or needed is None or isnan(needed):
         return Verdict("keep_running", f"Keep running: {what}.", worth, tuple(found))
+    if not pace.running and needed > MOST_PEOPLE:
+        told = "What was seen is so close to no effect that no number of people would tell it from none."
+        return Verdict("stop", f"Nothing was found: {what}.", worth, (told, *found))
     if not pace.running:
-        told = (
-            f"{seen.capitalize()} would be told from none by about {_round(needed):,.0f} people in 4 of 5 experiments."
-        )
+        about = f"{_round(needed):,.0f} people"
+        told = f"{seen.capitalize()} would be told from none by about {about} in 4 of 5 experiments."
         return Verdict("keep_running", f"Not enough people took part: {what}.", worth, (told, *found))
     days = max(needed - summary.people, 0.0) / pace.people_a_day
     if days > LONGEST_DAYS:
