@@ -9,9 +9,12 @@ import typer
 
 from propensity.cli import DEFAULT_LEDGER, LedgerUrl
 from propensity_experiments.plan_commands import plan_experiment
+from propensity_experiments.publish_commands import publish, published
 
 experiment_app = typer.Typer(help="Plan an experiment, and read what it brought in.", no_args_is_help=True)
 experiment_app.command("plan")(plan_experiment)
+experiment_app.command("publish")(publish)
+experiment_app.command("published")(published)
 
 
 def register(app: typer.Typer) -> None:
