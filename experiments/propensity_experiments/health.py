@@ -163,7 +163,7 @@ def others_of(watched: Watched, rows: np.ndarray, elsewhere: Elsewhere) -> dict[
     mine = np.repeat(np.arange(len(rows)), times)
     theirs = np.arange(len(mine)) - np.repeat(np.cumsum(times) - times, times) + first[mine]
     # the other's window is as long as this one's: either may have touched what is counted here
-    near = np.abs(at[theirs] - decided[mine]) <= watched.window
+    near = np.abs(at[theirs] - decided[mine]) < watched.window
     pairs = np.unique(np.column_stack([person[mine[near]], campaign[theirs[near]]]), axis=0)
     counts = np.bincount(pairs[:, 1], minlength=len(elsewhere.campaigns)) if len(pairs) else []
     return {name: int(n) for name, n in zip(elsewhere.campaigns, counts, strict=False) if n}

@@ -55,15 +55,15 @@ def _of_policy(summary: Summary) -> Verdict:
     assert assessment is not None  # asked before
     why, found = assessment.gate.why, words.found_sentences(summary)
     wave = words.wave_sentences(summary)
-    worth = _worth_of_policy(summary, assessment.policy("model"))
+    worth = _worth_of_policy(summary, assessment.policy("model")) or _worth_of(summary, _any(summary))
     granted = assessment.gate.granted
     if granted == "nobody":
         policy = f"{why} The recommended policy is the same for everybody: no contact."
         if any(x.clear and x.difference.value > 0 for x in words.effects(summary, "reactivated")):
             headline = "Contact brings people back, but is not yet shown to pay for itself: contact few, and learn on."
-            return Verdict("keep_running", headline, worth, (policy, *wave, *found))
+            return Verdict("keep_running", headline, worth, (*found, policy, *wave))
         headline = "No difference worth acting on was found: contact nobody, apart from the people used to learn."
-        return Verdict("stop", headline, worth, (policy, *wave, *found))
+        return Verdict("stop", headline, worth, (*found, policy, *wave))
     best = action_words(assessment.best_action)
     if granted == "one_action":
         others = set(assessment.actions) - {assessment.best_action, CONTROL}

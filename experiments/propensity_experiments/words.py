@@ -14,7 +14,8 @@ MOST_SEGMENTS, MOST_ARMS = 3, 4
 
 def found_sentences(summary: Summary) -> list[str]:
     """What each arm brought, whom contact moved, and that the figures may be read."""
-    return [*_arm_sentences(summary), *_segment_sentences(summary), *summary.health.cautions, *_health(summary)]
+    told = [*_together(summary), *_arm_sentences(summary), *_segment_sentences(summary)]
+    return [*told, *summary.health.cautions, *_health(summary)]
 
 
 def unhealthy_sentences(summary: Summary) -> list[str]:
@@ -47,6 +48,23 @@ def _health(summary: Summary) -> list[str]:
     return [
         f"{counted}, and the sizes of the arms fit the plan (a split at least this uneven comes about in "
         f"{chance(summary.health.sample_ratio.p_value)} of healthy experiments)."
+    ]
+
+
+def _together(summary: Summary) -> list[str]:
+    """Of several arms: what contact of any kind brought, and whether it matters which one people get."""
+    primary = summary.primary
+    if primary is None or primary.any_contact is None or primary.among_arms is None:
+        return []
+    anyhow, among, many = primary.any_contact, primary.among_arms, summary.campaign["reactivated_words"]
+    brought = "brought" if anyhow.clear else "showed no effect that can be told from chance:"
+    best, worst = action_words(among.best), action_words(among.worst)
+    gap = interval(among.difference.times(PEOPLE), sign=True)
+    differ = "The arms differ" if among.clear else "The arms cannot be told from one another"
+    return [
+        f"Contact of any kind {brought} {interval(anyhow.difference.times(PEOPLE), sign=True)} {many} for each 1,000 "
+        "people contacted.",
+        f"{differ}: between the best and the worst, {best} and {worst}, lie {gap} {many} for each 1,000 people.",
     ]
 
 

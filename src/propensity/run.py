@@ -306,7 +306,7 @@ def _print_result(summary: dict[str, Any], directory: Path, seconds: float) -> N
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     console.print()
     console.print(Text(summary["verdict"]["headline"], style="bold"))
-    for sentence in summary["verdict"]["sentences"]:
+    for sentence in filter(None, (summary["verdict"]["worth"], *summary["verdict"]["sentences"])):
         console.print(Text(f"  {sentence}"))
     console.print()
     for what, where in (

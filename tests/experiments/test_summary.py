@@ -176,8 +176,11 @@ def test_an_unhealthy_split_says_do_not_read_and_nothing_else(ledger, record_exp
 def test_without_an_assessment_only_what_was_measured_is_said(summary):
     told = verdict(summary)
     assert told.kind == "roll_out"
-    assert told.sentences[0].startswith("Mens email brought +150.0 (95 % sure: ")
-    assert told.sentences[1].startswith("Womens email showed no effect that can be told from chance: +12.5 ")
+    assert told.sentences[0].startswith("Contact of any kind brought +81.3 (95 % sure: ")
+    between = "The arms differ: between the best and the worst, mens email and womens email, lie +137.5 (95 % sure: "
+    assert told.sentences[1].startswith(between)
+    assert told.sentences[2].startswith("Mens email brought +150.0 (95 % sure: ")
+    assert told.sentences[3].startswith("Womens email showed no effect that can be told from chance: +12.5 ")
     assert not [s for s in told.sentences if "policy" in s.lower()]
 
 
