@@ -20,16 +20,18 @@ from typing import Any
 
 import pandas as pd
 
-from propensity.contract import CONTROL
+from propensity.contract import CONTROL, one_flag
 from propensity.decide_by_rules import decide_by_rules
 from propensity.decide_online import decide_online
 from propensity.decision import DECISION_COLUMNS
+from propensity.known import consent_of, without_consent
 from propensity.lanes import Lane
 from propensity.ledger import LedgerUnavailable
 from propensity.ledger.rows import clean
 from propensity.model import DecisionModel
 from propensity.pages.decision_words import EXPLANATION, explanation
 from propensity.people import People
+from propensity.playbook import Playbook
 from propensity.policy import codes, decision_keys, window_number
 from propensity_serving import metrics
 from propensity_serving.problems import RETRY_AFTER_SECONDS
@@ -195,13 +197,18 @@ class Answering:
             return await asyncio.wrap_future(self._late.submit(call))
 
     def _repeats(self, calls: list[Call]) -> list[Answers | Exception]:
-        """For each row the answer that stands, if nothing can have withdrawn it; else an empty one."""
+        """For each row the answer that stands, if nothing in the ledger can have withdrawn it; else an empty one."""
         model, ledger = self._state.required()
         keys = [_keys(call, model.playbook.program.decision_window_days) for call in calls]
         found = ledger.repeats([key for of_call in keys for key in of_call if key is not None])
         return [
-            [{"status": DECIDED, **found[key]} if key is not None and key in found else {} for key in of_call]
-            for of_call in keys
+            [
+                {"status": DECIDED, **_as_consented(found[key], row, model.playbook)}
+                if key is not None and key in found
+                else {}
+                for key, row in zip(of_call, call.rows, strict=True)
+            ]
+            for of_call, call in zip(keys, calls, strict=True)
         ]
 
     def _by_model(self, calls: list[Call]) -> list[Answers | Exception]:
@@ -280,6 +287,12 @@ def _keys(call: Call, window_days: float) -> list[str | None]:
     times = Counter(ids)
     keys = decision_keys([key or "" for key in ids], call.campaign, window)
     return [key if of is not None and times[of] == 1 else None for key, of in zip(keys, ids, strict=True)]
+
+
+def _as_consented(stands: dict[str, Any], row: dict[str, Any], playbook: Playbook) -> dict[str, Any]:
+    """An answer that stands, or, where the row says no to the consent that its contact needs, the contact withdrawn."""
+    consent = consent_of(stands, playbook)
+    return without_consent(stands) if consent is not None and one_flag(row.get(consent)) is False else stands
 
 
 def _plain_id(row: dict[str, Any]) -> str | None:

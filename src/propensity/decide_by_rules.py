@@ -43,7 +43,7 @@ def decide_by_rules(
         Answers, in the order of ``customers``. Whoever is held out stays so; nobody is explored on. Who gets something
         has ``assignment`` "fallback" and the code ``decided_by_rules``. Where another decision stands from the same
         window, perhaps the model's that came late, it is the answer, unless the person opted out, complained, came
-        back or was erased since.
+        back, was erased or took back the consent to its channel since.
 
     Notes
     -----
@@ -59,7 +59,7 @@ def decide_by_rules(
     standing = ledger.add_decisions(
         decisions, at, probabilities, spend=spend, customers=snapshots(people, model.playbook)
     )
-    return unless_withdrawn(standing, decision_answers(decisions))
+    return unless_withdrawn(standing, decision_answers(decisions), people, model.playbook)
 
 
 def _by_rules(wave: Wave) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -44,7 +44,8 @@ def decide_online(
     -------
     list of dict
         Answers, in the order of ``customers``. A decision that stands from the same decision window is answered
-        again, unless the person opted out, complained, came back or was erased since.
+        again, unless the person opted out, complained, came back, was erased or took back the consent to its channel
+        since.
 
     Notes
     -----
@@ -67,7 +68,7 @@ def decide_online(
         spend=spend.tolist(),
         customers=snapshots(people, model.playbook),
     )
-    return unless_withdrawn(standing, decision_answers(decided.columns))
+    return unless_withdrawn(standing, decision_answers(decided.columns), people, model.playbook)
 
 
 def _terms(wave: Wave, ledger: Ledger) -> tuple[Sequence[Limit], Terms | None]:

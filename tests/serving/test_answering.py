@@ -89,6 +89,38 @@ def test_a_repeat_after_an_event_that_may_withdraw_it_is_decided_anew(client, le
     assert again["decision_id"] == sent["decision_id"]
 
 
+@pytest.mark.parametrize("said", [False, "no", 0])
+def test_a_contact_that_stands_is_withdrawn_by_whoever_takes_the_consent_back(client, ledger, said):
+    sent = next(d for d in ask(client, *[person(f"p{i}") for i in range(30)]) if d["channel"] == "email")
+    key, before = sent["customer_id"], recorded(ledger)
+    (again,) = ask(client, person(key, consent_email=said))
+    assert (again["send"], again["action"], again["assignment"]) == (False, CONTROL, "suppressed")
+    assert again["reason_codes"] == ["no_consent_email"]
+    assert again["decision_id"] == sent["decision_id"]
+    assert recorded(ledger) == before
+    told = explanation(again, "USD")
+    assert told == "Not contacted: gave no consent for email."
+    # without the column, or where another consent is taken back, the decision stands
+    without = {name: value for name, value in person(key).items() if name != "consent_email"}
+    assert ask(client, without, person("new"))[:1] == [sent]
+    assert ask(client, person(key, consent_sms=False)) == [sent]
+    # as whoever opts out is answered, but for the reason
+    event = {"event_id": "1", "source": "shop", "customer_id": key, "type": "unsubscribed"}
+    ledger.add_outcomes(pd.DataFrame([event]).assign(at=pd.Timestamp("2026-03-04T00:00:00Z")))
+    (opted_out,) = ask(client, person(key))
+    assert {**again, "reason_codes": ["suppressed"]} == opted_out
+
+
+def test_a_consent_that_is_taken_back_counts_where_an_event_made_the_decision_anew(client, ledger):
+    sent = next(d for d in ask(client, *[person(f"p{i}") for i in range(30)]) if d["channel"] == "email")
+    event = {"event_id": "1", "source": "shop", "customer_id": sent["customer_id"], "type": "purchased"}
+    # before they left: it withdraws nothing
+    ledger.add_outcomes(pd.DataFrame([event]).assign(at=pd.Timestamp("2025-06-04T00:00:00Z")))
+    assert ask(client, person(sent["customer_id"])) == [sent]
+    (again,) = ask(client, person(sent["customer_id"], consent_email=False))
+    assert (again["send"], again["reason_codes"]) == (False, ["no_consent_email"])
+
+
 def test_an_erased_person_gets_nothing_again(client, ledger):
     sent = next(d for d in ask(client, *[person(f"p{i}") for i in range(30)]) if d["send"])
     ledger.erase(sent["customer_id"])
@@ -243,6 +275,19 @@ def test_a_stored_customer_gets_the_decision_that_posting_gives(client, ledger, 
     assert found.json() == {**posted, "decision_id": found.json()["decision_id"]}
     assert client.get("/v1/decisions/anna%2Fb", params={"campaign": CAMPAIGN, "at": AT}).json() == found.json()
     assert len(recorded(ledger)) == 1
+
+
+def test_a_stored_customer_whose_newest_snapshot_takes_the_consent_back_gets_nothing(client):
+    for i in range(30):
+        assert client.put("/v1/customers", json=person(f"p{i}", as_of="2026-03-01T00:00:00Z")).status_code == 200
+    of = [client.get(f"/v1/decisions/p{i}", params={"campaign": CAMPAIGN, "at": AT}).json() for i in range(30)]
+    sent = next(d for d in of if d["channel"] == "email")
+    now = person(sent["customer_id"], as_of="2026-03-02T00:00:00Z", consent_email=False)
+    assert client.put("/v1/customers", json=now).status_code == 200
+    path = f"/v1/decisions/{sent['customer_id']}"
+    again = client.get(path, params={"campaign": CAMPAIGN, "at": AT}).json()
+    assert (again["send"], again["reason_codes"]) == (False, ["no_consent_email"])
+    assert again["decision_id"] == sent["decision_id"]
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,9 @@ RULES_OF_AN_ACTION = (
     "not_for_segment",
     "season_of_rest",
 )
+NO_CONSENT = "no_consent_{}"
 RULES_OF_A_CHANNEL = (
-    "no_consent_{}",
+    NO_CONSENT,
     "outside_window_of_{}",
     "{}_not_for_value_tier",
     "{}_bounced",
