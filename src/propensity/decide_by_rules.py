@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from propensity.campaigns import ensure_campaign
 from propensity.contract import CONTROL
 from propensity.deciding import Wave
 from propensity.decision import Chosen, decision_table
@@ -56,6 +57,7 @@ def decide_by_rules(
     wave = Wave(model, people, at, campaign, known.suppressed, known.contacts, known.outcomes).by_stated_reasons()
     decisions, probabilities = _by_rules(wave)
     spend = _expected_spend(model, decisions["action"])
+    ensure_campaign(ledger, campaign, model.playbook, at)
     standing = ledger.add_decisions(
         decisions, at, probabilities, spend=spend, customers=snapshots(people, model.playbook)
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from propensity.campaigns import ensure_campaign
 from propensity.deciding import Wave
 from propensity.known import known_of, snapshots, unless_withdrawn
 from propensity.ledger import Ledger, decision_answers
@@ -61,6 +62,7 @@ def decide_online(
     if dry_run:
         return decision_answers(decided.columns | {"decision_id": None})
     spend = wave.spent_on(decided.columns["action"])
+    ensure_campaign(ledger, campaign, model.playbook, at)
     standing = ledger.add_decisions(
         decided.columns,
         at,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from propensity.dataset import OutcomeWords
+from propensity.campaigns import about_campaign
 from propensity.deciding import Wave
 from propensity.decision import DECISION_COLUMNS, DECISION_TIMES
 from propensity.known import WITHDRAWN_BY, known_of, unless_refused
@@ -98,19 +98,8 @@ def record_wave(
         name: {"amount": amount, "used": summary.used[name], "price": summary.prices[name]}
         for name, amount in summary.amounts.items()
     }
-    words = OutcomeWords()
-    about = {
-        "title": wave.campaign,
-        "follows": None,
-        "currency": model.playbook.currency,
-        "window_days": model.playbook.program.attribution_window_days,
-        "reactivated_word": words.reactivated,
-        "reactivated_words": words.reactivated_plural,
-        "started_at": wave.at.to_pydatetime(),
-        "playbook": model.playbook.model_dump(mode="json"),
-    }
     staged.record(
-        about,
+        about_campaign(model.playbook, title=wave.campaign, started_at=wave.at.to_pydatetime()),
         campaign=wave.campaign,
         model_version=model.version,
         playbook_version=model.playbook.version,

@@ -128,6 +128,38 @@ def test_an_erased_person_gets_nothing_again(client, ledger):
     assert (again["send"], again["reason_codes"]) == (False, ["suppressed"])
 
 
+# ----------------------------------------------------------------------------------------------------------- campaigns
+
+
+def test_a_campaign_is_in_the_ledger_with_its_first_recorded_decision(client, state, ledger, small_model, monkeypatch):
+    book, written = small_model.playbook, []
+    monkeypatch.setattr(
+        ledger, "add_campaign", lambda *a, add=ledger.add_campaign, **v: (written.append(a), add(*a, **v))
+    )
+    ask(client, person(), dry_run=True)
+    assert ledger.campaigns() == []
+    ask(client, person())
+    about = ledger.campaign(CAMPAIGN)
+    assert (about["title"], about["follows"], about["started_at"].isoformat()) == (CAMPAIGN, None, AT[:-1] + "+00:00")
+    assert (about["currency"], about["window_days"]) == (book.currency, book.program.attribution_window_days)
+    assert (about["reactivated_word"], about["reactivated_words"]) == ("return", "returns")
+    assert about["playbook"] == book.model_dump(mode="json")
+    ask(client, person("bert"), person("carl"))
+    assert written == [(CAMPAIGN,)]
+
+
+def test_a_campaign_that_is_there_stays_as_it_began_when_the_rules_decide(client, ledger, monkeypatch):
+    began = {"title": "Spring!", "follows": None, "currency": "EUR", "window_days": 30.0, "playbook": None}
+    words = {"reactivated_word": "visit", "reactivated_words": "visits", "started_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    other = Ledger(ledger.engine.url.render_as_string(hide_password=False))
+    other.add_campaign(CAMPAIGN, **began, **words)  # another process
+    other.close()
+    monkeypatch.setattr(answering, "decide_online", lambda *_, **__: 1 / 0)
+    ask(client, person())
+    ask(client, person(), campaign="by rules")
+    assert [c["title"] for c in ledger.campaigns()] == ["Spring!", "by rules"]
+
+
 # ---------------------------------------------------------------------------------------------------- at the same time
 
 

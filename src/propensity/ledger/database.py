@@ -62,6 +62,7 @@ class Database:
             ) from error
         self._group: GroupWriter | None = None
         self._of_this_version = True
+        self._recorded_campaigns: set[str] = set()
 
     def create(self) -> Self:
         """Bring the tables to the newest revision: of nothing, of a ledger of an older version, of any revision.
