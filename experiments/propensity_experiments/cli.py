@@ -47,7 +47,7 @@ def summary(
     from propensity_experiments.contents import json_ready
     from propensity_experiments.summary import summarise
 
-    found = summarise(Ledger(ledger).open(), campaign, now=pd.Timestamp.now("UTC"))
+    found = summarise(Ledger(ledger).open(), campaign.strip(), now=pd.Timestamp.now("UTC"))
     verdict = words.verdict(found)
     if html is not None:
         write_text(html, page.render(found))

@@ -160,6 +160,16 @@ def test_a_campaign_that_is_there_stays_as_it_began_when_the_rules_decide(client
     assert [c["title"] for c in ledger.campaigns()] == ["Spring!", "by rules"]
 
 
+def test_blanks_around_a_campaign_make_no_other(client, ledger):
+    (first,) = ask(client, person(), campaign=CAMPAIGN)
+    assert ask(client, person(), campaign=f"  {CAMPAIGN}\t") == [first]
+    assert first["campaign"] == CAMPAIGN
+    assert client.put("/v1/customers", json=person()).status_code == 200
+    again = client.get("/v1/decisions/anna", params={"campaign": f" {CAMPAIGN} ", "at": AT})
+    assert again.json()["decision_id"] == first["decision_id"]
+    assert [c["campaign"] for c in ledger.campaigns()] == [CAMPAIGN]
+
+
 # ---------------------------------------------------------------------------------------------------- at the same time
 
 
