@@ -32,7 +32,7 @@ from propensity.model import DecisionModel
 from propensity.pages.decision_words import EXPLANATION, explanation
 from propensity.people import People
 from propensity.playbook import Playbook
-from propensity.policy import codes, decision_keys, window_number
+from propensity.policy import codes, decision_keys, window_end, window_number
 from propensity_serving import metrics
 from propensity_serving.problems import RETRY_AFTER_SECONDS
 from propensity_serving.requests import CheckedCustomers, DecisionRequest, check_customers
@@ -110,6 +110,21 @@ class Answering:
         content = {"model_version": model.version, "decisions": [{"status": DECIDED, **decisions[0]}]}
         return self._told(asked, content, model)
 
+    def for_erased(self, asked: DecisionRequest, customer_id: str) -> dict[str, Any]:
+        """What `answer` gives for somebody who was erased, of whom nothing may be read or recorded."""
+        model, _ = self._state.required()
+        call = _call(asked)
+        at, days = call.moment(), model.playbook.program.decision_window_days
+        told = {
+            "assignment": "suppressed",
+            "reason_codes": [codes.SUPPRESSED],
+            "expires_at": window_end(window_number(at, days), days),
+        }
+        decision = clean({**self._no_contact(call, at), **told, "customer_id": customer_id})
+        return self._told(
+            asked, {"model_version": model.version, "decisions": [{"status": DECIDED, **decision}]}, model
+        )
+
     def _told(self, asked: DecisionRequest, content: dict[str, Any], model: DecisionModel) -> dict[str, Any]:
         """The content, counted, and with words where they were asked for."""
         decided = [item for item in content["decisions"] if item["status"] == DECIDED]
@@ -161,18 +176,27 @@ class Answering:
 
     def _nobody(self, call: Call, customer_ids: Iterable[str], at: pd.Timestamp) -> Answers:
         """Decisions to contact nobody that are in no ledger; they hold until it is worth asking again."""
+        told = {
+            "assignment": "fallback",
+            "reason_codes": [codes.LEDGER_UNAVAILABLE],
+            "expires_at": at + pd.Timedelta(seconds=RETRY_AFTER_SECONDS),
+        }
+        same = self._no_contact(call, at) | told
+        answers = [clean({**same, "customer_id": key}) for key in customer_ids]
+        metrics.unrecorded(len(answers))
+        return answers
+
+    def _no_contact(self, call: Call, at: pd.Timestamp) -> dict[str, Any]:
+        """What decisions to contact nobody that are in no ledger have in common, whatever they are made by."""
         model, _ = self._state.required()
-        same = {
+        return {
             **dict.fromkeys(DECISION_COLUMNS),
             "campaign": call.campaign,
             "send": False,
             "action": CONTROL,
-            "assignment": "fallback",
             "probability": 1.0,
-            "reason_codes": [codes.LEDGER_UNAVAILABLE],
             "cost": 0.0,
             "not_before": at,
-            "expires_at": at + pd.Timedelta(seconds=RETRY_AFTER_SECONDS),
             "model_version": model.version,
             "playbook_version": model.playbook.version,
             "would_have_sent": CONTROL,
@@ -180,9 +204,6 @@ class Answering:
             "touch": 0,
             "contact_at": at,
         }
-        answers = [clean({**same, "customer_id": key}) for key in customer_ids]
-        metrics.unrecorded(len(answers))
-        return answers
 
     async def _decided(self, call: Call) -> Answers:
         lane = self._few if len(call.rows) < MANY else self._many

@@ -319,6 +319,26 @@ def test_a_stored_customer_gets_the_decision_that_posting_gives(client, ledger, 
     assert len(recorded(ledger)) == 1
 
 
+def test_somebody_who_was_erased_is_answered_and_recorded_nowhere(client, ledger):
+    assert client.put("/v1/customers", json=person(as_of="2026-03-01T00:00:00Z")).status_code == 200
+    assert client.delete("/v1/customers/anna").status_code == 204
+    path, asked = "/v1/decisions/anna", {"campaign": CAMPAIGN, "at": AT}
+    found = client.get(path, params={**asked, "explain": "true"})
+    assert found.status_code == 200, found.text
+    decision = found.json()
+    assert (decision["send"], decision["action"], decision["assignment"]) == (False, CONTROL, "suppressed")
+    assert (decision["reason_codes"], decision["decision_id"]) == (["suppressed"], None)
+    assert decision["explanation"].startswith("Not contacted: opted out")
+    (posted,) = ask(client, person(), explain=True)
+    assert set(decision) == set(posted)
+    assert {k: decision[k] for k in ("send", "probability", "reason_codes", "expires_at", "cost")} == {
+        k: posted[k] for k in ("send", "probability", "reason_codes", "expires_at", "cost")
+    }
+    assert client.get(path, params={**asked, "dry_run": "true"}).json()["assignment"] == "suppressed"
+    assert recorded(ledger) == []
+    assert ledger.held_on("anna")["snapshots"] == []
+
+
 def test_a_stored_customer_whose_newest_snapshot_takes_the_consent_back_gets_nothing(client):
     for i in range(30):
         assert client.put("/v1/customers", json=person(f"p{i}", as_of="2026-03-01T00:00:00Z")).status_code == 200

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
+SUPPRESSED = "suppressed"
 RULES_OF_THE_PERSON = (
-    "suppressed",
+    SUPPRESSED,
     "opted_out",
     "complained",
     "already_back",
