@@ -141,7 +141,7 @@ def paths() -> dict[str, Any]:
                         "description": "One answer for each customer, in the order asked",
                         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Decisions"}}},
                     },
-                    **problems("400", "413", "422", "500", "503"),
+                    **problems("400", "413", "415", "422", "500", "503"),
                 },
             }
         },
