@@ -58,6 +58,14 @@ def test_a_time_without_zone_is_utc(decide):
         assert "Decided as of 2026-05-01 10:00 UTC with " in out
 
 
+def test_blanks_around_a_campaign_make_no_other(decide):
+    assert decide("--campaign", " spring ")[0] == 0
+    spaced = pd.read_parquet("out.parquet")
+    assert set(spaced["campaign"]) == {"spring"}
+    assert decide("--campaign", "spring")[0] == 0
+    pd.testing.assert_frame_equal(pd.read_parquet("out.parquet"), spaced)
+
+
 def test_blanks_around_suppressed_ids_do_no_harm(decide, source, tmp_path):
     ids = source["customer_id"].head(3).tolist()
     (tmp_path / "ids.txt").write_text("\ufeff\n" + "\n\n".join(f"  {i} " for i in ids) + "\n \n")

@@ -57,7 +57,7 @@ def summary(
     from propensity_experiments.pdf import as_pdf
     from propensity_experiments.summary import summarise
 
-    found = summarise(Ledger(ledger).open(), campaign, now=pd.Timestamp.now("UTC"))
+    found = summarise(Ledger(ledger).open(), campaign.strip(), now=pd.Timestamp.now("UTC"))
     terminal.show(found, no_color=no_color)
     if html is not None:
         write_text(html, page.render(found))

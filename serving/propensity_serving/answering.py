@@ -20,17 +20,19 @@ from typing import Any
 
 import pandas as pd
 
-from propensity.contract import CONTROL
+from propensity.contract import CONTROL, one_flag
 from propensity.decide_by_rules import decide_by_rules
 from propensity.decide_online import decide_online
 from propensity.decision import DECISION_COLUMNS
+from propensity.known import consent_of, without_consent
 from propensity.lanes import Lane
 from propensity.ledger import LedgerUnavailable
 from propensity.ledger.rows import clean
 from propensity.model import DecisionModel
 from propensity.pages.decision_words import EXPLANATION, explanation
 from propensity.people import People
-from propensity.policy import codes, decision_keys, window_number
+from propensity.playbook import Playbook
+from propensity.policy import codes, decision_keys, window_end, window_number
 from propensity_serving import metrics
 from propensity_serving.problems import RETRY_AFTER_SECONDS
 from propensity_serving.requests import CheckedCustomers, DecisionRequest, check_customers
@@ -108,6 +110,21 @@ class Answering:
         content = {"model_version": model.version, "decisions": [{"status": DECIDED, **decisions[0]}]}
         return self._told(asked, content, model)
 
+    def for_erased(self, asked: DecisionRequest, customer_id: str) -> dict[str, Any]:
+        """What `answer` gives for somebody who was erased, of whom nothing may be read or recorded."""
+        model, _ = self._state.required()
+        call = _call(asked)
+        at, days = call.moment(), model.playbook.program.decision_window_days
+        told = {
+            "assignment": "suppressed",
+            "reason_codes": [codes.SUPPRESSED],
+            "expires_at": window_end(window_number(at, days), days),
+        }
+        decision = clean({**self._no_contact(call, at), **told, "customer_id": customer_id})
+        return self._told(
+            asked, {"model_version": model.version, "decisions": [{"status": DECIDED, **decision}]}, model
+        )
+
     def _told(self, asked: DecisionRequest, content: dict[str, Any], model: DecisionModel) -> dict[str, Any]:
         """The content, counted, and with words where they were asked for."""
         decided = [item for item in content["decisions"] if item["status"] == DECIDED]
@@ -159,18 +176,27 @@ class Answering:
 
     def _nobody(self, call: Call, customer_ids: Iterable[str], at: pd.Timestamp) -> Answers:
         """Decisions to contact nobody that are in no ledger; they hold until it is worth asking again."""
+        told = {
+            "assignment": "fallback",
+            "reason_codes": [codes.LEDGER_UNAVAILABLE],
+            "expires_at": at + pd.Timedelta(seconds=RETRY_AFTER_SECONDS),
+        }
+        same = self._no_contact(call, at) | told
+        answers = [clean({**same, "customer_id": key}) for key in customer_ids]
+        metrics.unrecorded(len(answers))
+        return answers
+
+    def _no_contact(self, call: Call, at: pd.Timestamp) -> dict[str, Any]:
+        """What decisions to contact nobody that are in no ledger have in common, whatever they are made by."""
         model, _ = self._state.required()
-        same = {
+        return {
             **dict.fromkeys(DECISION_COLUMNS),
             "campaign": call.campaign,
             "send": False,
             "action": CONTROL,
-            "assignment": "fallback",
             "probability": 1.0,
-            "reason_codes": [codes.LEDGER_UNAVAILABLE],
             "cost": 0.0,
             "not_before": at,
-            "expires_at": at + pd.Timedelta(seconds=RETRY_AFTER_SECONDS),
             "model_version": model.version,
             "playbook_version": model.playbook.version,
             "would_have_sent": CONTROL,
@@ -178,9 +204,6 @@ class Answering:
             "touch": 0,
             "contact_at": at,
         }
-        answers = [clean({**same, "customer_id": key}) for key in customer_ids]
-        metrics.unrecorded(len(answers))
-        return answers
 
     async def _decided(self, call: Call) -> Answers:
         lane = self._few if len(call.rows) < MANY else self._many
@@ -195,13 +218,18 @@ class Answering:
             return await asyncio.wrap_future(self._late.submit(call))
 
     def _repeats(self, calls: list[Call]) -> list[Answers | Exception]:
-        """For each row the answer that stands, if nothing can have withdrawn it; else an empty one."""
+        """For each row the answer that stands, if nothing in the ledger can have withdrawn it; else an empty one."""
         model, ledger = self._state.required()
         keys = [_keys(call, model.playbook.program.decision_window_days) for call in calls]
         found = ledger.repeats([key for of_call in keys for key in of_call if key is not None])
         return [
-            [{"status": DECIDED, **found[key]} if key is not None and key in found else {} for key in of_call]
-            for of_call in keys
+            [
+                {"status": DECIDED, **_as_consented(found[key], row, model.playbook)}
+                if key is not None and key in found
+                else {}
+                for key, row in zip(of_call, call.rows, strict=True)
+            ]
+            for of_call, call in zip(keys, calls, strict=True)
         ]
 
     def _by_model(self, calls: list[Call]) -> list[Answers | Exception]:
@@ -280,6 +308,12 @@ def _keys(call: Call, window_days: float) -> list[str | None]:
     times = Counter(ids)
     keys = decision_keys([key or "" for key in ids], call.campaign, window)
     return [key if of is not None and times[of] == 1 else None for key, of in zip(keys, ids, strict=True)]
+
+
+def _as_consented(stands: dict[str, Any], row: dict[str, Any], playbook: Playbook) -> dict[str, Any]:
+    """An answer that stands, or, where the row says no to the consent that its contact needs, the contact withdrawn."""
+    consent = consent_of(stands, playbook)
+    return without_consent(stands) if consent is not None and one_flag(row.get(consent)) is False else stands
 
 
 def _plain_id(row: dict[str, Any]) -> str | None:

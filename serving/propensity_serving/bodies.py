@@ -8,9 +8,15 @@ from typing import Any
 
 from starlette.requests import Request
 
+from propensity_serving.fields import shown
 from propensity_serving.problems import Problem
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
+
+_MAY_BE_JSON = re.compile(
+    r"([^/]+/([^/]+\+)?json|text/plain|application/x-www-form-urlencoded|application/octet-stream)?"
+)
+"""Media types of JSON, none, and those that tools send without looking: their bodies are read as JSON."""
 
 
 async def read_json(request: Request, *, may_be_empty: bool = False) -> Any:
@@ -21,8 +27,13 @@ async def read_json(request: Request, *, may_be_empty: bool = False) -> Any:
     Raises
     ------
     Problem
-        413 too large, 400 not JSON, or text that cannot be stored.
+        415 of another media type, 413 too large, 400 not JSON, or text that cannot be stored.
     """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not _MAY_BE_JSON.fullmatch(media_type):
+        raise Problem(
+            415, "Format not supported", f"content-type: expected application/json, found {shown(media_type)}"
+        )
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

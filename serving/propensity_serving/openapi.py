@@ -20,7 +20,7 @@ _PROBLEM = {
 }
 
 
-_ALWAYS = problems("401", "403", "408", "413", "421", "429", "500", "503", "504")
+_ALWAYS = problems("401", "403", "408", "413", "414", "421", "429", "431", "500", "503", "504")
 """What the edge and the server may answer on every route."""
 
 _PARTS: tuple[Any, ...] = (decisions, outcomes, suppressions, holdouts, customers, models)

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import compress
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from propensity import contract
 from propensity.features import required_columns
@@ -31,7 +31,7 @@ class DecisionRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    campaign: str = Field(min_length=1, max_length=200, pattern=r"\S")
+    campaign: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
     customer: dict[str, Any] | None = None
     customers: list[dict[str, Any]] | None = Field(default=None, max_length=MAX_CUSTOMERS)
     at: AwareDatetime | None = None
@@ -105,7 +105,7 @@ def _sentence(error: Any) -> str:
         return str(error["ctx"]["error"])
     if kind == "too_long":
         return f"{where}: expected at most {error['ctx']['max_length']:,}, found {error['ctx']['actual_length']:,}"
-    if kind == "string_pattern_mismatch":
+    if kind == "string_too_short":
         return f"{where}: expected a name, found a blank"
     expected = _KINDS.get(kind) or re.sub(r"^\w+ should (be|have) ", "", error["msg"])
     if isinstance(found, (dict, list)):

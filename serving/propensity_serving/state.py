@@ -14,7 +14,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from propensity.errors import InputError, JobError
-from propensity.ledger import Ledger, schema
+from propensity.ledger import Ledger
 from propensity.model import DecisionModel
 from propensity.registered import CHAMPION, Pointed, RegistryDown, look, model_files
 from propensity_serving import copies, metrics
@@ -131,10 +131,10 @@ class ServingState:
             # another question waits for an answer: a ledger that hangs must not take all threads
             return answer and time.monotonic() - asked_at < 2 * LEDGER_FRESH_SECONDS
         try:
-            answer = _has_tables(self.ledger)
+            answer = self.ledger.answers()
             self._ledger_answer = (time.monotonic(), answer)
             metrics.ledger_answers(answer)
-            fault = None if answer else f"ledger {self.ledger.name}: does not answer"
+            fault = None if answer else f"ledger {self.ledger.name}: does not answer, or has other tables than ours"
             self._say("ledger", fault, "ledger: answers again")
         finally:
             self._asking.release()
@@ -170,6 +170,7 @@ class ServingState:
             if self._stopping.wait(self._settings.poll_seconds):
                 return
             self.turn(self._settings)
+            self._ledger_answers()  # also where nobody probes, it is seen that its tables became others
 
     def turn(self, settings: Settings) -> None:
         """Look once what ought to serve, and see to it; whatever fails is logged, and what serves goes on."""
@@ -360,12 +361,3 @@ def _read(copy: copies.Copy) -> DecisionModel:
     copy.require_intact()
     assert copy.pointed.directory is not None  # a copy has one
     return read_model(copy.pointed.directory, copy.pointed.title)
-
-
-def _has_tables(ledger: Ledger) -> bool:
-    try:
-        with ledger.engine.connect() as connection:
-            connection.execute(sa.select(schema.playbook_approvals.c.id).limit(1))
-    except sa.exc.SQLAlchemyError:
-        return False
-    return True

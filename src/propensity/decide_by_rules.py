@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from propensity.campaigns import ensure_campaign
 from propensity.contract import CONTROL
 from propensity.deciding import Wave
 from propensity.decision import Chosen, decision_table
@@ -43,7 +44,7 @@ def decide_by_rules(
         Answers, in the order of ``customers``. Whoever is held out stays so; nobody is explored on. Who gets something
         has ``assignment`` "fallback" and the code ``decided_by_rules``. Where another decision stands from the same
         window, perhaps the model's that came late, it is the answer, unless the person opted out, complained, came
-        back or was erased since.
+        back, was erased or took back the consent to its channel since.
 
     Notes
     -----
@@ -56,10 +57,11 @@ def decide_by_rules(
     wave = Wave(model, people, at, campaign, known.suppressed, known.contacts, known.outcomes).by_stated_reasons()
     decisions, probabilities = _by_rules(wave)
     spend = _expected_spend(model, decisions["action"])
+    ensure_campaign(ledger, campaign, model.playbook, at)
     standing = ledger.add_decisions(
         decisions, at, probabilities, spend=spend, customers=snapshots(people, model.playbook)
     )
-    return unless_withdrawn(standing, decision_answers(decisions))
+    return unless_withdrawn(standing, decision_answers(decisions), people, model.playbook)
 
 
 def _by_rules(wave: Wave) -> tuple[pd.DataFrame, pd.DataFrame]:

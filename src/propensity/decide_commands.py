@@ -92,7 +92,8 @@ def decide(
     for option, value in (("--budget", budget), ("--weeks", weeks)):
         if value is not None and not math.isfinite(value):
             raise InputError(f"{option} {value}: expected a finite number; leave {option} out for the default")
-    if not campaign.strip():
+    campaign = campaign.strip()
+    if not campaign:
         raise InputError("--campaign: expected a name, found nothing; a campaign's decisions are found by it")
     if (contacts is None) != (outcomes is None):
         raise InputError("--contacts and --outcomes go together: rules on touches need both")

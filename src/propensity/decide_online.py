@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from propensity.campaigns import ensure_campaign
 from propensity.deciding import Wave
 from propensity.known import known_of, snapshots, unless_withdrawn
 from propensity.ledger import Ledger, decision_answers
@@ -44,7 +45,8 @@ def decide_online(
     -------
     list of dict
         Answers, in the order of ``customers``. A decision that stands from the same decision window is answered
-        again, unless the person opted out, complained, came back or was erased since.
+        again, unless the person opted out, complained, came back, was erased or took back the consent to its channel
+        since.
 
     Notes
     -----
@@ -60,6 +62,7 @@ def decide_online(
     if dry_run:
         return decision_answers(decided.columns | {"decision_id": None})
     spend = wave.spent_on(decided.columns["action"])
+    ensure_campaign(ledger, campaign, model.playbook, at)
     standing = ledger.add_decisions(
         decided.columns,
         at,
@@ -67,7 +70,7 @@ def decide_online(
         spend=spend.tolist(),
         customers=snapshots(people, model.playbook),
     )
-    return unless_withdrawn(standing, decision_answers(decided.columns))
+    return unless_withdrawn(standing, decision_answers(decided.columns), people, model.playbook)
 
 
 def _terms(wave: Wave, ledger: Ledger) -> tuple[Sequence[Limit], Terms | None]:

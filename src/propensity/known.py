@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from propensity.contract import CUSTOMERS
+from propensity.contract import CONSENT_PREFIX, CONTROL, CUSTOMERS, one_flag, plain
 from propensity.features import required_columns
 from propensity.ledger import Ledger
 from propensity.ledger.schema import OPT_OUTS
 from propensity.people import Customers, People
 from propensity.playbook import Playbook, derived
+from propensity.policy import codes
 from propensity.policy.schedule import TIME_ZONE
 
 WITHDRAWN_BY = ("suppressed", "opted_out", "complained", "already_back")
@@ -50,9 +51,61 @@ def known_of(ledger: Ledger, customer_ids: Sequence[str], decision_ids: Sequence
     return Known(contacts, outcomes, suppressed)
 
 
-def unless_withdrawn(standing: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Answers that stand, but for contacts that what was decided now says must not be made any more."""
-    return [new if is_withdrawn(stands, new) else stands for stands, new in zip(standing, now, strict=True)]
+def unless_withdrawn(
+    standing: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]], customers: Customers, playbook: Playbook
+) -> list[dict[str, Any]]:
+    """Answers that stand, but for contacts that must not be made any more: so says what was decided now, or a person.
+
+    A person's word is the consent to the contact's channel, as ``customers`` have it now.
+    """
+    consented = unless_refused(standing, customers, playbook)
+    return [
+        new if is_withdrawn(stands, new) else told for stands, told, new in zip(standing, consented, now, strict=True)
+    ]
+
+
+def unless_refused(
+    standing: Sequence[dict[str, Any]], customers: Customers, playbook: Playbook
+) -> list[dict[str, Any]]:
+    """Answers (n,) that stand, but for contacts to which these people, as given now, say no."""
+    people = People.of(customers)
+    needed = [consent_of(stands, playbook) for stands in standing]
+    said = {name: plain(people.array(name)) for name in set(needed) if name is not None and name in people}
+    return [
+        without_consent(stands) if name in said and one_flag(said[name][i]) is False else stands
+        for i, (stands, name) in enumerate(zip(standing, needed, strict=True))
+    ]
+
+
+def consent_of(stands: Mapping[str, Any], playbook: Playbook) -> str | None:
+    """The column of the consent that the contact of an answer needs; None where it makes or needs none."""
+    needs = stands["send"] and stands["channel"] in playbook.consent_channels
+    return CONSENT_PREFIX + stands["channel"] if needs else None
+
+
+def without_consent(stands: Mapping[str, Any]) -> dict[str, Any]:
+    """A contact that stands as it is answered after the person took back the consent to its channel."""
+    return {
+        **stands,
+        **dict.fromkeys(_OF_A_CONTACT),
+        **{name: None if stands[name] is None else 0.0 for name in _EXPECTED_OF_IT},
+        "send": False,
+        "action": CONTROL,
+        "assignment": "suppressed",
+        "probability": 1.0,
+        "reason_codes": [codes.NO_CONSENT.format(stands["channel"])],
+        "cost": 0.0,
+        "would_have_sent": CONTROL,
+        "touch": stands["touch"] - 1,
+        "contact_at": stands["not_before"],
+    }
+
+
+_OF_A_CONTACT = (
+    *("archetype", "channel", "offer", "brief", "archetype_by", "next_action", "next_not_before"),
+    *("alternative", "alternative_net_value", "alternative_lost"),
+)
+_EXPECTED_OF_IT = ("uplift", "uplift_low", "uplift_high", "expected_revenue", "net_value")
 
 
 def is_withdrawn(stands: dict[str, Any], now: dict[str, Any]) -> bool:

@@ -46,11 +46,20 @@ def upgrade(
 def downgrade(
     revision: Annotated[str, typer.Argument(help="where to; see propensity ledger history")],
     ledger: LedgerUrl = DEFAULT_LEDGER,
+    yes: Annotated[bool, typer.Option("--yes", help="do it; without this, only what is lost is said")] = False,
 ) -> None:
     """Bring the tables back to a revision, for an older version; what only later ones can hold is lost."""
+    from propensity.errors import InputError
     from propensity.ledger import Ledger
 
     opened = Ledger(ledger)
+    lost = [f"{many:,} {what}" for what, many in opened.lost_by_downgrade(revision).items() if many]
+    told = f"Going back to {revision} destroys for good: {'; '.join(lost) or 'nothing'}."
+    if not yes:
+        raise InputError(
+            f"{told} A service that runs stops deciding. Stop it, make a copy of the ledger, and add --yes to do it"
+        )
+    typer.echo(told)
     opened.downgrade(revision)
     typer.echo(f"The ledger is at revision {opened.revision()}.")
 

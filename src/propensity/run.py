@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import httpx
 import pandas as pd
 
 from propensity import datasets
+from propensity.campaigns import about_campaign
 from propensity.contract import CUSTOMERS
 from propensity.datasets import Dataset
 from propensity.errors import InputError, JobError
@@ -152,21 +154,16 @@ def _require_success(returncode: int, what: str, error: str) -> None:
 def _record(ledger: Ledger, dataset: Dataset, trained: dict[str, Any]) -> str:
     """Write the experiment, its playbook and the model's assessment into the ledger; the name of the next wave."""
     next_campaign = f"{dataset.campaign}-next"
-    common = {
-        "currency": dataset.playbook.currency,
-        "window_days": dataset.playbook.program.attribution_window_days,
-        "reactivated_word": dataset.words.reactivated,
-        "reactivated_words": dataset.words.reactivated_plural,
-        "playbook": dataset.playbook.model_dump(mode="json"),
-    }
+    about = partial(about_campaign, dataset.playbook, words=dataset.words)
     first = dataset.contacts["decided_at"].min()
-    ledger.add_campaign(dataset.campaign, title=dataset.title, follows=None, started_at=first.to_pydatetime(), **common)
+    ledger.add_campaign(dataset.campaign, **about(title=dataset.title, started_at=first.to_pydatetime()))
     ledger.add_campaign(
         next_campaign,
-        title=f"{dataset.title}: next wave",
-        follows=dataset.campaign,
-        started_at=_decision_time(dataset).to_pydatetime(),
-        **common,
+        **about(
+            title=f"{dataset.title}: next wave",
+            follows=dataset.campaign,
+            started_at=_decision_time(dataset).to_pydatetime(),
+        ),
     )
     ledger.add_customers(dataset.customers)
     ledger.add_contacts(dataset.contacts)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from propensity.dataset import OutcomeWords
+from propensity.campaigns import about_campaign
 from propensity.deciding import Wave
 from propensity.decision import DECISION_COLUMNS, DECISION_TIMES
-from propensity.known import WITHDRAWN_BY, known_of
+from propensity.known import WITHDRAWN_BY, known_of, unless_refused
 from propensity.ledger import StagedWave
 from propensity.model import DecisionModel
 from propensity.policy import Terms, decision_keys, used_by, window_number
@@ -41,17 +41,18 @@ def decision_ids(model: DecisionModel, people: pd.DataFrame, wave: WaveFile) -> 
 def standing_decisions(model: DecisionModel, people: pd.DataFrame, wave: WaveFile) -> pd.DataFrame:
     """Decisions (m, columns) of those who have one already, with their index in ``people``.
 
-    Whoever was to be contacted and opted out, complained or came back since is shown as left alone; the record stays as
-    it is.
+    Whoever was to be contacted and opted out, complained, came back or took back the consent to the channel since is
+    shown as left alone; the record stays as it is.
     """
     found = {} if wave.ledger is None else wave.ledger.standing(decision_ids(model, people, wave))
     if not found:
         return pd.DataFrame(columns=list(DECISION_COLUMNS), index=people.index[:0])
     answers = [found.get(key) for key in decision_ids(model, people, wave)]
     there = np.array([answer is not None for answer in answers])
-    decisions = _table([a for a in answers if a is not None], people.index[there])
+    stands = [a for a in answers if a is not None]
+    decisions = _table(unless_refused(stands, people[there], model.playbook), people.index[there])
     again = people_of(model, people[there], wave)
-    withdrawn = again.eligible.stopped_by.isin(WITHDRAWN_BY) & decisions["send"]
+    withdrawn = again.eligible.stopped_by.isin(WITHDRAWN_BY) & np.array([bool(a["send"]) for a in stands])
     if withdrawn.any():
         now, _ = people_of(model, people[there][withdrawn], wave).decide()
         decisions = pd.concat([decisions[~withdrawn], now]).loc[people.index[there]]
@@ -97,19 +98,8 @@ def record_wave(
         name: {"amount": amount, "used": summary.used[name], "price": summary.prices[name]}
         for name, amount in summary.amounts.items()
     }
-    words = OutcomeWords()
-    about = {
-        "title": wave.campaign,
-        "follows": None,
-        "currency": model.playbook.currency,
-        "window_days": model.playbook.program.attribution_window_days,
-        "reactivated_word": words.reactivated,
-        "reactivated_words": words.reactivated_plural,
-        "started_at": wave.at.to_pydatetime(),
-        "playbook": model.playbook.model_dump(mode="json"),
-    }
     staged.record(
-        about,
+        about_campaign(model.playbook, title=wave.campaign, started_at=wave.at.to_pydatetime()),
         campaign=wave.campaign,
         model_version=model.version,
         playbook_version=model.playbook.version,

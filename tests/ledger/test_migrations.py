@@ -18,6 +18,7 @@ from ledger_cases import AT, CAMPAIGN, decided, event, everything, record, rows,
 
 from propensity.errors import InputError
 from propensity.ledger import Ledger, migrating, schema
+from propensity.ledger.keys import create_key
 from propensity.ledger.migrations import new_migration
 
 ALL = [r.revision for r in migrating.revisions()]
@@ -167,12 +168,39 @@ def test_a_draft_of_a_migration_has_what_the_tables_lack(monkeypatch, tmp_path):
     assert drafted.count("create_table") == 1
 
 
+def test_going_back_says_first_what_is_lost_and_wants_a_yes(propensity, elsewhere):
+    propensity("ledger", "init")
+    ledger = Ledger("sqlite:///ledger.db")
+    for name in ("one", "other"):
+        create_key(ledger, name=name, scopes=["decide"])
+    ledger.close()
+    code, said, error = propensity("ledger", "downgrade", "0003")
+    assert (code, said) == (2, "")
+    assert "destroys for good: 2 API keys" in error
+    assert "summaries" not in error  # there are none
+    assert "--yes" in error
+    assert propensity("ledger", "current")[1].strip() == ALL[-1]
+    assert "for good: nothing" in propensity("ledger", "downgrade", "0004")[2]
+    assert propensity("ledger", "downgrade", "9999", "--yes")[0] == 2
+    code, said, _ = propensity("ledger", "downgrade", "0003", "--yes")
+    assert code == 0
+    assert "2 API keys" in said
+    assert propensity("ledger", "current")[1].strip() == "0003"
+
+
+def test_every_migration_says_what_going_back_loses():
+    made = set(schema.metadata.tables)
+    lost = migrating.lost_between("0001", ALL[-1])
+    assert set(lost) == {"api_keys", "published_summaries"} <= made
+    assert migrating.lost_between(ALL[-1], ALL[-1]) == {}
+
+
 def test_the_commands_walk_there_and_back(propensity, elsewhere):
     propensity("ledger", "init")
     assert propensity("ledger", "current")[1].strip() == ALL[-1]
     assert [line.split()[0] for line in propensity("ledger", "history")[1].splitlines()] == ALL
-    code, said, _ = propensity("ledger", "downgrade", ALL[0])
-    assert (code, said) == (0, f"The ledger is at revision {ALL[0]}.\n")
+    code, said, _ = propensity("ledger", "downgrade", ALL[0], "--yes")
+    assert (code, said.splitlines()[-1]) == (0, f"The ledger is at revision {ALL[0]}.")
     assert propensity("ledger", "show", "a")[0] == 2
     assert propensity("ledger", "upgrade")[1] == f"The ledger is at revision {ALL[-1]}.\n"
     code, said, error = propensity("ledger", "current", "--ledger", "sqlite:///no.db")

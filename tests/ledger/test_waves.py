@@ -255,6 +255,27 @@ def test_who_must_be_left_alone_is_not_contacted_on_the_strength_of_a_decision_t
     assert (person in set(rows["customer_id"])) == (happens != "erased")
 
 
+def test_who_took_the_consent_back_is_not_contacted_on_the_strength_of_a_decision_that_stands(
+    ledger, decided, people, small_model
+):
+    first, _ = decided(budget=1e9)
+    email = first["send"] & (first["channel"] == "email")
+    assert email.any()
+    # whoever's consent is not known keeps what stands
+    said = people["consent_email"].astype("boolean").mask(first["customer_id"].isin(first.loc[email, "customer_id"]))
+    assert small_model.playbook.channels["email"].needs_consent
+    same(decided(people.assign(consent_email=said), name="unknown.parquet", budget=1e9)[0], first)
+    gone = first.loc[email, "customer_id"].iloc[:3]
+    now = people.assign(consent_email=people["consent_email"].mask(people["customer_id"].isin(gone), False))
+    again, _ = decided(now, name="again.parquet", budget=1e9)
+    withdrawn = again["customer_id"].isin(gone)
+    assert not again.loc[withdrawn, "send"].any()
+    assert again.loc[withdrawn, "reason_codes"].map(list).tolist() == [["no_consent_email"]] * 3
+    assert again["decision_id"].tolist() == first["decision_id"].tolist()
+    same(again[~withdrawn], first[~withdrawn])
+    assert set(ledger.assignments(CAMPAIGN).set_index("customer_id").loc[gone, "action"]) != {"control"}
+
+
 def test_the_erased_leave_no_name_and_still_count(ledger, decided, people):
     found, _ = decided()
     held = found[found["assignment"] == "holdout"]

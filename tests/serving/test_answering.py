@@ -89,11 +89,85 @@ def test_a_repeat_after_an_event_that_may_withdraw_it_is_decided_anew(client, le
     assert again["decision_id"] == sent["decision_id"]
 
 
+@pytest.mark.parametrize("said", [False, "no", 0])
+def test_a_contact_that_stands_is_withdrawn_by_whoever_takes_the_consent_back(client, ledger, said):
+    sent = next(d for d in ask(client, *[person(f"p{i}") for i in range(30)]) if d["channel"] == "email")
+    key, before = sent["customer_id"], recorded(ledger)
+    (again,) = ask(client, person(key, consent_email=said))
+    assert (again["send"], again["action"], again["assignment"]) == (False, CONTROL, "suppressed")
+    assert again["reason_codes"] == ["no_consent_email"]
+    assert again["decision_id"] == sent["decision_id"]
+    assert recorded(ledger) == before
+    told = explanation(again, "USD")
+    assert told == "Not contacted: gave no consent for email."
+    # without the column, or where another consent is taken back, the decision stands
+    without = {name: value for name, value in person(key).items() if name != "consent_email"}
+    assert ask(client, without, person("new"))[:1] == [sent]
+    assert ask(client, person(key, consent_sms=False)) == [sent]
+    # as whoever opts out is answered, but for the reason
+    event = {"event_id": "1", "source": "shop", "customer_id": key, "type": "unsubscribed"}
+    ledger.add_outcomes(pd.DataFrame([event]).assign(at=pd.Timestamp("2026-03-04T00:00:00Z")))
+    (opted_out,) = ask(client, person(key))
+    assert {**again, "reason_codes": ["suppressed"]} == opted_out
+
+
+def test_a_consent_that_is_taken_back_counts_where_an_event_made_the_decision_anew(client, ledger):
+    sent = next(d for d in ask(client, *[person(f"p{i}") for i in range(30)]) if d["channel"] == "email")
+    event = {"event_id": "1", "source": "shop", "customer_id": sent["customer_id"], "type": "purchased"}
+    # before they left: it withdraws nothing
+    ledger.add_outcomes(pd.DataFrame([event]).assign(at=pd.Timestamp("2025-06-04T00:00:00Z")))
+    assert ask(client, person(sent["customer_id"])) == [sent]
+    (again,) = ask(client, person(sent["customer_id"], consent_email=False))
+    assert (again["send"], again["reason_codes"]) == (False, ["no_consent_email"])
+
+
 def test_an_erased_person_gets_nothing_again(client, ledger):
     sent = next(d for d in ask(client, *[person(f"p{i}") for i in range(30)]) if d["send"])
     ledger.erase(sent["customer_id"])
     (again,) = ask(client, person(sent["customer_id"]))
     assert (again["send"], again["reason_codes"]) == (False, ["suppressed"])
+
+
+# ----------------------------------------------------------------------------------------------------------- campaigns
+
+
+def test_a_campaign_is_in_the_ledger_with_its_first_recorded_decision(client, state, ledger, small_model, monkeypatch):
+    book, written = small_model.playbook, []
+    monkeypatch.setattr(
+        ledger, "add_campaign", lambda *a, add=ledger.add_campaign, **v: (written.append(a), add(*a, **v))
+    )
+    ask(client, person(), dry_run=True)
+    assert ledger.campaigns() == []
+    ask(client, person())
+    about = ledger.campaign(CAMPAIGN)
+    assert (about["title"], about["follows"], about["started_at"].isoformat()) == (CAMPAIGN, None, AT[:-1] + "+00:00")
+    assert (about["currency"], about["window_days"]) == (book.currency, book.program.attribution_window_days)
+    assert (about["reactivated_word"], about["reactivated_words"]) == ("return", "returns")
+    assert about["playbook"] == book.model_dump(mode="json")
+    ask(client, person("bert"), person("carl"))
+    assert written == [(CAMPAIGN,)]
+
+
+def test_a_campaign_that_is_there_stays_as_it_began_when_the_rules_decide(client, ledger, monkeypatch):
+    began = {"title": "Spring!", "follows": None, "currency": "EUR", "window_days": 30.0, "playbook": None}
+    words = {"reactivated_word": "visit", "reactivated_words": "visits", "started_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    other = Ledger(ledger.engine.url.render_as_string(hide_password=False))
+    other.add_campaign(CAMPAIGN, **began, **words)  # another process
+    other.close()
+    monkeypatch.setattr(answering, "decide_online", lambda *_, **__: 1 / 0)
+    ask(client, person())
+    ask(client, person(), campaign="by rules")
+    assert [c["title"] for c in ledger.campaigns()] == ["Spring!", "by rules"]
+
+
+def test_blanks_around_a_campaign_make_no_other(client, ledger):
+    (first,) = ask(client, person(), campaign=CAMPAIGN)
+    assert ask(client, person(), campaign=f"  {CAMPAIGN}\t") == [first]
+    assert first["campaign"] == CAMPAIGN
+    assert client.put("/v1/customers", json=person()).status_code == 200
+    again = client.get("/v1/decisions/anna", params={"campaign": f" {CAMPAIGN} ", "at": AT})
+    assert again.json()["decision_id"] == first["decision_id"]
+    assert [c["campaign"] for c in ledger.campaigns()] == [CAMPAIGN]
 
 
 # ---------------------------------------------------------------------------------------------------- at the same time
@@ -243,6 +317,39 @@ def test_a_stored_customer_gets_the_decision_that_posting_gives(client, ledger, 
     assert found.json() == {**posted, "decision_id": found.json()["decision_id"]}
     assert client.get("/v1/decisions/anna%2Fb", params={"campaign": CAMPAIGN, "at": AT}).json() == found.json()
     assert len(recorded(ledger)) == 1
+
+
+def test_somebody_who_was_erased_is_answered_and_recorded_nowhere(client, ledger):
+    assert client.put("/v1/customers", json=person(as_of="2026-03-01T00:00:00Z")).status_code == 200
+    assert client.delete("/v1/customers/anna").status_code == 204
+    path, asked = "/v1/decisions/anna", {"campaign": CAMPAIGN, "at": AT}
+    found = client.get(path, params={**asked, "explain": "true"})
+    assert found.status_code == 200, found.text
+    decision = found.json()
+    assert (decision["send"], decision["action"], decision["assignment"]) == (False, CONTROL, "suppressed")
+    assert (decision["reason_codes"], decision["decision_id"]) == (["suppressed"], None)
+    assert decision["explanation"].startswith("Not contacted: opted out")
+    (posted,) = ask(client, person(), explain=True)
+    assert set(decision) == set(posted)
+    assert {k: decision[k] for k in ("send", "probability", "reason_codes", "expires_at", "cost")} == {
+        k: posted[k] for k in ("send", "probability", "reason_codes", "expires_at", "cost")
+    }
+    assert client.get(path, params={**asked, "dry_run": "true"}).json()["assignment"] == "suppressed"
+    assert recorded(ledger) == []
+    assert ledger.held_on("anna")["snapshots"] == []
+
+
+def test_a_stored_customer_whose_newest_snapshot_takes_the_consent_back_gets_nothing(client):
+    for i in range(30):
+        assert client.put("/v1/customers", json=person(f"p{i}", as_of="2026-03-01T00:00:00Z")).status_code == 200
+    of = [client.get(f"/v1/decisions/p{i}", params={"campaign": CAMPAIGN, "at": AT}).json() for i in range(30)]
+    sent = next(d for d in of if d["channel"] == "email")
+    now = person(sent["customer_id"], as_of="2026-03-02T00:00:00Z", consent_email=False)
+    assert client.put("/v1/customers", json=now).status_code == 200
+    path = f"/v1/decisions/{sent['customer_id']}"
+    again = client.get(path, params={"campaign": CAMPAIGN, "at": AT}).json()
+    assert (again["send"], again["reason_codes"]) == (False, ["no_consent_email"])
+    assert again["decision_id"] == sent["decision_id"]
 
 
 @pytest.mark.parametrize(

@@ -387,7 +387,7 @@ def test_what_the_model_does_not_know_is_ignored(client):
         ({}, "campaign: is missing"),
         ({"campaign": "c"}, "expected either 'customer'"),
         ({"campaign": "c", "customer": person(), "customers": [person()]}, "expected either 'customer'"),
-        ({"campaign": "", "customer": person()}, "campaign: expected at least 1 character"),
+        ({"campaign": "", "customer": person()}, "campaign: expected a name, found a blank"),
         ({"campaign": 5, "customer": person()}, "campaign: expected a text, found 5"),
         ({"campaign": "x" * 201, "customer": person()}, "campaign: expected at most 200 characters"),
         ({"campaign": "c", "customer": [person()]}, "customer: expected an object, found a list"),
@@ -529,9 +529,10 @@ def test_an_internal_fault_tells_the_caller_and_the_log_nothing_of_the_customer(
     assert NAME not in caplog.text
 
 
-def test_a_ledger_that_is_gone_is_an_internal_fault_without_data(client, ledger, caplog):
+def test_a_ledger_whose_tables_are_gone_contacts_nobody_and_logs_no_data(client, ledger, caplog):
     schema.metadata.drop_all(ledger.engine)
-    problem(ask(client, person(NAME)), 500)
+    (decision,) = ask(client, person(NAME)).json()["decisions"]
+    assert (decision["send"], decision["reason_codes"]) == (False, ["ledger_unavailable"])
     assert NAME not in caplog.text
 
 

@@ -183,8 +183,12 @@ def test_nobody_is_found_where_nothing_is_held(client):
         problem(client.request(method, path), 405)
 
 
-def test_an_internal_fault_logs_no_id_from_a_path(client, ledger, caplog):
-    schema.metadata.drop_all(ledger.engine)
+def test_an_internal_fault_logs_no_id_from_a_path(client, ledger, caplog, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("cannot read anna@example.org")
+
+    for name in ("held_on", "add_outcomes"):
+        monkeypatch.setattr(ledger, name, fail)
     with caplog.at_level(logging.DEBUG):
         problem(client.get(at("anna@example.org")), 500)
         problem(client.post("/v1/outcomes", json={"id": "1", "source": "s", "type": "sent", "subject": "anna@x"}), 500)

@@ -383,6 +383,16 @@ def test_a_body_that_is_announced_or_found_too_large_is_refused(client, keys):
     assert "send less" in problem(client.post("/v1/decisions", content=chunks, headers=headers), 413)
 
 
+def test_an_address_or_headers_that_are_too_large_are_refused(client, keys):
+    headers = bearer(keys["decide"])
+    path = "/v1/holdouts/anna?campaign=c"
+    assert client.get(path, headers={**headers, "x-more": "x" * 15_000}).status_code == 200
+    assert "16384 bytes" in problem(client.get(path, headers={**headers, "x-more": "x" * 16_384}), 431)
+    assert "16384 bytes" in problem(client.get(path + "x" * 16_384, headers=headers), 414)
+    assert "16384 bytes" in problem(client.get(path, headers={f"x-{i}": "y" for i in range(2_000)}), 431)
+    assert client.get("/v1/holdouts/" + "a" * 190 + "?campaign=c", headers=headers).status_code == 200
+
+
 async def collect(app, receive, headers=()) -> tuple[int, dict[str, str], bytes]:
     """What an ASGI application answers to a POST."""
     sent: list[dict] = []

@@ -8,9 +8,10 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from propensity.ledger import LedgerUnavailable
+from propensity.ledger import Ledger, LedgerUnavailable
 from propensity.ledger.keys import create_key
 from propensity_serving import answering
+from propensity_serving import state as serving_state
 from propensity_serving.answering import BUDGET_VARIABLE
 from propensity_serving.app import build_app
 from propensity_serving.edge import Keyring, keyring
@@ -90,3 +91,34 @@ async def test_keys_last_read_go_on_for_a_while_and_unknown_ones_are_not_refused
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.mark.parametrize("happens", ["tables gone", "another revision"])
+def test_a_ledger_with_other_tables_counts_as_away_until_they_are_back(client, state, ledger, monkeypatch, happens):
+    monkeypatch.setattr(serving_state, "LEDGER_FRESH_SECONDS", 0.0)
+    ask(client, "anna")
+    assert state.ready
+    by_hand = Ledger(ledger.engine.url.render_as_string(hide_password=False))
+    by_hand.downgrade("0004" if happens == "another revision" else "0001")
+    if happens == "tables gone":
+        with by_hand.engine.begin() as connection:
+            for table in ("events", "decisions", "customers", "tombstones", "campaigns"):
+                connection.execute(sa.text(f"DROP TABLE {table}"))
+    else:
+        assert not state.ready
+    (decision,) = ask(client, "anna")
+    assert (decision["send"], decision["reason_codes"]) == (False, ["ledger_unavailable"])
+    for method, path, body in (
+        ("POST", "/v1/outcomes", EVENT),
+        ("POST", "/v1/suppressions", [{"customer_id": "anna"}]),
+        ("PUT", "/v1/customers", {"customer_id": "anna", "churned_at": AT}),
+        ("GET", "/v1/customers/anna", None),
+        ("GET", "/experiments/", None),
+    ):
+        assert client.request(method, path, json=body).status_code == 503, path
+    assert not state.ready
+    if happens == "another revision":
+        by_hand.create()
+        assert state.ready
+        assert ask(client, "anna")[0]["reason_codes"] != ["ledger_unavailable"]
+    by_hand.close()

@@ -122,6 +122,9 @@ def test_declared_cloudevents_name_their_version_and_plain_json_need_not(client)
         ("", "application/json", 400, "not valid JSON"),
         ('{"id": "\\u0000"}', "application/json", 400, "NUL"),
         ("<e/>", "application/cloudevents+xml", 415, "expected application/cloudevents+json, application/cloudevents"),
+        ("<e/>", "text/xml", 415, "content-type: expected application/json, found 'text/xml'"),
+        ("[]", "application/x-protobuf", 415, "found 'application/x-protobuf'"),
+        ("[]", "multipart/form-data; boundary=x", 415, "found 'multipart/form-data'"),
         ('"purchased"', "application/json", 422, "expected an event (an object) or a list of them"),
         (json.dumps([event()] * 1_001), BATCH, 422, "expected at most 1,000 in a request, found 1,001"),
         (" " * (8 * 1024 * 1024 + 1), BATCH, 413, "send fewer"),
@@ -370,3 +373,37 @@ def test_no_path_is_an_internal_fault(any_client, key, campaign):
     path = quote(key, safe="")
     assert any_client.get(f"/v1/holdouts/{path}", params={"campaign": campaign}).status_code in (200, 422)
     assert any_client.get(f"/v1/customers/{path}").status_code in (200, 404, 422)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "",
+        "application/json; charset=utf-8",
+        "text/json",
+        "application/ld+json",
+        "text/plain",
+        "application/octet-stream",
+    ],
+)
+def test_json_is_read_whatever_a_tool_that_does_not_look_calls_it(client, content_type):
+    headers = {"content-type": content_type} if content_type else {}
+    assert client.post("/v1/outcomes", content=json.dumps(event()), headers=headers).json()["accepted"] == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/v1/decisions"), ("POST", "/v1/suppressions"), ("PUT", "/v1/customers")]
+)
+def test_what_is_plainly_not_json_is_refused_on_every_route(client, method, path):
+    response = client.request(method, path, content="<x/>", headers={"content-type": "application/xml"})
+    assert "found 'application/xml'" in problem(response, 415)
+
+
+def test_an_empty_list_is_answered_in_full(client):
+    for method, path, status in (
+        ("POST", "/v1/outcomes", 202),
+        ("POST", "/v1/suppressions", 200),
+        ("PUT", "/v1/customers", 200),
+    ):
+        response = client.request(method, path, json=[])
+        assert (response.status_code, response.json()["accepted"]) == (status, 0)

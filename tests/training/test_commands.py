@@ -92,6 +92,7 @@ def test_from_training_to_promotion_and_back(propensity, place):
     verdict = json.loads((place / "promotion.json").read_text())
     assert (verdict["passed"], verdict["promoted"]) == (True, True)
     assert f"{NAME}/2 is the champion now (it was {NAME}/1)." in said
+    assert f"Services of {NAME} that run take it up within seconds" in said
     for check in ("value", "propensity calibration", "sample ratio", "unsubscribes"):
         assert re.search(rf"│ {check} +│ passed │", said)
 

@@ -230,7 +230,7 @@ def promote(
     try:
         if back:
             before, after = promotion.roll_back(opened, model, who=who, why=why or "rolled back")
-            typer.echo(f"{after.title} is the champion again (it was {before.title}). {_restart(after.name)}")
+            typer.echo(f"{after.title} is the champion again (it was {before.title}). {_follow(after.name)}")
             return
         with Steps(promotion.STEPS) as steps:
             dataset = None
@@ -262,7 +262,7 @@ def _outcome(verdict: Verdict, granted: bool) -> str:
     was = f" (it was {champion.title})" if champion else ""
     forced = "" if verdict.passed else ", by force"
     back = f" The way back: propensity promote --roll-back --model {challenger.name}" if champion else ""
-    return f"{challenger.title} is the champion now{was}{forced}. {_restart(challenger.name)}{back}"
+    return f"{challenger.title} is the champion now{was}{forced}. {_follow(challenger.name)}{back}"
 
 
 def _margin_advice(verdict: Verdict) -> str:
@@ -351,8 +351,8 @@ def _user() -> str:
         raise InputError("who: this machine does not know your name; say it with --who NAME") from error
 
 
-def _restart(name: str) -> str:
-    return f"Services of {name} take it up when they are started again."
+def _follow(name: str) -> str:
+    return f"Services of {name} that run take it up within seconds, once it passes their checks."
 
 
 def _write_page(file: Path, page: str) -> None:

@@ -68,6 +68,7 @@ def monitor(
         reference_days,
         pd.Timestamp.now("UTC"),
     )
+    campaign = None if campaign is None else campaign.strip()
     opened = Ledger(ledger).open()
     try:
         loaded = serving_model(model, alias)

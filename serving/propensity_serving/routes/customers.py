@@ -134,7 +134,7 @@ def paths() -> dict[str, Any]:
                         "description": "One result for each customer, in the order given",
                         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/CustomersReceipt"}}},
                     },
-                    **problems("400", "413", "422", "500", "503"),
+                    **problems("400", "413", "415", "422", "500", "503"),
                 },
             }
         },

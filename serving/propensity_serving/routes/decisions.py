@@ -43,10 +43,13 @@ def routes(state: ServingState, answering: Answering) -> list[BaseRoute]:
         customer_id = customer_in_path(request)
         try:
             customer = await run_in_threadpool(ledger.newest_snapshot, customer_id, at)
+            erased = customer is None and bool(await run_in_threadpool(ledger.erased, [customer_id]))
         except LedgerUnavailable:
             if asked.dry_run:
                 raise
             return JSONResponse(answering.without_ledger(asked, customer_id)["decisions"][0])
+        if erased:
+            return JSONResponse(answering.for_erased(asked, customer_id)["decisions"][0])
         if customer is None:
             raise Problem(404, "Not found", "there is no snapshot of this customer; send one with PUT /v1/customers")
         content = await answering.answer(asked.model_copy(update={"customer": customer}))
@@ -138,7 +141,7 @@ def paths() -> dict[str, Any]:
                         "description": "One answer for each customer, in the order asked",
                         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Decisions"}}},
                     },
-                    **problems("400", "413", "422", "500", "503"),
+                    **problems("400", "413", "415", "422", "500", "503"),
                 },
             }
         },

@@ -129,7 +129,7 @@ def paths() -> dict[str, Any]:
                             "application/json": {"schema": {"$ref": "#/components/schemas/SuppressionsReceipt"}}
                         },
                     },
-                    **problems("400", "413", "422", "500", "503"),
+                    **problems("400", "413", "415", "422", "500", "503"),
                 },
             }
         },

@@ -18,7 +18,18 @@ from propensity.contract.checking import (
     time_zone_names,
 )
 from propensity.contract.faults import ContractError, Violation, bad_rows, faults_in, told_by_row
-from propensity.contract.kinds import TEXT, Kind, array_of, as_flag, as_number, as_text, one_text, plain, unread
+from propensity.contract.kinds import (
+    TEXT,
+    Kind,
+    array_of,
+    as_flag,
+    as_number,
+    as_text,
+    one_flag,
+    one_text,
+    plain,
+    unread,
+)
 from propensity.contract.tables import (
     CONSENT_PREFIX,
     CONTACTS,
@@ -68,6 +79,7 @@ __all__ = [
     "close_name",
     "data_dictionary",
     "faults_in",
+    "one_flag",
     "one_text",
     "plain",
     "read_columns",

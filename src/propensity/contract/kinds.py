@@ -88,10 +88,15 @@ def as_flag(values: pd.Series) -> pd.Series:
 
 
 def _flags(values: np.ndarray) -> Any:
-    flags = [v if type(v) is bool else _FLAGS.get(str(v).strip().lower()) for v in values.tolist()]
+    flags = [one_flag(value) for value in values.tolist()]
     return pd.arrays.BooleanArray(
         np.array([flag is True for flag in flags], dtype=bool), np.array([flag is None for flag in flags], dtype=bool)
     )
+
+
+def one_flag(value: object) -> bool | None:
+    """A single value as a flag; None where it is neither true, yes, 1 nor false, no, 0."""
+    return value if type(value) is bool else _FLAGS.get(str(value).strip().lower())
 
 
 def array_of(values: pd.Series) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 
 import sqlalchemy as sa
@@ -23,6 +24,11 @@ _SQLITE = {
 _POSTGRESQL = ("08", "25006", "53", "55P03", "57", "58")
 """SQLSTATEs that begin so: connection, read only, resources (disk full), lock timeout, operator, system."""
 
+_NOT_THERE = ("42P01", "42703", "3F000")
+"""SQLSTATEs of a table, a column or a schema that is gone: the tables are of another revision, or were taken away."""
+_NOT_THERE_IN_SQLITE = re.compile(r"no such (table|column)|table \w+ has no column")
+"""SQLite has no code for it."""
+
 _COLLIDED = ("40001", "40P01")
 """PostgreSQL gave one of several transactions up, that the others may go on."""
 
@@ -36,17 +42,18 @@ class Collided(LedgerUnavailable):
 
 
 def is_unavailable(error: sa.exc.SQLAlchemyError) -> bool:
-    """Whether an error is the database's state (gone, full, locked, read only) and not the statement's fault."""
+    """Whether an error is the database's state (gone, full, read only, other tables), not the statement's fault."""
     if isinstance(error, sa.exc.TimeoutError):  # no connection of the pool came free
         return True
     if not isinstance(error, sa.exc.DBAPIError):
         return False
     if isinstance(error.orig, sqlite3.Error):
-        return (getattr(error.orig, "sqlite_errorcode", None) or 0) & 0xFF in _SQLITE
+        code = (getattr(error.orig, "sqlite_errorcode", None) or 0) & 0xFF
+        return code in _SQLITE or bool(_NOT_THERE_IN_SQLITE.match(str(error.orig)))
     state = _sqlstate(error)
     if state is None:  # no answer of a server at all
         return error.connection_invalidated or isinstance(error, sa.exc.OperationalError)
-    return state.startswith(_POSTGRESQL) or state in _COLLIDED
+    return state.startswith(_POSTGRESQL) or state in (*_COLLIDED, *_NOT_THERE)
 
 
 def is_cut(error: sa.exc.SQLAlchemyError) -> bool:

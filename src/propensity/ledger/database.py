@@ -61,6 +61,8 @@ class Database:
                 f"ledger {_without_password(url)}: needs {error.name}; install propensity[postgres]"
             ) from error
         self._group: GroupWriter | None = None
+        self._of_this_version = True
+        self._recorded_campaigns: set[str] = set()
 
     def create(self) -> Self:
         """Bring the tables to the newest revision: of nothing, of a ledger of an older version, of any revision.
@@ -113,6 +115,16 @@ class Database:
             raise InputError(f"ledger {self.name}: does not exist; make it with: propensity ledger init {self.name}")
         return self._revision()
 
+    def answers(self) -> bool:
+        """Whether it answers now, with the tables of this version; while they are others, it counts as away."""
+        try:
+            with self.engine.connect() as connection:
+                connection.execute(sa.select(schema.playbook_approvals.c.id).limit(1))
+                self._of_this_version = migrating.current(connection) == migrating.newest()
+        except sa.exc.SQLAlchemyError:
+            return False
+        return self._of_this_version
+
     def upgrade(self, revision: str = migrating.HEAD) -> None:
         """Bring the tables forward to a revision; see `create`."""
         if revision != migrating.HEAD:
@@ -121,8 +133,24 @@ class Database:
         with self._opening():
             migrating.upgrade(self.engine, revision)
 
+    def lost_by_downgrade(self, revision: str) -> dict[str, int]:
+        """What `downgrade` to a revision would destroy, and how much there is of it; what is counted anew is not lost.
+
+        Raises
+        ------
+        InputError
+            There is no such earlier revision.
+        """
+        self._require_known(revision)
+        now = self.revision()
+        with self._opening(), self.engine.connect() as connection:
+            return {
+                what: connection.scalar(sa.select(sa.func.count()).select_from(sa.table(name))) or 0
+                for name, what in migrating.lost_between(revision, now).items()
+            }
+
     def downgrade(self, revision: str) -> None:
-        """Bring the tables back to a revision; what only later ones can hold is lost.
+        """Bring the tables back to a revision; what only later ones can hold is lost (see `lost_by_downgrade`).
 
         Raises
         ------
@@ -226,6 +254,10 @@ class Database:
             return change(connection)
 
     def _twice(self, act: Callable[[], T]) -> T:
+        if not self._of_this_version:
+            raise LedgerUnavailable(
+                f"ledger {self.name}: its tables are of another revision; run: propensity ledger init"
+            )
         try:
             try:
                 return act()

@@ -58,6 +58,15 @@ def is_known(revision: str) -> bool:
     return revision in {r.revision for r in revisions()}
 
 
+def lost_between(revision: str, now: str | None) -> dict[str, str]:
+    """What going back from one revision to another destroys: a word for the rows of each table that goes for good."""
+    lost: dict[str, str] = {}
+    for script in ScriptDirectory.from_config(config()).walk_revisions():
+        if now is not None and revision < script.revision <= now:
+            lost |= script.module.LOST_BY_DOWNGRADE
+    return lost
+
+
 def current(connection: sa.Connection) -> str | None:
     """The revision of a ledger; None where it has none: it is empty or older than the migrations."""
     return MigrationContext.configure(connection).get_current_revision()

@@ -33,9 +33,14 @@ class Writing(Database):
     """What is added to the ledger."""
 
     def add_campaign(self, campaign: str, **values: Any) -> None:
-        """Record a campaign; the columns are those of `schema.campaigns`."""
+        """Record a campaign; the columns are those of `schema.campaigns`. One that is there stays as it began."""
         row = {"campaign": campaign, **values}
         self.write(lambda connection: self.insert(connection, schema.campaigns, [row]), rows=1)
+        self._recorded_campaigns.add(campaign)
+
+    def has_recorded(self, campaign: str) -> bool:
+        """Whether this object saw to it before that the campaign is in the ledger; the ledger is not asked."""
+        return campaign in self._recorded_campaigns
 
     def add_customers(self, customers: pd.DataFrame) -> set[tuple[str, datetime]]:
         """Record snapshots of customers (a checked contract table); one that is there already stays as it is.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
+SUPPRESSED = "suppressed"
 RULES_OF_THE_PERSON = (
-    "suppressed",
+    SUPPRESSED,
     "opted_out",
     "complained",
     "already_back",
@@ -24,8 +25,9 @@ RULES_OF_AN_ACTION = (
     "not_for_segment",
     "season_of_rest",
 )
+NO_CONSENT = "no_consent_{}"
 RULES_OF_A_CHANNEL = (
-    "no_consent_{}",
+    NO_CONSENT,
     "outside_window_of_{}",
     "{}_not_for_value_tier",
     "{}_bounced",

@@ -9,6 +9,7 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
+LOST_BY_DOWNGRADE: dict[str, str] = {}  # of tables whose rows do not come back, what they are
 
 
 def upgrade() -> None:

@@ -13,6 +13,7 @@ revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+LOST_BY_DOWNGRADE: dict[str, str] = {}
 
 _TIME = sa.DateTime(timezone=True)
 _first = sa.MetaData()

@@ -13,6 +13,7 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+LOST_BY_DOWNGRADE: dict[str, str] = {}
 
 _SPANS_SECONDS = (60, 3_600, 86_400)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

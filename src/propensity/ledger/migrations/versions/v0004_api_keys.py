@@ -9,6 +9,7 @@ revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
+LOST_BY_DOWNGRADE: dict[str, str] = {"api_keys": "API keys, so that nobody can ask the service"}
 
 
 def upgrade() -> None:

@@ -9,6 +9,7 @@ revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
+LOST_BY_DOWNGRADE: dict[str, str] = {"published_summaries": "published summaries"}
 
 _TABLE = "published_summaries"
 _FUNCTION = "propensity_published"
