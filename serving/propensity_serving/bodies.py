@@ -42,20 +42,47 @@ async def read_json(request: Request, *, may_be_empty: bool = False) -> Any:
     if may_be_empty and not body:
         return None
     try:
-        # decoded here: json would also take other encodings, and half characters
-        content = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        content = _parsed(body)
         if b"\\u" in body:  # only an escape can hide half a character or a NUL
             text = json.dumps(content, ensure_ascii=False)
             text.encode()
             if _NUL.search(text):
                 raise Problem(400, "Not JSON", "the body holds a NUL character (\\u0000), which no text may have")
     except (ValueError, RecursionError) as error:
-        raise Problem(400, "Not JSON", "the body is not valid JSON in UTF-8") from error
+        raise Problem(400, "Not JSON", _sentence(error)) from error
     return content
+
+
+def _parsed(body: bytearray) -> Any:
+    # decoded here: json would also take other encodings, and half characters
+    text = body.decode("utf-8-sig")
+    if not text.strip():
+        raise _Refused("the body is empty; send JSON")
+    return json.loads(text, parse_constant=_refuse_constant)
+
+
+class _Refused(ValueError):  # noqa: N818 - it says what a body is
+    """What JSON does not allow; the message is the sentence for the caller."""
+
+
+def _sentence(error: Exception) -> str:
+    """Why a body could not be read: where, and nothing that is in it."""
+    match error:
+        case _Refused():
+            return str(error)
+        case UnicodeDecodeError():
+            return f"the body is not UTF-8 text (byte {error.start + 1:,} cannot be read)"
+        case UnicodeEncodeError():
+            return "the body holds half a character (an escape such as \\ud800 without its other half)"
+        case json.JSONDecodeError():
+            return f"the body is not valid JSON (it breaks at line {error.lineno:,}, column {error.colno:,})"
+        case RecursionError():
+            return "the body is nested too deeply"
+    return "the body holds a number of too many digits"
 
 
 _NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")  # an escaped NUL, not an escaped backslash before u0000
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    raise _Refused(f"the body holds {name}, which JSON does not know; send null where a number is missing")

@@ -462,7 +462,7 @@ def test_an_error_of_another_form_becomes_a_problem_without_what_it_said(ledger,
 
 def test_a_problem_of_the_application_is_told_as_it_is(client, keys):
     detail = problem(client.post("/v1/decisions", content=b"{", headers=bearer(keys["decide"])), 400)
-    assert detail == "the body is not valid JSON in UTF-8"
+    assert detail == "the body is not valid JSON (it breaks at line 1, column 2)"
     assert "Experiments" in client.get("/experiments/", headers=basic(keys["read"])).text
     shown = client.get("/experiments/nothing", headers=basic(keys["read"]))
     assert (shown.status_code, shown.headers["content-type"]) == (404, "text/html; charset=utf-8")
