@@ -14,10 +14,10 @@ from propensity.contract import CUSTOMERS
 from propensity.features import required_columns
 from propensity.ledger import LedgerUnavailable
 from propensity.model import DecisionModel
-from propensity.policy import codes
-from propensity_serving.answering import DECIDED, REJECTED, Answering
+from propensity_serving.answering import REJECTED, Answering
 from propensity_serving.bodies import read_json
-from propensity_serving.described import OPTIONAL_NUMBER, OPTIONAL_TEXT, columns_object, problems
+from propensity_serving.decision_fields import DECISION_FIELDS
+from propensity_serving.described import columns_object, problems
 from propensity_serving.fields import customer_in_path
 from propensity_serving.problems import Problem
 from propensity_serving.requests import (
@@ -64,59 +64,12 @@ def routes(state: ServingState, answering: Answering) -> list[BaseRoute]:
     ]
 
 
-CAMPAIGN = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "\\S"}
-_DECISION: dict[str, dict[str, Any]] = {
-    "explanation": {"type": "string", "description": "the decision in words, where the request says explain"},
-    "status": {"type": "string", "enum": [DECIDED, REJECTED]},
-    "error": {"type": "string", "description": "why a customer was rejected"},
-    "decision_id": {**OPTIONAL_TEXT, "description": "the same for the same customer, campaign and window"},
-    "customer_id": {"type": ["string", "null"]},
-    "campaign": {"type": "string"},
-    "send": {"type": "boolean", "description": "whether to contact this person"},
-    "action": {"type": "string", "description": "label of the action; control is no contact"},
-    "archetype": OPTIONAL_TEXT,
-    "channel": OPTIONAL_TEXT,
-    "offer": OPTIONAL_TEXT,
-    "assignment": {"type": "string", "enum": list(codes.ASSIGNMENTS)},
-    "probability": {"type": "number", "description": "chance of this action under the rule that drew it"},
-    "reason_codes": {"type": "array", "items": {"type": "string"}},
-    "reactivation_propensity": {**OPTIONAL_NUMBER, "description": "chance of coming back without contact"},
-    "uplift": {**OPTIONAL_NUMBER, "description": "what contact adds to that chance"},
-    "uplift_low": OPTIONAL_NUMBER,
-    "uplift_high": OPTIONAL_NUMBER,
-    "expected_revenue": {**OPTIONAL_NUMBER, "description": "extra revenue, currency a person"},
-    "cost": {**OPTIONAL_NUMBER, "description": "of sending, currency"},
-    "net_value": {**OPTIONAL_NUMBER, "description": "currency a person"},
-    "reason_for_churn": OPTIONAL_TEXT,
-    "archetype_probability": OPTIONAL_NUMBER,
-    "not_before": {"type": "string", "format": "date-time"},
-    "expires_at": {"type": "string", "format": "date-time"},
-    "brief": OPTIONAL_TEXT,
-    "model_version": {"type": "string"},
-    "playbook_version": {"type": "string"},
-    "feature_as_of": {"type": ["string", "null"], "format": "date-time"},
-    "would_have_sent": {"type": "string", "description": "what this person would get if nobody were held out or tried"},
-    "reason_source": {"type": "string", "enum": ["stated", "text", "predicted", "fallback"]},
-    "archetype_by": {
-        "type": ["string", "null"],
-        "enum": [*codes.ARCHETYPE_BY, None],
-        "description": "whether the reason for churn calls for this archetype too, or measured effects alone do",
-    },
-    "alternative": {**OPTIONAL_TEXT, "description": "the next best action that this person may get"},
-    "alternative_net_value": {**OPTIONAL_NUMBER, "description": "currency a person"},
-    "alternative_lost": {
-        "type": ["string", "null"],
-        "enum": [*codes.ALTERNATIVE_LOST, None],
-        "description": "why the alternative was not chosen",
-    },
-    "touch": {"type": "integer", "description": "number of this contact with this person in the campaign; 0: none yet"},
-    "next_action": {**OPTIONAL_TEXT, "description": "what follows if this brings no answer"},
-    "next_not_before": {"type": ["string", "null"], "format": "date-time"},
-    "contact_at": {
-        "type": "string",
-        "format": "date-time",
-        "description": "when it best goes out; not_before where no time is known to be better",
-    },
+CAMPAIGN = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 200,
+    "pattern": "\\S",
+    "description": "its name; blanks around it do not count",
 }
 
 
@@ -128,7 +81,8 @@ def paths() -> dict[str, Any]:
                 "summary": "Decide for one customer or many, and record the decisions",
                 "description": (
                     "A repeat for the same customer, campaign and decision window returns the decision that "
-                    "stands, unless the customer has opted out, complained or come back since. What the ledger "
+                    "stands, unless the customer has opted out, complained or come back since, or is sent with a no to the "
+                    "consent that the contact needs. What the ledger "
                     "knows of touches counts, and so do the prices and limits of the campaign's last wave. One "
                     "customer with a fault never fails the others."
                 ),
@@ -203,7 +157,7 @@ def schemas(model: DecisionModel | None) -> dict[str, Any]:
                 },
             },
         },
-        "Decision": {"type": "object", "properties": _DECISION, "required": ["status"]},
+        "Decision": {"type": "object", "properties": DECISION_FIELDS, "required": ["status"]},
         "Decisions": {
             "type": "object",
             "properties": {

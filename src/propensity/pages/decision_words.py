@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from propensity.learners.explanation import LESS, LEVELS, MORE
-from propensity.pages.words import LEFT_ALONE, action_words, left_alone, listed
+from propensity.pages.words import LEFT_ALONE, NOT_OF_DECISIONS, OF_A_CHANNEL, action_words, left_alone, listed
 from propensity.policy import codes
 
 FOR_ALL = "best_action_for_all"
@@ -18,6 +18,12 @@ CHOSEN = {
     codes.BY_RULES: "the playbook's rules call for it; the model did not answer in time",
 }
 """Why an action was chosen, by the first reason code."""
+DRAWN = "was drawn at random among what this person may get, to learn what it does"
+WOULD_HAVE_GOT = "they would have got {}"
+DOES_MORE, DOES_LESS = (
+    "it does more for them than for most, going by {}",
+    "it does less for them than for most, going by {}",
+)
 MORE_OF_CHOSEN = {codes.BEST_WITHIN_LIMITS: "what is worth more goes to others, because budget or capacity end"}
 """What a later reason code adds."""
 ALTERNATIVE_LOST = {
@@ -75,11 +81,11 @@ def explanation(decision: Mapping[Any, Any], currency: str) -> str:
     first, *more = decision["reason_codes"]
     action, assignment = action_words(decision["action"]), decision["assignment"]
     if assignment == "explore":
-        why = f"{action} was drawn at random among what this person may get, to learn what it does"
+        why = f"{action} {DRAWN}"
     elif assignment == "holdout":
         would = next((_inside(code, codes.WOULD_HAVE_SENT) for code in more), None)
         why = f"not contacted: they {left_alone(codes.HELD_OUT)}" + (
-            f"; they would have got {action_words(would)}" if would else ""
+            f"; {WOULD_HAVE_GOT.format(action_words(would))}" if would else ""
         )
     elif decision["send"]:
         why = f"{action} was chosen because {CHOSEN[first]}"
@@ -102,10 +108,10 @@ def explained(decisions: pd.DataFrame, currency: str) -> pd.DataFrame:
 def _additions(decision: Mapping[Any, Any], more: Sequence[str]) -> list[str]:
     """What else speaks for a chosen action: limits, what is special about the person, and why they left."""
     added = [MORE_OF_CHOSEN[code] for code in more if code in MORE_OF_CHOSEN]
-    for word, compared in ((MORE, "more"), (LESS, "less")):
+    for word, told in ((MORE, DOES_MORE), (LESS, DOES_LESS)):
         facts = [fact_words(code.removeprefix(f"{word}:")) for code in more if code.startswith(f"{word}:")]
         if facts:
-            added.append(f"it does {compared} for them than for most, going by {listed(facts)}")
+            added.append(told.format(listed(facts)))
     reason, by = decision["reason_for_churn"], decision["archetype_by"]
     if by in ARCHETYPE_BY and reason in REASONS:
         added.append(f"{ARCHETYPE_BY[by]} ({REASONS[reason]}, {REASON_SOURCES[decision['reason_source']]})")
@@ -144,6 +150,16 @@ def has_words(code: str) -> bool:
         or _inside(code, codes.WOULD_HAVE_SENT) is not None
         or left_alone(code) != action_words(code)
     )
+
+
+def code_words() -> list[tuple[str, bool, str]]:
+    """Every reason code that a decision may have, whether something is sent then, and its words; for documentation."""
+    sent = {**CHOSEN, **MORE_OF_CHOSEN, codes.TRIED: DRAWN}
+    sent |= {f"{MORE}:<fact>": DOES_MORE.format("the fact"), f"{LESS}:<fact>": DOES_LESS.format("the fact")}
+    not_sent = {code: words for code, words in LEFT_ALONE.items() if code not in NOT_OF_DECISIONS}
+    not_sent |= {code.format("<channel>"): words.format("the channel") for code, words in OF_A_CHANNEL.items()}
+    not_sent[codes.WOULD_HAVE_SENT.format("<action>")] = WOULD_HAVE_GOT.format("the action")
+    return [(code, True, words) for code, words in sent.items()] + [(c, False, words) for c, words in not_sent.items()]
 
 
 def _inside(code: str, pattern: str) -> str | None:

@@ -71,6 +71,8 @@ LEFT_ALONE = {
     "held_out_to_measure": "are held out, so that the effect can be measured",
 }
 """Why people are left alone, by the rule that stopped them."""
+NOT_OF_DECISIONS = ("no_chance_logged",)
+"""Of these, what only figures about many people say."""
 OF_A_CHANNEL = {
     "no_consent_{}": "gave no consent for {}",
     "outside_window_of_{}": "left too recently or too long ago for {}",
