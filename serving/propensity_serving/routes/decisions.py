@@ -81,9 +81,9 @@ def paths() -> dict[str, Any]:
                 "summary": "Decide for one customer or many, and record the decisions",
                 "description": (
                     "A repeat for the same customer, campaign and decision window returns the decision that "
-                    "stands, unless the customer has opted out, complained or come back since, or is sent with a no to the "
-                    "consent that the contact needs. What the ledger "
-                    "knows of touches counts, and so do the prices and limits of the campaign's last wave. One "
+                    "stands, unless the customer has opted out, complained or come back since, or is sent with "
+                    "a no to the consent that the contact needs. What the ledger knows of touches counts, and so do "
+                    "the prices and limits of the campaign's last wave. One "
                     "customer with a fault never fails the others."
                 ),
                 "requestBody": {

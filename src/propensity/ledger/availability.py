@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 
 import sqlalchemy as sa
 
 from propensity.errors import JobError
+from propensity.ledger import schema
 
 _SQLITE = {
     sqlite3.SQLITE_PERM,
@@ -24,9 +24,8 @@ _SQLITE = {
 _POSTGRESQL = ("08", "25006", "53", "55P03", "57", "58")
 """SQLSTATEs that begin so: connection, read only, resources (disk full), lock timeout, operator, system."""
 
-_NOT_THERE = ("42P01", "42703", "3F000")
-"""SQLSTATEs of a table, a column or a schema that is gone: the tables are of another revision, or were taken away."""
-_NOT_THERE_IN_SQLITE = re.compile(r"no such (table|column)|table \w+ has no column")
+_NO_SUCH_TABLE = "42P01"
+_NO_SUCH_TABLE_IN_SQLITE = "no such table"
 """SQLite has no code for it."""
 
 _COLLIDED = ("40001", "40P01")
@@ -49,11 +48,17 @@ def is_unavailable(error: sa.exc.SQLAlchemyError) -> bool:
         return False
     if isinstance(error.orig, sqlite3.Error):
         code = (getattr(error.orig, "sqlite_errorcode", None) or 0) & 0xFF
-        return code in _SQLITE or bool(_NOT_THERE_IN_SQLITE.match(str(error.orig)))
+        lacks_table = str(error.orig).startswith(_NO_SUCH_TABLE_IN_SQLITE) and _is_ours(error)
+        return code in _SQLITE or lacks_table
     state = _sqlstate(error)
     if state is None:  # no answer of a server at all
         return error.connection_invalidated or isinstance(error, sa.exc.OperationalError)
-    return state.startswith(_POSTGRESQL) or state in (*_COLLIDED, *_NOT_THERE)
+    return state.startswith(_POSTGRESQL) or state in _COLLIDED or (state == _NO_SUCH_TABLE and _is_ours(error))
+
+
+def _is_ours(error: sa.exc.DBAPIError) -> bool:
+    """Whether the table that is missing is one of the ledger's: it was taken away, or is not of this revision."""
+    return any(name in first_line(error) for name in schema.metadata.tables)
 
 
 def is_cut(error: sa.exc.SQLAlchemyError) -> bool:
