@@ -95,7 +95,9 @@ def test_the_ledger_holds_the_same_decisions_and_the_experiment(first, hillstrom
 
 
 def test_the_summary_has_the_figures_of_the_data(summary, hillstrom_frame):
-    back, money = ({x["action"]: x for x in outcome["totals"]} for outcome in summary["outcomes"])
+    totals = {o["outcome"]["key"]: {x["action"]: x for x in o["totals"]} for o in summary["outcomes"]}
+    assert list(totals) == ["reactivated", "purchased", "revenue", "net_value"]
+    back, money = totals["reactivated"], totals["revenue"]
     for action, people in hillstrom_frame.groupby("action"):
         assert back[action]["people"] == len(people)
         assert back[action]["with_it"] == people["reactivated"].sum()
