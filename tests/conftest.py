@@ -34,6 +34,15 @@ POSTGRES = os.environ.get("PROPENSITY_TEST_POSTGRES", "postgresql+psycopg://post
 CHROMIUM = Path(os.environ.get("PROPENSITY_TEST_CHROMIUM", "/usr/bin/chromium"))
 
 
+LONGEST = {"survival", "end_to_end", "training", "experiments"}
+"""Directories whose files take longest: they come first, so that no core waits for another in the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of `LONGEST` first."""
+    items.sort(key=lambda item: LONGEST.isdisjoint(item.path.parts))
+
+
 def lacking(what: str) -> NoReturn:
     """Skip a test for want of something; where a change is decided on (CI) that is a failure."""
     if os.environ.get("CI"):

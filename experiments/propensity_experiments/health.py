@@ -92,7 +92,7 @@ def health_of(
         *_of_windows(watched, rows),
         *_of_others(others, currency, currencies),
         *_of_early_returns(watched, rows, known),
-        *([f"No event of type {listed(list(missing))} was reported."] if missing else []),
+        *([f"No event of type {listed(missing, 'or')} was reported."] if missing else []),
         *_of_silence(watched, now),
     ]
     return Health(

@@ -40,10 +40,10 @@ def action_words(action: str) -> str:
     return action.replace("_", " ")
 
 
-def listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str], last_word: str = "and") -> str:
     """Names as a list in words: ``e-mail, push and a call``."""
     *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
+    return f"{', '.join(others)} {last_word} {last}" if others else last
 
 
 LEFT_ALONE = {
