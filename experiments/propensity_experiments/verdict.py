@@ -35,7 +35,8 @@ def verdict(summary: Summary) -> Verdict:
 
 
 def _unhealthy(summary: Summary) -> Verdict:
-    faults = listed(summary.health.faults)
+    # each fault is a sentence of its own
+    faults = listed([fault[0].lower() + fault[1:].rstrip(".") for fault in summary.health.faults])
     headline = f"Do not read these results: {faults}."
     return Verdict("unhealthy", headline, "", tuple(words.unhealthy_sentences(summary)))
 

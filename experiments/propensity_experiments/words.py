@@ -22,7 +22,7 @@ def unhealthy_sentences(summary: Summary) -> list[str]:
     """How sure it is that something is wrong, and what to do."""
     ratio = summary.health.sample_ratio
     by_chance = f"A split like this one would come about by chance in {chance(ratio.p_value)} of healthy experiments. "
-    what = "Find out where people were lost or added before trusting any figure below."
+    what = "Find out where people were lost, added or mixed up before trusting any figure of it."
     return [(by_chance if not ratio.healthy else "") + what, *summary.health.cautions]
 
 
