@@ -7,15 +7,17 @@ somebody looks before the end, and a finding must hold in the always-valid band 
 
 from __future__ import annotations
 
-from math import ceil, isnan
+from math import ceil, inf, isfinite, isnan
 
 from propensity.assessment import PEOPLE, PolicyResult
 from propensity.contract import CONTROL
 from propensity.evaluation import Estimate
-from propensity.inference import people_to_tell
+from propensity.evaluation.estimate import estimate_with_error
+from propensity.inference import always_valid, people_to_tell
 from propensity.pages.words import action_words, interval, listed
 from propensity_experiments import words
 from propensity_experiments.contents import Effect, Summary, Verdict
+from propensity_experiments.effects import CONFIDENCE
 
 POWER = 0.8
 """Chance of telling an effect as large as the one seen, where more people are asked for."""
@@ -90,11 +92,14 @@ def _of_arms(summary: Summary) -> Verdict:
     if harm:
         headline = f"Stop: contact raises {listed(harm)} by more than is tolerated."
         return Verdict("stop", headline, _worth_of(summary, _any(summary)), tuple(found))
-    clear = [x for x in words.effects(summary, "reactivated") if x.clear and x.difference.value > 0]
-    if clear and _holds_while_watched(summary):
+    arms = words.effects(summary, "reactivated")
+    clear = [x for x in arms if x.clear and x.difference.value > 0]
+    if summary.pace is not None and summary.pace.running:
+        clear = [x for x in clear if _sure(summary, x.difference, len(arms)).low > 0]
+    if clear:
         return _of_clear(summary, clear, found)
     net = _net(summary, _any(summary))
-    if net is not None and net.high < 0 and _holds_while_watched(summary, "net_value"):
+    if net is not None and _sure(summary, net).high < 0:
         headline = "Stop: contact costs more than it brings."
         return Verdict("stop", headline, _worth_of(summary, _any(summary)), tuple(found))
     many = summary.campaign["reactivated_words"]
@@ -104,7 +109,7 @@ def _of_arms(summary: Summary) -> Verdict:
 def _of_clear(summary: Summary, clear: list[Effect], found: list[str]) -> Verdict:
     """Arms that bring people back; whether they pay for themselves decides."""
     worth = {x.action: _net(summary, x) for x in clear}
-    known = {action: net for action, net in worth.items() if net is not None}
+    known = {action: _sure(summary, net, len(clear)) for action, net in worth.items() if net is not None}
     if not known:
         best = max(clear, key=lambda x: x.difference.value)
         headline = f"Roll out {action_words(best.action)}: it brings people back. What it is worth is not known."
@@ -182,14 +187,15 @@ def _net(summary: Summary, effect: Effect | None) -> Estimate | None:
     return next((x.difference for x in every if x.action == effect.action), None)
 
 
-def _holds_while_watched(summary: Summary, key: str = "reactivated") -> bool:
-    """Whether a finding on any contact holds although somebody looks before the end."""
+def _sure(summary: Summary, found: Estimate, looked_at: int = 1) -> Estimate:
+    """With bounds that hold for all that are looked at together, and, before the end, however often somebody looks."""
+    level = 1 - (1 - CONFIDENCE) / looked_at
     if summary.pace is None or not summary.pace.running:
-        return True
-    if key != "reactivated" or not summary.over_time:
-        return False
-    last = summary.over_time[-1].difference
-    return last.low > 0 or last.high < 0
+        return estimate_with_error(found.value, found.standard_error, found.n, level)
+    begun = summary.over_time and isfinite(summary.over_time[-1].difference.low)
+    if not begun:
+        return found._replace(low=-inf, high=inf)
+    return always_valid(found, level=level)
 
 
 def _worth_of(summary: Summary, effect: Effect | None) -> str:

@@ -96,10 +96,20 @@ def test_an_arm_whose_worth_is_not_told_from_nothing_keeps_running():
 
 
 def test_while_windows_are_open_a_finding_must_hold_in_the_band():
-    net = ((0.5, 0.4), (0.4, 1.0))
-    assert verdict(of_arms((0.010, 0.006), net, running=True, band=0.008)).kind == "roll_out"
-    assert verdict(of_arms((0.010, 0.006), net, running=True, band=0.012)).kind == "keep_running"
-    assert verdict(of_arms((0.010, 0.006), net, running=False, band=0.012)).kind == "roll_out"
+    sure, single = ((0.5, 0.2), (0.4, 1.0)), ((0.5, 0.4), (0.4, 1.0))
+    assert verdict(of_arms((0.010, 0.006), sure, running=True, band=0.008)).kind == "roll_out"
+    # one look would be enough to say that it brings people back, or that it pays, but not one of many
+    for returns, net in (((0.006, 0.002), sure), ((0.010, 0.006), single)):
+        assert verdict(of_arms(returns, net, running=True, band=0.008)).kind == "keep_running"
+        assert verdict(of_arms(returns, net, running=False)).kind == "roll_out"
+    # before the band has begun nothing is found
+    assert verdict(of_arms((0.010, 0.006), sure, running=True)).kind == "keep_running"
+
+
+def test_of_many_arms_one_must_pay_by_more_than_chance_among_them():
+    alone, two = ((0.5, 0.45), (-0.9, 0.4)), ((0.41, 0.4), (0.2, 0.4))
+    assert verdict(of_arms((0.010, 0.001), alone)).kind == "roll_out"
+    assert verdict(of_arms((0.010, 0.010), two)).kind == "keep_running"
 
 
 def test_nothing_found_after_the_end_asks_for_more_people_and_for_no_days():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from propensity.errors import InputError
-from propensity.inference import DaySums, confidence_sequence, daily_sums, lift
+from propensity.inference import DaySums, always_valid, confidence_sequence, daily_sums, lift
 
 HALVES = {"control": 0.5, "mail": 0.5}
 
@@ -76,6 +76,15 @@ def test_people_of_other_arms_and_without_a_chance_do_not_count():
     together = daily_sums(np.append(y, [9, 9]), actions, more, np.append(day, [0, 99]), arm="mail")
     assert together.days == alone.days
     assert together.sums == pytest.approx(alone.sums)
+
+
+@pytest.mark.parametrize("level", [0.95, 0.99])
+def test_an_estimate_has_the_bounds_of_its_day(level):
+    y, action, chances, day = experiment(2_000, np.random.default_rng(6))
+    last = confidence_sequence(daily_sums(y, action, chances, day, arm="mail"), level=level)[-1].difference
+    # bounds of a single look make no difference
+    found = always_valid(last._replace(low=0.0, high=0.0, level=0.5), level=level)
+    assert found == pytest.approx(last)
 
 
 def test_days_may_be_dates():

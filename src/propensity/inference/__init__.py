@@ -22,7 +22,7 @@ from propensity.inference.sample_ratio import (
     sample_ratio_by_segment,
     sample_ratio_test,
 )
-from propensity.inference.sequential import DayBand, DaySums, confidence_sequence, daily_sums
+from propensity.inference.sequential import DayBand, DaySums, always_valid, confidence_sequence, daily_sums
 from propensity.inference.shrinkage import Shrunk, shrunk_effects, shrunk_lifts
 from propensity.inference.stability import Stability, population_stability
 from propensity.inference.telling import people_to_tell
@@ -47,6 +47,7 @@ __all__ = [
     "SegmentSampleRatio",
     "Shrunk",
     "Stability",
+    "always_valid",
     "any_contact",
     "arm_means",
     "balance_test",

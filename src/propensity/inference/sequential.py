@@ -13,6 +13,8 @@ from propensity.evaluation.checks import checked_level
 from propensity.evaluation.estimate import Estimate
 from propensity.inference.labels import labels_of
 
+TIGHTEST_AT = 10_000
+"""People at which a band is tightest where nobody planned another number."""
 FEWEST_EVENTS = 20
 """No band before so many people of each arm have an outcome that is not 0: it rests on a central limit theorem."""
 
@@ -90,7 +92,7 @@ def daily_sums(
     return DaySums(days.tolist() if days.dtype.kind != "M" else list(pd.DatetimeIndex(days)), sums)
 
 
-def confidence_sequence(sums: DaySums, *, tightest_at: int = 10_000, level: float = 0.95) -> list[DayBand]:
+def confidence_sequence(sums: DaySums, *, tightest_at: int = TIGHTEST_AT, level: float = 0.95) -> list[DayBand]:
     """Bands around a difference in means of which, on all days together, one misses the truth in at most 5 % of cases.
 
     Parameters
@@ -125,21 +127,40 @@ def confidence_sequence(sums: DaySums, *, tightest_at: int = 10_000, level: floa
     exact for many people only, so that the band begins once each arm has 40 people, 20 of whom have an outcome that is
     not 0.
     """
-    if not tightest_at > 0:
-        raise InputError(f"tightest_at: expected a number of people above 0, found {tightest_at}")
-    alpha = 1 - checked_level(level)
-    log = -2 * np.log(alpha)
-    r2 = (log + np.log(log) + 1) / tightest_at
     means, errors, people, enough = running_means(sums)
     with np.errstate(divide="ignore", invalid="ignore"):
         difference, error = means[:, 1] - means[:, 0], np.sqrt((errors**2).sum(axis=1))
-        wide = np.sqrt(2 * (1 + 1 / (people * r2)) * np.log(np.sqrt(people * r2 + 1) / alpha))
-        half = np.where(enough, wide * error, np.inf)
+        half = np.where(enough, _widths(people, tightest_at, level) * error, np.inf)
     return [
         DayBand(day, int(n), Estimate(float(d), float(e), float(d - h), float(d + h), int(n), level))
         for day, n, d, e, h in zip(sums.days, people, difference, error, half, strict=True)
         if np.isfinite(d)
     ]
+
+
+def always_valid(estimate: Estimate, *, tightest_at: int = TIGHTEST_AT, level: float = 0.95) -> Estimate:
+    """An estimate of a running experiment, with the bounds that it has in its `confidence_sequence`.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        A difference from ``n`` people, adjusted or not, whose experiment may be looked at again and again.
+    tightest_at, level
+        See `confidence_sequence`; with k differences ``1 - 0.05 / k`` holds for all of them together (Bonferroni).
+    """
+    half = float(_widths(np.array([estimate.n]), tightest_at, level)[0]) * estimate.standard_error
+    return estimate._replace(low=estimate.value - half, high=estimate.value + half, level=level)
+
+
+def _widths(people: np.ndarray, tightest_at: int, level: float) -> np.ndarray:
+    """Half-widths of the band in standard errors, by people so far."""
+    if not tightest_at > 0:
+        raise InputError(f"tightest_at: expected a number of people above 0, found {tightest_at}")
+    alpha = 1 - checked_level(level)
+    log = -2 * np.log(alpha)
+    spread = people * (log + np.log(log) + 1) / tightest_at
+    widths: np.ndarray = np.sqrt(2 * (1 + 1 / spread) * np.log(np.sqrt(spread + 1) / alpha))
+    return widths
 
 
 def running_means(sums: DaySums) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
