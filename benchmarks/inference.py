@@ -2,7 +2,7 @@
 
 Simulates experiments whose truth is known and runs the product's own functions on them:
 `python benchmarks/inference.py` prints one Markdown table a subject; `--only coverage sequential` runs some. Seeds are
-fixed by subject, and no run is left out.
+fixed by subject (`--first-seed` moves all), and no run is left out.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from propensity.inference import (
     shrunk_effects,
     winsorised,
 )
+from propensity.inference.skewness import normalised, skewness_of_difference
 
 Experiment = tuple[np.ndarray, np.ndarray, pd.DataFrame, np.ndarray]
 """Outcome, action, logged probabilities, covariates."""
@@ -92,7 +93,7 @@ def capped_mean(cap: float) -> float:
     return float(50 * stats.norm.cdf(log - SIGMA) + cap * stats.norm.sf(log))
 
 
-def coverage(runs: int) -> None:
+def coverage(runs: int, first: int) -> None:
     rows = []
     cases = [
         ("0.5 % rare, halves, 20,000 people", 20_000, {"money": False, "unequal": False}),
@@ -102,9 +103,11 @@ def coverage(runs: int) -> None:
         ("revenue, halves, 20,000 people", 20_000, {"money": True, "unequal": False}),
         ("revenue, unequal chances, 20,000 people", 20_000, {"money": True, "unequal": True}),
         ("revenue of 20 % buyers, unequal, 5,000 people", 5_000, {"money": True, "unequal": True, "often": 10}),
+        ("revenue, 10 % held out, 20,000 people", 20_000, {"money": True, "unequal": False, "contacted": 0.9}),
+        ("0.5 % rare, 5 % held out, 20,000 people", 20_000, {"money": False, "unequal": False, "contacted": 0.95}),
     ]
     for seed, (name, n, options) in enumerate(cases):
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(first + seed)
         held, adjusted, relative, capped, width = [], [], [], [], []
         for _ in range(runs):
             (y, action, chances, X), truth = campaign(n, rng, **options)
@@ -126,8 +129,8 @@ def coverage(runs: int) -> None:
     table([*head, "relative exists", "plain, capped at 99 %"], rows)
 
 
-def other_intervals(runs: int) -> None:
-    rng = np.random.default_rng(10)
+def other_intervals(runs: int, first: int) -> None:
+    rng = np.random.default_rng(first + 10)
     rows, names = [], np.array(["control", "a", "b", "c", "d"])
     alike, best, parts, harm, curve = [], [], [], [], []
     shares = pd.DataFrame(np.tile([0.2] * 5, (5_000, 1)), columns=names)
@@ -167,7 +170,7 @@ def day_sums(y: np.ndarray) -> np.ndarray:
     return np.stack([people, (y != 0).sum(axis=2), 2 * people, 2 * total, 4 * people, 4 * total, 4 * square], axis=2)
 
 
-def sequential(runs: int) -> None:
+def sequential(runs: int, first: int) -> None:
     rows = []
     for seed, (name, per_day, draw) in enumerate(
         [
@@ -176,7 +179,7 @@ def sequential(runs: int) -> None:
             ("revenue, 2 x 400 a day", 400, lambda r, s: (r.random(s) < 0.02) * 50 * np.exp(r.normal(size=s) - 0.5)),
         ]
     ):
-        rng = np.random.default_rng(20 + seed)
+        rng = np.random.default_rng(first + 20 + seed)
         always, naive, last = [], [], []
         for _ in range(runs):
             sums = DaySums(range(60), day_sums(draw(rng, (60, 2, per_day))))
@@ -191,8 +194,8 @@ def sequential(runs: int) -> None:
     )
 
 
-def sample_ratio(runs: int) -> None:
-    rng = np.random.default_rng(30)
+def sample_ratio(runs: int, first: int) -> None:
+    rng = np.random.default_rng(first + 30)
     rows, halves = [], pd.DataFrame(0.5, index=range(100_000), columns=PAIR)
 
     def alarm(chance: np.ndarray | float, chances: pd.DataFrame) -> bool:
@@ -203,19 +206,38 @@ def sample_ratio(runs: int) -> None:
     for name, chance in (("halves", np.full(people, 0.5)), ("chances of 10 to 90 %", rng.uniform(0.1, 0.9, people))):
         chances = pd.DataFrame({"control": 1 - chance, "mail": chance})
         found = [alarm(chance, chances) for _ in range(runs)]
-        rows.append([f"as planned, {name}, {people:,} people", share(found), "1 %"])
+        rows.append([f"as planned, {name}, {people:,} people", share(found), "1 %", "", ""])
     few = max(runs // 10, 100)
     for name, chance in (("49 to 51", 0.51), ("2 % of the control missing, so 49.5 to 50.5", 1 / 1.98)):
-        rows.append([f"{name}, 100,000 people", share([alarm(chance, halves) for _ in range(few)]), "over 90 %"])
+        found = [alarm(chance, halves) for _ in range(few)]
+        rows.append([f"{name}, 100,000 people", share(found), "over 90 %", *most_powerful(chance, len(halves))])
     unlike = []
     for _ in range(runs):
         (_, action, chances, X), _ = campaign(2_000, rng, money=False, unequal=True)
         unlike.append(balance_test(pd.DataFrame(X), action, chances).p_value < 0.01)
-    rows.append(["balance of what was known before, unequal chances, 2,000 people, at 1 %", share(unlike), "1 %"])
-    table(["alarms", "measured", "to reach"], rows)
+    name = "balance of what was known before, unequal chances, 2,000 people, at 1 %"
+    rows.append([name, share(unlike), "1 %", "", ""])
+    best = [f"most powerful {kind} test at 1 %" for kind in ("unbiased two-sided", "one-sided")]
+    table(["alarms", "measured", "to reach", *best], rows)
 
 
-def hillstrom(_: int) -> None:
+def most_powerful(chance: float, n: int) -> list[str]:
+    """Exact power against this chance where one half was planned: of the best unbiased test, and of the best of all.
+
+    The best of all (Neyman and Pearson) knows the chance beforehand. Both reject counts beyond a bound, and at random
+    those on it.
+    """
+    powers = []
+    for alpha, sides in ((0.005, 2), (0.01, 1)):
+        bound = stats.binom.isf(alpha, n, 0.5)
+        on_it = (alpha - stats.binom.sf(bound, n, 0.5)) / stats.binom.pmf(bound, n, 0.5)
+        powers.append(0.0)
+        for share_sent in (chance, 1 - chance)[:sides]:
+            powers[-1] += stats.binom.sf(bound, n, share_sent) + on_it * stats.binom.pmf(bound, n, share_sent)
+    return [f"{power:.2%}" for power in powers]
+
+
+def hillstrom(_: int, __: int) -> None:
     dataset = datasets.load("hillstrom")
     window = dataset.playbook.program.attribution_window_days
     frame = training_frame(dataset.customers, dataset.contacts, dataset.outcomes, window_days=window)
@@ -248,8 +270,8 @@ def _unexplained(y: np.ndarray, X: np.ndarray, mine: np.ndarray) -> float:
     return float(residual.var() / y[mine].var())
 
 
-def errors(runs: int) -> None:
-    rng = np.random.default_rng(50)
+def errors(runs: int, first: int) -> None:
+    rng = np.random.default_rng(first + 50)
     rows = []
     for base, margin, n, m in ((0.001, 0.001, 20_000, 5_000), (0.003, 0.002, 20_000, 20_000), (0.02, 0.01, 2_000, 500)):
         pairs = np.column_stack([rng.binomial(n, base + margin, runs), rng.binomial(m, base, runs)])
@@ -289,8 +311,8 @@ def errors(runs: int) -> None:
     table(["error", "measured", "stated"], rows)
 
 
-def power(runs: int) -> None:
-    rng = np.random.default_rng(60)
+def power(runs: int, first: int) -> None:
+    rng = np.random.default_rng(first + 60)
     rows = []
     for base, effect, parts, sides in (
         (0.005, 0.0025, (0.5, 0.5), 2),
@@ -306,6 +328,7 @@ def power(runs: int) -> None:
             p = rng.binomial(n, rates, (runs, len(n))) / n
             variance = p * (1 - p) / (n - 1)
             z = (p[:, 1:] - p[:, :1]) / np.sqrt(variance[:, 1:] + variance[:, :1])
+            z = np.column_stack([unskewed_by_arm(z[:, k - 1], p[:, k], p[:, 0], n[k], n[0]) for k in range(1, len(n))])
             p_values = stats.norm.sf(z) if sides == 1 else 2 * stats.norm.sf(np.abs(z))
             found = [holm(row)[0] <= 0.05 for row in p_values]
             smallest = minimum_detectable_effect(size.people, base, shares=parts, sides=sides)
@@ -315,7 +338,12 @@ def power(runs: int) -> None:
     table([*head, "smallest effect by these people"], rows)
 
 
-SUBJECTS: dict[str, tuple[Callable[[int], None], int]] = {
+def unskewed_by_arm(t: np.ndarray, share: np.ndarray, control: np.ndarray, n: int, m: int) -> np.ndarray:
+    """As `lift` does it."""
+    return normalised(t, skewness_of_difference(share, control, (1 / n, 1 / m), (1 / n**2, 1 / m**2)))
+
+
+SUBJECTS: dict[str, tuple[Callable[[int, int], None], int]] = {
     "coverage": (coverage, 2_000),
     "other_intervals": (other_intervals, 2_000),
     "sequential": (sequential, 1_000),
@@ -330,11 +358,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(SUBJECTS), default=list(SUBJECTS))
     parser.add_argument("--runs", type=int, help="experiments a row; by default as many as the figure needs")
+    parser.add_argument("--first-seed", type=int, default=0, help="1000, say, for experiments that no table has seen")
     options = parser.parse_args()
     for name in options.only:
         subject, runs = SUBJECTS[name]
         start = time.monotonic()
-        subject(options.runs or runs)
+        subject(options.runs or runs, options.first_seed)
         print(f"({name}: {options.runs or runs:,} experiments a row, {time.monotonic() - start:.0f} s)\n", flush=True)
 
 

@@ -88,6 +88,10 @@ def _propensity(decisions: Decisions, rows: np.ndarray, labels: tuple[str, ...],
         for k, name in enumerate(labels):
             if name in decisions.chance_actions:
                 table[:, k] = decisions.chance_of[:, decisions.chance_actions.index(name)]
+        if len(combination) and (combination == combination[0]).all():
+            # a row that is the same for millions is kept once
+            same = np.broadcast_to(table[combination[0]], (len(rows), len(labels)))
+            return pd.DataFrame(same, columns=list(labels), copy=False)
         return pd.DataFrame(table[combination], columns=list(labels))
     own = decisions.probability[rows].copy()
     for k, name in enumerate(labels):

@@ -18,13 +18,13 @@ from propensity.evaluation import Estimate
 from propensity.pages.charts import CONTACT, INK, MUTED
 from propensity.pages.interactive import Drawing
 from propensity.pages.words import action_words, signed
-from propensity_experiments.contents import ANY_CONTACT, OutcomeResult, ReturnCurve, Summary
+from propensity_experiments.contents import ANY_CONTACT, OutcomeResult, Summary
 
 WIDTH = 340
 """Of a still picture, in pixels: what a phone shows without making letters smaller."""
 ROW = 46
 HEIGHT = 240
-_PALE = 0.16
+PALE = 0.16
 _SHAPES = alt.Scale(domain=[True, False], range=[CONTACT, "white"])
 INTERVALS = (
     "Points are measured, bars are 95 % intervals. A filled point can be told from no effect; a hollow one cannot."
@@ -37,62 +37,6 @@ def outcome_chart(result: OutcomeResult, summary: Summary) -> Drawing | None:
     rows = [_row(arm_words(x.action), x.difference.times(PEOPLE), x.clear) for x in found]
     what = outcome_unit(result, summary)
     return _intervals(f"chart-{result.outcome.key}", rows, what, INTERVALS)
-
-
-def time_chart(summary: Summary) -> Drawing | None:
-    """The effect of any contact on the primary outcome as it stood on each day, with the always-valid band."""
-    if len(summary.over_time) < 2:
-        return None
-    points = [{"day": x.day.isoformat(), "people": x.people, **_bounds(x.difference)} for x in summary.over_time]
-    known = [p for p in points if None not in (p["value"], p["low"], p["high"])]
-    if len(known) < 2:
-        return None
-    what = f"extra {summary.campaign['reactivated_words']} per 1,000 people"
-    x = alt.X("day:T", title=None, axis=alt.Axis(format="%-d %b", tickCount=4))
-    base = alt.Chart(pd.DataFrame(known))
-    tips = [alt.Tooltip("day:T", title="day", format="%-d %B %Y"), alt.Tooltip("people:Q", format=","), *_tips(what)]
-    drawn = _band_and_line(base, x, what) + _reading_points(base, "day", x, tips) + _zero("y")
-    bounded = [x for x in summary.over_time if math.isfinite(x.difference.high - x.difference.low)]
-    first, last = bounded[0], bounded[-1]
-    now = last.difference.times(PEOPLE)
-    return Drawing(
-        "chart-time",
-        f"Line of {what} from {first.day} to {last.day}, with a band that narrows as people are added; on the last day "
-        f"{_sentence(now)}.",
-        "The line is what had been measured by that day. The band holds the true effect on all days at once, so that "
-        "you may look every day and stop when it leaves the dashed line of no effect.",
-        drawn.properties(width=WIDTH, height=HEIGHT),
-    )
-
-
-def return_chart(summary: Summary) -> Drawing | None:
-    """Share of people who came back by days since contact, contacted and not."""
-    curves = [c for c in summary.returns if len(c.days) > 1]
-    if not curves:
-        return None
-    names = [arm_words(c.action) for c in curves]
-    rows = [row for curve in curves for row in _curve_rows(curve)]
-    base = alt.Chart(pd.DataFrame(rows))
-    what = f"{summary.campaign['reactivated_words']} per 1,000 people"
-    x = alt.X("day:Q", title="days since the decision", axis=alt.Axis(tickCount=6))
-    colours = [MUTED if c.action == CONTROL else CONTACT for c in curves]
-    dashes = [[5, 4] if c.action == CONTROL else [1, 0] for c in curves]
-    colour = alt.Color("line:N", sort=names, scale=alt.Scale(domain=names, range=colours), legend=None)
-    dash = alt.StrokeDash("line:N", sort=names, scale=alt.Scale(domain=names, range=dashes), legend=None)
-    band = base.mark_area(opacity=_PALE).encode(x=x, y=alt.Y("low:Q", title=what), y2="high:Q", color=colour)
-    line = base.mark_line(strokeWidth=2.5).encode(x=x, y="value:Q", color=colour, strokeDash=dash)
-    tips = [alt.Tooltip("line:N", title="people"), alt.Tooltip("day:Q", title="days"), *_tips(what)]
-    ends = "; ".join(
-        f"after {c.days[-1]} days {PEOPLE * c.share[-1]:,.1f} per 1,000 of those {_who(c.action)}" for c in curves
-    )
-    return Drawing(
-        "chart-returns",
-        f"Rising lines of {what} by days since the decision: {ends}.",
-        "Where the lines stop drawing apart, contact has done what it does. Bands are 95 % intervals.",
-        (band + line + _line_names(curves) + _reading_points(base, "day", x, tips)).properties(
-            width=WIDTH, height=HEIGHT
-        ),
-    )
 
 
 def policy_chart(summary: Summary) -> Drawing | None:
@@ -140,7 +84,7 @@ def segment_chart(summary: Summary) -> Drawing | None:
 def money_chart(summary: Summary) -> Drawing | None:
     """How much of the extra revenue comes from more buyers, and how much from larger amounts."""
     rows = [
-        {"name": arm_words(part.action), "part": word, **_bounds(estimate)}
+        {"name": arm_words(part.action), "part": word, **bounds(estimate)}
         for part in summary.money_parts
         for word, estimate in (("more buyers", part.by_more_buyers), ("larger amounts", part.by_larger_amounts))
     ]
@@ -162,7 +106,7 @@ def money_chart(summary: Summary) -> Drawing | None:
     bars = base.mark_rule(color=CONTACT, strokeWidth=2, aria=False).encode(
         x=alt.X("low:Q", title=what, axis=alt.Axis(tickCount=5)), x2="high:Q", y=y, yOffset=place
     )
-    tips = [alt.Tooltip("name:N", title="arm"), alt.Tooltip("part:N"), *_tips(what, ",.0f")]
+    tips = [alt.Tooltip("name:N", title="arm"), alt.Tooltip("part:N"), *tips_of(what, ",.0f")]
     points = base.mark_point(filled=True, size=90, color=CONTACT, opacity=1).encode(
         x="value:Q", y=y, yOffset=place, shape=shape, tooltip=tips
     )
@@ -173,7 +117,7 @@ def money_chart(summary: Summary) -> Drawing | None:
         f"{what.capitalize()}: {told}.",
         "Circles: more people bought. Diamonds: those who bought spent more (or less). The two add up to the "
         "difference in revenue.",
-        (_zero("x") + bars + points + _names(names, above=ROW // 2)).properties(width=WIDTH, height=height),
+        (zero_line("x") + bars + points + _names(names, above=ROW // 2)).properties(width=WIDTH, height=height),
     )
 
 
@@ -182,6 +126,7 @@ def guardrail_chart(summary: Summary) -> Drawing | None:
     rows = [
         {**_row(g.title, g.difference.times(PEOPLE), g.kept is not None), "margin": PEOPLE * g.margin}
         for g in summary.guardrails
+        if g.reported
     ]
     caption = (
         "Points are measured, bars are 95 % intervals, and the upright stroke is the most that is tolerated. Filled: "
@@ -208,7 +153,11 @@ def funnel_chart(summary: Summary) -> Drawing | None:
     x = alt.X("people:Q", title="people", axis=alt.Axis(tickCount=4))
     tips = [alt.Tooltip("name:N", title="step"), alt.Tooltip("people:Q", format=",")]
     bars = base.mark_bar(color=CONTACT, height={"band": 0.34}).encode(x=x, y=_bands(names), tooltip=tips)
-    named = {str(row["name"]): f"{row['name']}: {row['people']:,}" for row in rows}
+    missing = {step.title for step in summary.funnel if step.key in summary.health.missing_outcomes}
+    named = {
+        str(row["name"]): f"{row['name']}: " + ("not reported" if row["name"] in missing else f"{row['people']:,}")
+        for row in rows
+    }
     told = ", ".join(named.values())
     return Drawing(
         "chart-funnel",
@@ -230,10 +179,6 @@ def outcome_unit(result: OutcomeResult, summary: Summary) -> str:
     return f"extra {result.outcome.words} per 1,000 people"
 
 
-def _who(action: str) -> str:
-    return "not contacted" if action == CONTROL else "contacted"
-
-
 def _intervals(key: str, rows: Sequence[dict[str, Any]], what: str, caption: str) -> Drawing | None:
     """A point and an interval for each row, its name above it, around 0."""
     rows = [row for row in rows if row["value"] is not None]
@@ -243,7 +188,7 @@ def _intervals(key: str, rows: Sequence[dict[str, Any]], what: str, caption: str
     y = _bands(names)
     x = alt.X("low:Q", title=what, axis=alt.Axis(tickCount=5))
     rows = [{**row, "told": f"{row['name']}: {_told(row)}"} for row in rows]
-    base, tips = alt.Chart(pd.DataFrame(rows)), [alt.Tooltip("name:N", title="of"), *_tips(what)]
+    base, tips = alt.Chart(pd.DataFrame(rows)), [alt.Tooltip("name:N", title="of"), *tips_of(what)]
     bars = base.mark_rule(color=CONTACT, strokeWidth=3, yOffset=9, aria=False).encode(
         x=x, x2="high:Q", y=y, tooltip=tips
     )
@@ -251,7 +196,7 @@ def _intervals(key: str, rows: Sequence[dict[str, Any]], what: str, caption: str
         x="value:Q", y=y, fill=alt.Fill("clear:N", scale=_SHAPES, legend=None), tooltip=tips, description="told:N"
     )
     told = "; ".join(str(row["told"]) for row in rows)
-    drawn = (_zero("x") + bars + points + _names(names)).properties(width=WIDTH, height=ROW * len(rows))
+    drawn = (zero_line("x") + bars + points + _names(names)).properties(width=WIDTH, height=ROW * len(rows))
     return Drawing(key, f"{what[0].upper()}{what[1:]}. {told}.", caption, drawn)
 
 
@@ -284,7 +229,7 @@ def _tenths(
         ends = pd.DataFrame({"at": [table[["predicted", "low"]].min().min(), table[["predicted", "high"]].max().max()]})
         beside = alt.Chart(ends).mark_line(color=MUTED, strokeDash=[4, 4]).encode(x="at:Q", y="at:Q")
     else:
-        beside = _zero("y") + base.mark_point(shape="diamond", size=70, stroke=INK, fill="white", opacity=1).encode(
+        beside = zero_line("y") + base.mark_point(shape="diamond", size=70, stroke=INK, fill="white", opacity=1).encode(
             x=x, y="predicted:Q", tooltip=tips
         )
     first, last = table.iloc[0], table.iloc[-1]
@@ -294,39 +239,6 @@ def _tenths(
         f"{last['observed']:,.1f}."
     )
     return Drawing(key, alternative, caption, (beside + bars + points).properties(width=WIDTH, height=HEIGHT))
-
-
-def _band_and_line(base: alt.Chart, x: alt.X, what: str) -> alt.LayerChart:
-    band = base.mark_area(color=CONTACT, opacity=_PALE).encode(x=x, y=alt.Y("low:Q", title=what), y2="high:Q")
-    return band + base.mark_line(color=CONTACT, strokeWidth=2.5).encode(x=x, y="value:Q")
-
-
-def _reading_points(base: alt.Chart, field: str, x: alt.X, tips: list[alt.Tooltip]) -> alt.Chart:
-    """Points that show up, with their figures, nearest to the pointer."""
-    near = alt.selection_point(nearest=True, on="pointerover", fields=[field], empty=False)
-    return (
-        base.mark_point(filled=True, size=70, color=INK, aria=False)
-        .encode(x=x, y="value:Q", tooltip=tips, opacity=alt.when(near).then(alt.value(1)).otherwise(alt.value(0)))
-        .add_params(near)
-    )
-
-
-def _curve_rows(curve: ReturnCurve) -> list[dict[str, Any]]:
-    columns = zip(curve.days, curve.share, curve.low, curve.high, strict=True)
-    return [
-        {"line": arm_words(curve.action), "day": day, "value": PEOPLE * at, "low": PEOPLE * low, "high": PEOPLE * high}
-        for day, at, low, high in columns
-    ]
-
-
-def _line_names(curves: Sequence[ReturnCurve]) -> alt.LayerChart:
-    """The name of each line at its end, above its band."""
-    names = []
-    for curve in curves:
-        end = {"day": curve.days[-1], "at": PEOPLE * curve.high[-1], "line": arm_words(curve.action)}
-        text = alt.Chart(pd.DataFrame([end])).mark_text(align="right", dy=-8, fontSize=13, color=INK, aria=False)
-        names.append(text.encode(x="day:Q", y="at:Q", text="line:N"))
-    return alt.layer(*names)
 
 
 def _bands(names: list[str]) -> alt.Y:
@@ -340,12 +252,14 @@ def _names(names: list[str], shown: dict[str, str] | None = None, above: int = 9
     return text.encode(x=alt.value(2), y=_bands(names), text="shown:N")
 
 
-def _zero(side: str) -> alt.Chart:
+def zero_line(side: str) -> alt.Chart:
+    """The dashed line of no effect, upright (``x``) or level (``y``)."""
     base = alt.Chart(pd.DataFrame({"at": [0]})).mark_rule(color=MUTED, strokeDash=[4, 4])
     return base.encode(x="at:Q") if side == "x" else base.encode(y="at:Q")
 
 
-def _tips(what: str, form: str = ",.1f") -> list[alt.Tooltip]:
+def tips_of(what: str, form: str = ",.1f") -> list[alt.Tooltip]:
+    """What is told of a point with an interval."""
     return [
         alt.Tooltip("value:Q", title=what, format=form),
         alt.Tooltip("low:Q", title="95 % sure: from", format=form),
@@ -354,10 +268,10 @@ def _tips(what: str, form: str = ",.1f") -> list[alt.Tooltip]:
 
 
 def _row(name: str, estimate: Estimate, clear: bool) -> dict[str, Any]:
-    return {"name": name, **_bounds(estimate, 1), "clear": clear}
+    return {"name": name, **bounds(estimate, 1), "clear": clear}
 
 
-def _bounds(estimate: Estimate, factor: float = PEOPLE) -> dict[str, float | None]:
+def bounds(estimate: Estimate, factor: float = PEOPLE) -> dict[str, float | None]:
     """Value and bounds; None where a number does not exist."""
     return {
         key: getattr(estimate, key) * factor if math.isfinite(getattr(estimate, key)) else None
@@ -369,7 +283,3 @@ def _told(row: dict[str, Any]) -> str:
     if row["low"] is None or row["high"] is None:
         return signed(row["value"])
     return f"{signed(row['value'])} ({signed(row['low'])} to {signed(row['high'])})"
-
-
-def _sentence(estimate: Estimate) -> str:
-    return f"{signed(estimate.value)} (95 % sure: {signed(estimate.low)} to {signed(estimate.high)})"

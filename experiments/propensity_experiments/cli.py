@@ -24,17 +24,21 @@ def register(app: typer.Typer) -> None:
 
 @experiment_app.command("list")
 def list_experiments(ledger: LedgerUrl = DEFAULT_LEDGER) -> None:
-    """List the campaigns of the ledger."""
+    """List the experiments of the ledger: whether they run, and how many people each has."""
+    from datetime import UTC, datetime
+
     from propensity.ledger import Ledger
     from propensity.terminal import new_table, show
+    from propensity_experiments.listing import NONE_YET, listed
 
-    campaigns = Ledger(ledger).open().campaigns()
-    if not campaigns:
-        typer.echo("The ledger holds no campaign yet.")
+    found = listed(Ledger(ledger).open(), datetime.now(UTC))
+    if not found:
+        typer.echo(NONE_YET)
         return
-    table = new_table("", ["experiment", "title", "since"])
-    for row in campaigns:
-        table.add_row(row["campaign"], row["title"], f"{row['started_at']:%Y-%m-%d}")
+    table = new_table("", ["experiment", "title", "state", "to contact", "held out", "since"])
+    for row in found:
+        people = f"{row.to_contact:,}", f"{row.held_out:,}"
+        table.add_row(row.campaign, row.title, row.state, *people, f"{row.started_at:%Y-%m-%d}")
     show(table)
 
 

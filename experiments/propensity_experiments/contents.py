@@ -243,6 +243,11 @@ class Guardrail:
     margin: float
     kept: bool | None
 
+    @property
+    def reported(self) -> bool:
+        """Whether the event happened to anybody, as far as was reported."""
+        return self.contacted > 0 or self.held_out > 0
+
 
 @dataclass(frozen=True)
 class DayPoint:
@@ -475,6 +480,31 @@ class NextWave:
 
 
 @dataclass(frozen=True)
+class Published:
+    """What was said of the experiment earlier, and is kept as it was.
+
+    Attributes
+    ----------
+    number : int
+        By which `propensity experiment published` finds it.
+    at : datetime
+    who : str
+    headline : str
+    fingerprint : str
+        Of the data that it rested on.
+    unchanged : bool
+        Whether the figures rest on the same data still, and on as many people whose window is over.
+    """
+
+    number: int
+    at: datetime
+    who: str
+    headline: str
+    fingerprint: str
+    unchanged: bool
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What to do, in one headline, and the sentences that support it.
 
@@ -512,6 +542,8 @@ class Summary:
         Decisions that are left out because their window is open.
     outcomes : tuple of OutcomeResult
         The primary one first: coming back. Where there is nobody to compare with they have totals and no effects.
+    published : tuple of Published
+        The newest first.
     """
 
     campaign: dict[str, Any]
@@ -534,6 +566,7 @@ class Summary:
     model_version: str | None = None
     next_wave: NextWave | None = None
     pace: Pace | None = None
+    published: tuple[Published, ...] = ()
 
     @property
     def primary(self) -> OutcomeResult | None:

@@ -19,6 +19,9 @@ from propensity_experiments.effects import CONFIDENCE, FOUND_BELOW
 from propensity_experiments.known import Known, table_of
 from propensity_experiments.watched import Watched
 
+PEOPLE_TOGETHER = 250_000
+"""Whose segments are worked out at once."""
+
 
 def named_segments(watched: Watched, rows: np.ndarray, known: Known, playbook: Playbook | None) -> pd.DataFrame:
     """The segments that part the people of whom there is a snapshot.
@@ -33,7 +36,10 @@ def named_segments(watched: Watched, rows: np.ndarray, known: Known, playbook: P
     if playbook is None or not len(there):
         return pd.DataFrame(index=there)
     people = table_of(known, watched.at, rows[there])
-    named = SegmentBuilder.fit(people, people["decided_at"], playbook).transform(people, people["decided_at"])
+    builder = SegmentBuilder.fit(people, people["decided_at"], playbook)
+    # all that is worked out on the way would take more room than what is found
+    parts = (people.iloc[start : start + PEOPLE_TOGETHER] for start in range(0, len(people), PEOPLE_TOGETHER))
+    named = pd.concat([builder.transform(part, part["decided_at"]) for part in parts])
     return named[telling_segments(named)].set_axis(there)
 
 
@@ -41,11 +47,15 @@ def segments(named: pd.DataFrame, watched: Watched, rows: np.ndarray, arms: Arms
     """What contact of any kind brought to each segment that holds enough people."""
     if arms.propensity is None or not named.columns.size:
         return ()
-    gain = contact_gain(watched.returned[rows], arms.action, arms.propensity)[named.index]
+    gain = contact_gain(watched.returned[rows], arms.action, arms.propensity)
+    if len(named) < len(gain):
+        gain = gain[named.index]
     counted = ~np.isnan(gain)
     if not counted.any():
         return ()
-    found = segment_effects(gain[counted], named[counted], level=CONFIDENCE)
+    if not counted.all():
+        gain, named = gain[counted], named[counted]
+    found = segment_effects(gain, named, level=CONFIDENCE)
     return tuple(
         SegmentEffect(
             segment=row.segment,

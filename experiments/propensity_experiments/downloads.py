@@ -85,6 +85,7 @@ def rows(summary: Summary) -> Iterator[Row]:
         if cell.difference is not None:
             yield _estimated("cells", cell.action, name, cell.difference, "share")
     yield from _policies(summary)
+    yield from _targeting(summary)
     yield from _next_wave(summary)
 
 
@@ -148,6 +149,25 @@ def _policies(summary: Summary) -> Iterator[Row]:
         yield _estimated("policies", policy.title, "extra revenue", policy.revenue, money)
         yield Row("policies", policy.title, "cost of sending", policy.cost, None, None, money)
         yield _estimated("policies", policy.title, "net value", policy.net_value, money)
+
+
+def _targeting(summary: Summary) -> Iterator[Row]:
+    """Every point of the assessment's curves; as arm, the order in which people are contacted."""
+    curves = summary.assessment.curves if summary.assessment else None
+    if curves is None:
+        return
+    people, money = "per 1,000 people", f"{summary.campaign['currency']} per 1,000 people"
+    for row in curves.qini:
+        name = f"extra returns, {row['share']:.0%} contacted"
+        yield Row("Qini curve", "most promising first", name, row["gain"], row["low"], row["high"], people)
+        yield Row("Qini curve", "at random", name, row["random"], None, None, people)
+    for row in curves.budgets:
+        spend = f"{row['spend']:.2f} spent"
+        yield Row("what money buys", "best buys first", f"contacted, {spend}", row["contacted"], None, None, "share")
+        for what, key, unit in (("net value", "net_value", money), ("extra returns", "reactivations", people)):
+            of, name = row[key], f"{what}, {spend}"
+            yield Row("what money buys", "best buys first", name, of["value"], of["low"], of["high"], unit)
+            yield Row("what money buys", "at random", name, of["random"], None, None, unit)
 
 
 def _next_wave(summary: Summary) -> Iterator[Row]:

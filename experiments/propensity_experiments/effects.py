@@ -6,10 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from propensity.evaluation import Estimate
-from propensity.inference import Lift, any_contact, compare_arms, gatekeeping, holm, lift, shrunk_lifts
+from propensity.inference import (
+    Adjustment,
+    Covariates,
+    Lift,
+    any_contact,
+    compare_arms,
+    gatekeeping,
+    holm,
+    lift,
+    shrunk_lifts,
+)
 from propensity_experiments.arms import Arms
 from propensity_experiments.contents import ANY_CONTACT, AmongArms, ArmTotal, Effect, Outcome, OutcomeResult
 
@@ -23,7 +32,7 @@ def results(
     values: Mapping[str, np.ndarray],
     raw: Mapping[str, np.ndarray],
     arms: Arms,
-    covariates: pd.DataFrame | None,
+    covariates: Covariates | None,
     adjusted_for: tuple[str, ...],
     caps: Mapping[str, float | None],
 ) -> tuple[OutcomeResult, ...]:
@@ -37,7 +46,7 @@ def results(
     raw : mapping of float arrays (n,)
         By outcome, as counted.
     arms : Arms
-    covariates : DataFrame (n, k) or None
+    covariates : Covariates (n, k) or None
     adjusted_for : tuple of str
         What the covariates are called.
     caps : mapping of float or None
@@ -48,8 +57,9 @@ def results(
     beside the primary one count as found only as far as its error allows (gatekeeping): the primary one is tested as if
     there were no other, and the others once it is found.
     """
+    adjustment = None if covariates is None else Adjustment(covariates, [values[x.key] for x in outcomes])
     found = [
-        _result(outcome, values[outcome.key], raw[outcome.key], arms, covariates, adjusted_for, caps.get(outcome.key))
+        _result(outcome, values[outcome.key], raw[outcome.key], arms, adjustment, adjusted_for, caps.get(outcome.key))
         for outcome in outcomes
     ]
     return _protected(found)
@@ -60,7 +70,7 @@ def _result(
     y: np.ndarray,
     counted: np.ndarray,
     arms: Arms,
-    covariates: pd.DataFrame | None,
+    covariates: Adjustment | None,
     adjusted_for: tuple[str, ...],
     cap: float | None,
 ) -> OutcomeResult:

@@ -45,16 +45,29 @@ DEFINITIONS = {
         "people whom no training saw",
         "They were kept apart when the model learnt, so that it can be judged by them.",
     ),
-    "tolerated": ("tolerated", "The most that this event may become more frequent, as the program sets it."),
+    "tolerated": (
+        "tolerated",
+        "The most that this event may become more frequent with contact: as the experiment's playbook says, under "
+        "guardrails.",
+    ),
     "band": (
         "band",
         "Unlike an ordinary interval it may be looked at every day: the chance that it ever misses the true effect is "
         "5 %.",
     ),
+    "best_order": (
+        "best buys first",
+        "Each contact is bought in the order of the value that the model predicts for what it costs.",
+    ),
+    "at_random": (
+        "at random",
+        "The same people and actions in an order by lot: what a list without a model brings for the same effort.",
+    ),
     "qini": (
         "Qini",
         "How much more is gained by contacting the most promising people first than by contacting as many at random, "
-        "averaged over all budgets. 0: no better than at random.",
+        "averaged over all shares of people from none to all. 0: no better than at random. The Qini curve shows it for "
+        "each share.",
     ),
 }
 """By key: the word, and what it means."""
@@ -86,7 +99,8 @@ class Glossary:
         return sorted(self._used.items(), key=lambda entry: entry[0].lower())
 
     def _tip(self, shown: str, word: str, meaning: str) -> Markup:
-        self._used[word] = meaning
+        if word.lower() not in map(str.lower, self._used):
+            self._used[word] = meaning
         if self._paper:
             return Markup("{}").format(shown)
         self._tips += 1

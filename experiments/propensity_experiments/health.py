@@ -9,10 +9,17 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from propensity.inference import Balance, SampleRatio, balance_test, sample_ratio_by_segment, sample_ratio_test
+from propensity.inference import (
+    Balance,
+    Covariates,
+    SampleRatio,
+    balance_test,
+    sample_ratio_by_segment,
+    sample_ratio_test,
+)
 from propensity.ledger.experiments import Elsewhere
-from propensity.pages.words import action_words, listed
-from propensity.playbook import Playbook
+from propensity.pages.words import action_words, listed, percent
+from propensity.playbook import Guardrails, Playbook
 from propensity_experiments.arms import Arms
 from propensity_experiments.contents import Health, Imbalance, SegmentRatio
 from propensity_experiments.known import UNKNOWN_TIME, Known
@@ -32,8 +39,6 @@ SILENT_DAYS = 7
 MOST_IMBALANCES = 5
 UNLIKELY = 0.01
 """Below this p-value a difference before contact is not put down to chance."""
-CROSSED_SHARE = 0.05
-"""Of people; with more of them in another arm than drawn, the comparison is not one of the arms."""
 UNEVEN = "People did not get their arms with the planned chances."
 
 
@@ -44,7 +49,7 @@ def health_of(
     known: Known,
     elsewhere: Elsewhere,
     *,
-    before: pd.DataFrame | None,
+    before: Covariates | None,
     segments: pd.DataFrame,
     currency: str,
     currencies: Mapping[str, str],
@@ -62,7 +67,7 @@ def health_of(
         Those decisions, among the watched.
     known : Known
     elsewhere : Elsewhere
-    before : DataFrame (n, k) or None
+    before : Covariates (n, k) or None
         Numbers that were known before the decision.
     segments : DataFrame (m, segments)
         Of those of whom there is a snapshot, indexed by position among ``rows``.
@@ -83,8 +88,12 @@ def health_of(
     faults = []
     if not ratio.healthy:
         faults.append(UNEVEN)
-    if len(rows) and watched.crossed_over > CROSSED_SHARE * len(rows):
-        faults.append(f"{_people(watched.crossed_over)} got what another arm was to get: the arms are mixed up.")
+    allowed = (playbook.guardrails if playbook is not None else Guardrails()).crossed_over_share
+    if len(rows) and watched.crossed_over > allowed * len(rows):
+        faults.append(
+            f"{_people(watched.crossed_over)} got what another arm was to get, more than {percent(allowed)} of all: "
+            "the arms are mixed up."
+        )
     cautions = [
         *([arms.problem] if arms.problem else []),
         *_of_arms(arms),
@@ -121,8 +130,10 @@ def _by_segment(arms: Arms, segments: pd.DataFrame) -> tuple[SegmentRatio, ...]:
     """The sample-ratio tests within segments, the most suspicious first."""
     if arms.propensity is None or not segments.columns.size:
         return ()
-    chances = arms.propensity.iloc[segments.index].reset_index(drop=True)
-    found = sample_ratio_by_segment(arms.action[segments.index], chances, segments.reset_index(drop=True))
+    action, chances = arms.action, arms.propensity
+    if len(segments) < len(action):
+        action, chances = action[segments.index], chances.iloc[segments.index].reset_index(drop=True)
+    found = sample_ratio_by_segment(action, chances, segments.set_axis(chances.index))
     tested = [SegmentRatio(x.segment, x.value, x.people, x.p_value, x.p_adjusted) for x in found]
     return tuple(sorted((x for x in tested if not math.isnan(x.p_value)), key=lambda x: x.p_value))
 

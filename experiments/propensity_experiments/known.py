@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from propensity.inference import Covariates
 from propensity.ledger.experiments import Experiment, Snapshots
 from propensity.playbook import Playbook
 from propensity_experiments.watched import DAY, Watched
@@ -137,7 +138,7 @@ class _Reading:
 
 def covariates(
     known: Known, at: np.ndarray, rows: np.ndarray, playbook: Playbook | None
-) -> tuple[tuple[str, ...], pd.DataFrame | None]:
+) -> tuple[tuple[str, ...], Covariates | None]:
     """Columns by which differences are adjusted.
 
     Parameters
@@ -154,7 +155,7 @@ def covariates(
     -------
     names : tuple of str
         Of the snapshots' columns.
-    values : DataFrame (m, k) or None
+    values : Covariates (m, k) or None
         One column a number, and one a value of a text but for the most frequent; NaN where missing. None where nothing
         varies.
     """
@@ -175,10 +176,7 @@ def covariates(
             columns |= {f"{name}: {level}": column for level, column in made.items()}
     if not columns:
         return (), None
-    table = np.empty((len(rows), len(columns)))
-    for k, values in enumerate(columns.values()):
-        table[:, k] = values
-    return tuple(names), pd.DataFrame(table, columns=list(columns), copy=False)
+    return tuple(names), Covariates(tuple(columns), tuple(columns.values()), len(rows))
 
 
 def _varies(values: np.ndarray) -> bool:
@@ -197,7 +195,7 @@ def table_of(known: Known, at: np.ndarray, rows: np.ndarray) -> pd.DataFrame:
     columns: dict[str, object] = {
         "decided_at": _times(at[rows]),
         "churned_at": _times(known.churned_at[rows]),
-        **{name: values[rows].astype(float) for name, values in known.numbers.items()},
+        **{name: values[rows] for name, values in known.numbers.items()},
         **{name: pd.Categorical.from_codes(codes[rows], list(values)) for name, (codes, values) in known.texts.items()},
     }
     return pd.DataFrame(columns)

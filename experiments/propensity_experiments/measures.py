@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from propensity.evaluation import Estimate
+from propensity.playbook import Value
 from propensity_experiments.arm_counts import ArmCounts
 from propensity_experiments.contents import Measure, Standing, Unit
 from propensity_experiments.effects import CONFIDENCE
@@ -29,7 +30,7 @@ def measures_of(
     reactivations: Estimate | None,
     revenue: Estimate | None,
     window_days: float,
-    margin_share: float | None,
+    value: Value | None,
     leaving_reported: bool,
 ) -> tuple[Measure, ...]:
     """All measures of an arm, or of any contact.
@@ -42,13 +43,15 @@ def measures_of(
     reactivations, revenue : Estimate or None
         What contact changed for each person; None where there is nobody to compare with.
     window_days : float
-    margin_share : float or None
-        Of revenue, as the playbook has it; None without one.
+    value : Value or None
+        The playbook's margin, and what a new customer is worth; None without a playbook.
     leaving_reported : bool
         Whether any event says that somebody left again.
     """
     extra, money = (None if x is None else x.times(counts.people) for x in (reactivations, revenue))
     days = f"{window_days:g} days"
+    margin_share = None if value is None else value.margin_share
+    lifetime = _lifetime_value(counts, margin_share, leaving_reported)
     return (
         _reactivation_rate(counts, days),
         _extra("incremental_reactivations", "people", extra, "Extra people back", _EXTRA_PEOPLE),
@@ -57,16 +60,8 @@ def measures_of(
         _return_on_spend(counts, money),
         _cost_each(counts),
         _cost_of_revenue(counts),
-        _lifetime_value(counts, margin_share, leaving_reported),
-        Measure(
-            "lifetime_value_ratio",
-            "Lifetime value against new customers",
-            "Recovered lifetime value of a returned customer, divided by that of a new customer.",
-            "ratio",
-            None,
-            healthy="1.4 to 1.8; below 1 the discount is too deep",
-            missing="The lifetime value of a new customer is in neither the playbook nor the ledger.",
-        ),
+        lifetime,
+        _lifetime_value_ratio(lifetime, counts.returned, value),
         _churn_cure_rate(counts),
         _payback(counts, margin_share),
         _durability(counts, leaving_reported),
@@ -159,6 +154,19 @@ def _lifetime_value(counts: ArmCounts, margin_share: float | None, leaving_repor
     return _plain(key, title, definition, "money", margin_share * counts.yearly_revenue * years)
 
 
+def _lifetime_value_ratio(lifetime: Measure, returned: int, value: Value | None) -> Measure:
+    key, title = "lifetime_value_ratio", "Lifetime value against new customers"
+    definition = "Recovered lifetime value of a returned customer, divided by that of a new customer."
+    healthy = "1.4 to 1.8; below 1 the discount is too deep"
+    new = None if value is None else value.new_customer_value_currency
+    if new is None:
+        missing = "The playbook does not say what a new customer is worth ([value] new_customer_value_currency)."
+        return Measure(key, title, definition, "ratio", None, healthy=healthy, missing=missing)
+    if lifetime.value is None or not returned:
+        return Measure(key, title, definition, "ratio", None, healthy=healthy, missing=lifetime.missing or NOBODY_BACK)
+    return Measure(key, title, definition, "ratio", lifetime.value / returned / new, healthy=healthy)
+
+
 def _churn_cure_rate(counts: ArmCounts) -> Measure:
     definition = (
         "Of people who left two quarters ago or earlier, the share who came back within two quarters of leaving, after "
@@ -215,6 +223,10 @@ def _harm_to_the_rest(counts: ArmCounts, control: ArmCounts | None) -> Measure:
     )
     if control is None or not control.rest or not counts.rest:
         return Measure(key, title, definition, "share", None, missing=NOT_COMPARED)
+    if not counts.rest_harmed and not control.rest_harmed:
+        return Measure(
+            key, title, definition, "share", None, missing="No unsubscribe or complaint of them was reported."
+        )
     p, q = counts.rest_harmed / counts.rest, control.rest_harmed / control.rest
     low, high = _newcombe(counts.rest_harmed, counts.rest, control.rest_harmed, control.rest)
     standing: Standing = "bad" if low > 0 else "good" if high <= 0 else "watch"

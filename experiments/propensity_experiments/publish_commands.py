@@ -57,8 +57,7 @@ def published(
         table = new_table("", ["number", "published", "by", "data until", "fingerprint", "verdict"])
         for row in published_summaries(opened, campaign):
             at, as_of = (f"{row[name]:%Y-%m-%d %H:%M}" for name in ("at", "as_of"))
-            verdict = row["content"]["verdict"]["headline"]
-            table.add_row(str(row["id"]), at, row["who"], as_of, row["fingerprint"], verdict)
+            table.add_row(str(row["id"]), at, row["who"], as_of, row["fingerprint"], row["headline"])
         if not table.row_count:
             command = f"propensity experiment publish {campaign} --who NAME"
             typer.echo(f"Nothing of {campaign} was published; do so with: {command}")

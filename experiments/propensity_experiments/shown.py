@@ -26,7 +26,8 @@ def figure(
     if value is None or not math.isfinite(value) or per == 0:
         return NOTHING
     number = value * times / (1 if per is None else per)
-    text = signed(number, digits) if sign else f"{number:,.{digits}f}"
+    # what rounds to nothing has no sign
+    text = signed(number, digits) if sign else f"{round(number, digits) + 0.0:,.{digits}f}"
     scale = Markup("") if times == 1 else Markup(' data-times="{}"').format(times)
     base = Markup("") if per is None else Markup(' data-per="{}"').format(per)
     return Markup('<data value="{}"{}{}>{}</data>').format(value, scale, base, text)
@@ -49,9 +50,14 @@ def estimate(found: Estimate | None, times: float = PEOPLE, digits: int = 1, inl
     """A difference with its interval below or, in a sentence, behind it; per 1,000 people unless said otherwise."""
     if found is None or not math.isfinite(found.value):
         return NOTHING
-    value, low, high = (figure(x, times, digits=digits, sign=True) for x in (found.value, found.low, found.high))
+    return between(found.value, found.low, found.high, times, digits, inline)
+
+
+def between(value: float, low: float, high: float, times: float = 1, digits: int = 1, inline: bool = False) -> Markup:
+    """A signed number with its interval below or, in a sentence, behind it."""
+    at, bottom, top = (figure(x, times, digits=digits, sign=True) for x in (value, low, high))
     form = " (95 % sure: {} to {})" if inline else '<span class="sure">{} to {}</span>'
-    return value + Markup(form).format(low, high)
+    return at + Markup(form).format(bottom, top)
 
 
 def measure(found: Measure, currency: str) -> Markup:

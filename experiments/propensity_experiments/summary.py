@@ -11,9 +11,9 @@ import pandas as pd
 from propensity.assessment import PEOPLE, Assessment, PolicyResult
 from propensity.contract import CONTROL
 from propensity.inference import winsorised
-from propensity.ledger import Ledger
+from propensity.ledger import Ledger, published_summaries
 from propensity.ledger.experiments import Decisions, Elsewhere, experiment
-from propensity.playbook import Playbook
+from propensity.playbook import Guardrails, Playbook
 from propensity_experiments.arm_counts import Counting
 from propensity_experiments.arms import arms_of
 from propensity_experiments.contents import (
@@ -23,6 +23,7 @@ from propensity_experiments.contents import (
     Outcome,
     OutcomeResult,
     Pace,
+    Published,
     Reach,
     Summary,
 )
@@ -65,15 +66,14 @@ def summarise(ledger: Ledger, campaign: str, now: pd.Timestamp | None = None) ->
         watched = watch(record, row["window_days"], until)
         known = known_of(record, watched, columns_of(playbook))
         elsewhere, decisions = record.elsewhere(), record.decisions
-    # of millions of people the ids alone take hundreds of megabytes
-    del record
     figures = _Figures(row, playbook, decisions, watched, known)
     recorded = ledger.assessment(campaign)
     assessment = Assessment.from_json(recorded["content"]) if recorded else None
+    of_data = fingerprint(row, decisions, watched, known)
     return Summary(
         campaign=row,
         as_of=as_of.to_pydatetime(),
-        fingerprint=fingerprint(row, decisions, watched, known),
+        fingerprint=of_data,
         people=len(figures.rows),
         open_windows=len(watched.rows) - len(figures.rows),
         health=figures.health(ledger, elsewhere, until),
@@ -83,6 +83,22 @@ def summarise(ledger: Ledger, campaign: str, now: pd.Timestamp | None = None) ->
         assessment=assessment,
         model_version=recorded["model_version"] if recorded else None,
         next_wave=_next_wave(ledger, campaign, assessment.policy("model") if assessment else None),
+        published=_published(ledger, campaign, of_data, len(figures.rows)),
+    )
+
+
+def _published(ledger: Ledger, campaign: str, fingerprint: str, people: int) -> tuple[Published, ...]:
+    """What was published, against the data of now."""
+    return tuple(
+        Published(
+            number=row["id"],
+            at=row["at"],
+            who=row["who"],
+            headline=row["headline"],
+            fingerprint=row["fingerprint"],
+            unchanged=(row["fingerprint"], row["people"]) == (fingerprint, people),
+        )
+        for row in reversed(published_summaries(ledger, campaign))
     )
 
 
@@ -129,19 +145,22 @@ class _Figures:
             "purchased": watched.did["purchased"][rows].astype(float),
             "revenue": watched.revenue[rows],
         }
+        if np.array_equal(raw["purchased"], raw["reactivated"]):
+            # where coming back is buying, both would be the same figures, the second by a stricter test
+            del raw["purchased"]
         amounts = winsorised(raw["revenue"])
         values, caps = {**raw, "revenue": amounts.amounts}, {"revenue": amounts.cap}
         if self.playbook is not None:
             unsubscribed = watched.did["unsubscribed"][rows]
             worth = net_values(amounts.amounts, raw["reactivated"], unsubscribed, arms, self.playbook)
             raw["net_value"] = values["net_value"] = worth
-        looked_at = _outcomes(self.row, in_money="net_value" in raw)
+        looked_at = [x for x in _outcomes(self.row) if x.key in raw]
         outcomes = results(looked_at, values, raw, arms, self.before, self.adjusted_for, caps)
         return {
             "outcomes": outcomes,
             "money_parts": money_parts(amounts.amounts, arms),
             "measures": self._measures(outcomes),
-            "guardrails": guardrails(watched, rows, arms),
+            "guardrails": guardrails(watched, rows, arms, self.playbook.guardrails if self.playbook else Guardrails()),
             "over_time": steps_over_time(raw["reactivated"], watched, rows, arms),
             "returns": returns(self.decisions, watched),
             "funnel": funnel(watched, rows, arms, str(self.row["reactivated_words"])),
@@ -156,7 +175,7 @@ class _Figures:
         if not contacted:
             return ()
         control = counting.of(CONTROL) if CONTROL in self.arms.labels else None
-        back, _, money = outcomes[:3]
+        back, money = (next(x for x in outcomes if x.outcome.key == key) for key in ("reactivated", "revenue"))
         found = []
         for action in (ANY_CONTACT, *contacted):
             measures = measures_of(
@@ -165,7 +184,7 @@ class _Figures:
                 reactivations=_difference(back, action),
                 revenue=_difference(money, action),
                 window_days=self.row["window_days"],
-                margin_share=self.playbook.value.margin_share if self.playbook else None,
+                value=self.playbook.value if self.playbook else None,
                 leaving_reported=bool(len(self.watched.churned[0])),
             )
             found.append(ArmMeasures(action, measures))
@@ -179,19 +198,17 @@ def _difference(result: OutcomeResult, action: str) -> Any:
     return next((x.difference for x in result.effects if x.action == action), None)
 
 
-def _outcomes(campaign: dict[str, Any], *, in_money: bool) -> tuple[Outcome, ...]:
-    """What is looked at, the primary one first; ``in_money``: what it is worth after costs, too."""
+def _outcomes(campaign: dict[str, Any]) -> tuple[Outcome, ...]:
+    """What may be looked at, the primary one first."""
     days = f"within {campaign['window_days']:g} days of the decision"
     word, words = str(campaign["reactivated_word"]), str(campaign["reactivated_words"])
-    found = (
+    worth = "Margin of revenue, less the cost of sending, of redeemed offers and of people who unsubscribed."
+    return (
         Outcome("reactivated", "share", word, words, f"People who came back {days}."),
         Outcome("purchased", "share", "buyer", "buyers", f"People who bought {days}."),
         Outcome("revenue", "money", "revenue", "revenue", f"What people bought {days}, less what they gave back."),
+        Outcome("net_value", "money", "net value", "net value", worth),
     )
-    if not in_money:
-        return found
-    worth = "Margin of revenue, less the cost of sending, of redeemed offers and of people who unsubscribed."
-    return (*found, Outcome("net_value", "money", "net value", "net value", worth))
 
 
 def _pace(watched: Watched) -> Pace | None:

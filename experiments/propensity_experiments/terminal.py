@@ -31,6 +31,9 @@ def show(summary: Summary, *, no_color: bool = False) -> None:
     console.print(Text(told.headline, style="bold"), soft_wrap=not console.is_terminal)
     for sentence in filter(None, (told.worth, *told.sentences)):
         _item(console, "-", sentence)
+    for published in summary.published[:1]:
+        since = "have not changed" if published.unchanged else "have changed"
+        _item(console, "-", f"Published on {published.at:%Y-%m-%d} by {published.who}; the figures {since} since.")
     console.print()
     console.print(Text("Healthy: yes" if health.healthy else "Healthy: no", style="bold"))
     for mark, sentences in (("✕", health.faults), ("!", health.cautions)):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from propensity.assessment import CURRENCIES, Assessment, Gate, PolicyResult
 from propensity.evaluation import Estimate
 from propensity.inference import SampleRatio
+from propensity.targeting import TargetingCurves
 from propensity_experiments.contents import (
     ANY_CONTACT,
     AmongArms,
@@ -25,6 +26,7 @@ from propensity_experiments.contents import (
     NextWave,
     Outcome,
     OutcomeResult,
+    Published,
     Reach,
     ReturnCurve,
     SegmentEffect,
@@ -126,6 +128,53 @@ def complete() -> Summary:
             cost=1_843.2,
             reactivations=estimate(1_188.0, 301.0),
             revenue=estimate(61_400.0, 22_900.0),
+        ),
+        published=(
+            Published(2, AS_OF, "Ann Lee", "Roll out better email update.", "5f1d0c6a9be24d3b", True),
+            Published(1, STARTED + timedelta(days=100), "Ann Lee", "Keep it running.", "77ab0c6a9be2aa01", False),
+        ),
+    )
+
+
+def crowded() -> Summary:
+    """As much as there may be: twelve arms, a year of days, curves of half a year, and every arm's own figures."""
+    whole = complete()
+    arms = [f"circumstances_changed_direct_outreach_conversation_{k}" for k in range(12)]
+    people = {"control": 8_012, **{arm: 8_000 + k for k, arm in enumerate(arms)}}
+
+    def spread(result: OutcomeResult) -> OutcomeResult:
+        effect, control = result.effects[0], result.totals[0]
+        totals = (control, *(ArmTotal(arm, people[arm], 500 + k, 500.0 + k) for k, arm in enumerate(arms)))
+        effects = (replace(effect, action=arm, n=people[arm], shrunk=0.01 / (k + 3)) for k, arm in enumerate(arms))
+        return replace(result, totals=totals, effects=tuple(effects))
+
+    def curve(action: str) -> ReturnCurve:
+        shares = [0.06 * (1 - 0.98**k) for k in range(181)]
+        low, high = ([x * factor for x in shares] for factor in (0.93, 1.07))
+        return ReturnCurve(action, tuple(range(181)), tuple(shares), tuple(low), tuple(high))
+
+    point = whole.over_time[0]
+    return replace(
+        whole,
+        people=sum(people.values()),
+        health=replace(
+            whole.health,
+            sample_ratio=SampleRatio(True, 0.41, 3.2, 12, people, dict.fromkeys(people, 8005.0)),
+        ),
+        outcomes=tuple(spread(result) for result in whole.outcomes),
+        money_parts=tuple(replace(whole.money_parts[1], action=arm) for arm in (ANY_CONTACT, *arms)),
+        measures=tuple(ArmMeasures(action, _measures(k)) for k, action in enumerate((ANY_CONTACT, *arms))),
+        over_time=tuple(
+            replace(point, day=(STARTED + timedelta(days=k)).date(), people=260 * (k + 1)) for k in range(365)
+        ),
+        returns=tuple(curve(action) for action in ("control", ANY_CONTACT)),
+        funnel=tuple(replace(step, people=dict.fromkeys(arms, 7000 - 900 * k)) for k, step in enumerate(whole.funnel)),
+        segments=tuple(
+            SegmentEffect("plan_tier", f"tier_{k}", 1_000 + k, estimate(20.0 + k, 9.0), k % 3 == 0) for k in range(60)
+        ),
+        cells=tuple(
+            Cell(arm, "circumstances_changed", f"channel_{k}", "conversation", people[arm], estimate(0.01, 0.007))
+            for k, arm in enumerate(arms)
         ),
     )
 
@@ -301,7 +350,7 @@ def _measures(k: int) -> tuple[Measure, ...]:
             "What those who came back are expected to bring in as long as they stay.",
             "money",
             None,
-            missing="The playbook does not say what a new customer is worth: set lifetime_value under [value].",
+            missing="The playbook does not say what a new customer is worth ([value] new_customer_value_currency).",
         ),
     )
 
@@ -376,4 +425,46 @@ def _assessment() -> Assessment:
         effect_slope=1.04,
         autoc=estimate(0.0142, 0.0061),
         qini=estimate(0.0053, 0.0022),
+        curves=_curves(),
+    )
+
+
+def _curves() -> TargetingCurves:
+    def around(name: str, value: float, random: float, half: float) -> dict[str, float]:
+        over = value - random
+        return {
+            name: value,
+            "low": value - half,
+            "high": value + half,
+            "random": random,
+            "over_random": over,
+            "over_random_low": over - half / 2,
+            "over_random_high": over + half / 2,
+        }
+
+    shares = [k / 50 for k in range(51)]
+    spends = [41.5 * k / 25 for k in range(26)]
+    return TargetingCurves(
+        qini=[
+            {
+                "share": x,
+                "standard_error": 3.1 * x,
+                **around("gain", 30.7 * (1.6 * x - 0.6 * x * x), 30.7 * x, 6.076 * x),
+            }
+            for x in shares
+        ],
+        no_qini="",
+        budgets=[
+            {
+                "budget": spend,
+                "spend": spend,
+                "contacted": k / 25,
+                "reactivations": around("value", 1.3 * spend - 0.013 * spend**2, 0.76 * spend, 0.2 * spend),
+                "net_value": around("value", 55.0 * spend - 0.9 * spend**2, 17.6 * spend, 11.0 * spend),
+                "expected_value": around("value", 53.0 * spend - 0.9 * spend**2, 15.6 * spend, 7.0 * spend),
+            }
+            for k, spend in enumerate(spends)
+        ],
+        no_budgets="",
+        best_budget=spends[18],
     )

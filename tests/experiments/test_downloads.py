@@ -71,7 +71,7 @@ def test_the_page_of_an_experiment_leads_to_its_files(ledger, record_experiment)
     odd = "a/b c?d#e%f"
     record_experiment(ledger, campaign=odd, title="Odd name")
     record_experiment(ledger, campaign="named.csv", title="Named like a file")
-    client = TestClient(pages(lambda: ledger))
+    client = TestClient(pages(lambda: ledger, patience_seconds=60.0))
     one = client.get("/a/b%20c%3Fd%23e%25f")
     policy = one.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'")
@@ -92,7 +92,7 @@ def test_a_pdf_is_made_of_the_page_or_says_what_is_missing(monkeypatch, experime
     monkeypatch.setitem(sys.modules, "weasyprint", None)
     with pytest.raises(pdf.NoPdfError, match=r"pip install 'propensity\[pdf\]'"):
         pdf.as_pdf(example_summaries.bare())
-    answer = TestClient(pages(lambda: experiment)).get("/spring.pdf")
+    answer = TestClient(pages(lambda: experiment, patience_seconds=60.0)).get("/spring.pdf")
     assert answer.status_code == 501
     assert "propensity[pdf]" in answer.text
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import csv
+import gzip
+import hashlib
 import html
+import io
 import json
 import math
 import re
@@ -13,12 +18,14 @@ from html.parser import HTMLParser
 import example_summaries
 import pytest
 
+from propensity.pages.interactive import slim
 from propensity.pages.words import chance, signed
-from propensity_experiments import downloads, page, shown
+from propensity.targeting import TargetingCurves
+from propensity_experiments import curve_charts, downloads, page, shown
 from propensity_experiments.contents import Summary
 
 MOST_BYTES = 1_500_000
-SUMMARIES = ("complete", "bare", "empty", "unhealthy")
+SUMMARIES = ("complete", "crowded", "bare", "empty", "unhealthy")
 
 
 @pytest.fixture(params=SUMMARIES)
@@ -108,12 +115,35 @@ def test_charts_draw_the_numbers_of_the_json_file():
     known = list(numbers(json.loads(downloads.as_json(summary))))
     sums = [sum(step.people.values()) for step in summary.funnel]
     drawn = page._drawings(summary)
-    assert len(drawn) == 12
+    assert len(drawn) == 15
     for drawing in drawn.values():
         for rows in drawing.specification["datasets"].values():
             for value in numbers(rows):
                 own = [value, value / 1_000, value * 1_000]
                 assert value == 0 or value in sums or any(math.isclose(a, b) for a in own for b in known), drawing.key
+
+
+def test_curves_of_who_and_of_money_are_told_or_why_there_are_none():
+    summary = example_summaries.complete()
+    shown = page.render(summary)
+    assert "How many to contact?" in shown
+    assert "How much to spend?" in shown
+    curves = summary.assessment.curves
+    rows = list(csv.DictReader(io.StringIO(downloads.as_csv(summary))))
+    of_qini = [row for row in rows if row["section"] == "Qini curve" and row["arm"] == "most promising first"]
+    assert [float(row["value"]) for row in of_qini] == [row["gain"] for row in curves.qini]
+    assert [(float(r["low"]), float(r["high"])) for r in of_qini] == [(r["low"], r["high"]) for r in curves.qini]
+    assert sum(row["section"] == "what money buys" for row in rows) == 5 * len(curves.budgets)
+
+    def with_curves(found: TargetingCurves | None) -> str:
+        return page.render(replace(summary, assessment=replace(summary.assessment, curves=found)))
+
+    why = with_curves(TargetingCurves([], "nobody comes first", [], "nothing is worth anything", None))
+    assert "There is no curve over people: nobody comes first." in why
+    assert "There is no curve over money: nothing is worth anything." in why
+    older = with_curves(None)
+    assert "this model was assessed before these curves were kept" in older
+    assert "How many to contact?" not in older
 
 
 def test_days_without_a_band_are_not_drawn():
@@ -172,3 +202,36 @@ def test_all_words_are_explained_in_print_and_none_twice():
 def test_what_is_not_a_number_is_a_dash():
     assert shown.figure(float("nan")) == shown.figure(None) == shown.figure(3, per=0) == shown.NOTHING
     assert shown.estimate(None) == shown.probability(float("nan")) == shown.NOTHING
+
+
+def test_what_draws_charts_comes_packed_and_unpacks_to_what_the_policy_allows():
+    shown = page.render(example_summaries.complete())
+    packed = re.search(r'<script type="text/plain" id="packed-vega">([^<]*)</script>', shown)[1]
+    script = gzip.decompress(base64.b64decode(packed))
+    allowed = base64.b64encode(hashlib.sha256(script).digest()).decode()
+    assert f"'sha256-{allowed}'" in html.unescape(shown)
+    assert f"'sha256-{allowed}'" in page.served_policy()
+    assert len(packed) < len(script) / 2
+    assert "packed-vega" not in page.render(example_summaries.complete(), "paper")
+
+
+def test_still_charts_lose_nothing_that_is_seen():
+    svg = (
+        '<svg><path class="background" aria-hidden="true" d="M0,0h0v0h0Z" pointer-events="none"/>'
+        '<path aria-label="a" d="M1.23456,2h3" opacity="0"/>'
+        '<path d="M1.23456,-2.5h30.987" fill-opacity="0" stroke="#000"/>'
+        '<text transform="translate(3.14159,2)" opacity="1">2.71828</text></svg>'
+    )
+    assert slim(svg) == (
+        '<svg><path d="M1.23,-2.5h30.98" fill-opacity="0" stroke="#000"/>'
+        '<text transform="translate(3.14,2)" opacity="1">2.71828</text></svg>'
+    )
+
+
+def test_long_lines_are_thinned_evenly_to_what_can_be_told_apart():
+    summary = example_summaries.crowded()
+    days = max(page._drawings(summary)["chart-time"].specification["datasets"].values(), key=len)
+    assert len(days) == curve_charts.MOST_POINTS
+    assert (days[0]["day"], days[-1]["day"]) == tuple(summary.over_time[k].day.isoformat() for k in (0, -1))
+    assert len(summary.over_time) == 365
+    assert len(re.findall(r'<th scope="row">\d+ \w+ 202[67]</th>', page.render(summary))) <= 61

@@ -53,6 +53,8 @@ def test_a_match_raises_giving_and_its_ratio_does_not_matter(charity):
     assert any(s.startswith("Contact of any kind brought +4.") for s in told)
     assert any(s.startswith("The arms cannot be told from one another: between the best and the wor") for s in told)
     assert charity.health.healthy
+    # to give is to come back: the same people are not shown twice
+    assert [x.outcome.key for x in charity.outcomes] == ["reactivated", "revenue", "net_value"]
 
 
 @pytest.mark.real_data

@@ -177,7 +177,7 @@ def test_an_unhealthy_split_says_do_not_read_and_nothing_else(ledger, record_exp
 def test_without_an_assessment_only_what_was_measured_is_said(summary):
     told = verdict(summary)
     assert told.kind == "roll_out"
-    assert told.sentences[0].startswith("Contact of any kind brought +81.3 (95 % sure: ")
+    assert told.sentences[0].startswith("Contact of any kind brought +81.2 (95 % sure: ")
     between = "The arms differ: between the best and the worst, mens email and womens email, lie +137.5 (95 % sure: "
     assert told.sentences[1].startswith(between)
     assert told.sentences[2].startswith("Mens email brought +150.0 (95 % sure: ")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from propensity import playbook
-from propensity_experiments.contents import ANY_CONTACT
+from propensity.playbook import Value
+from propensity_experiments import page
+from propensity_experiments.contents import ANY_CONTACT, Measure
+from propensity_experiments.measures import _lifetime_value_ratio
 from propensity_experiments.summary import summarise
 from propensity_experiments.verdict import verdict
 
@@ -101,7 +105,7 @@ def test_measures_are_those_worked_out_by_hand(program):
         "days_to_return": pytest.approx(4.5),
         "harm_to_the_rest": pytest.approx(4 / 160),
     }
-    assert found["lifetime_value_ratio"].missing.startswith("The lifetime value of a new customer")
+    assert "[value] new_customer_value_currency" in found["lifetime_value_ratio"].missing
     for measure in found.values():
         assert measure.definition.endswith(".")
         assert (measure.value is None) == bool(measure.missing)
@@ -110,6 +114,15 @@ def test_measures_are_those_worked_out_by_hand(program):
     assert found["reactivation_rate"].standing == "good"
     assert found["return_on_spend"].standing == "bad"
     assert found["harm_to_the_rest"].standing == "bad"
+
+
+def test_a_returned_customer_is_measured_by_what_the_playbook_says_a_new_one_is_worth():
+    lifetime = Measure("recovered_lifetime_value", "", "", "money", 3_000.0)
+    value = Value(new_customer_value_currency=50.0)
+    assert _lifetime_value_ratio(lifetime, 40, value).value == pytest.approx(3_000 / 40 / 50)
+    unknown = replace(lifetime, value=None, missing="Nobody left again.")
+    assert _lifetime_value_ratio(unknown, 40, value).missing == "Nobody left again."
+    assert _lifetime_value_ratio(lifetime, 40, None).value is None
 
 
 def test_measures_of_one_arm_are_those_of_any_contact(program):
@@ -273,6 +286,42 @@ def test_people_who_got_another_arm_are_told(program):
     assert "3 people got what another arm of this experiment was to get." in summary.health.cautions
     program.add_outcomes(pd.DataFrame(sent[3:]))
     assert not summarise(program, "spring", now=LATER).health.healthy
+
+
+def test_how_much_harm_is_borne_is_the_playbooks_to_say(begin, campaign_columns):
+    def found(campaign: str, guardrails: dict[str, float]):
+        ledger = begin(campaign, playbook={**BOOK, "guardrails": guardrails})
+        decide(ledger, campaign_columns, "control", 500, campaign=campaign)
+        contacted = decide(ledger, campaign_columns, ACTION, 500, campaign=campaign)
+        left = [outcome(p, "unsubscribed", START + DAY) for p in contacted[:10]]
+        ledger.add_outcomes(pd.DataFrame(left))
+        return summarise(ledger, campaign, now=LATER)
+
+    usual = {g.key: g.margin for g in found("usual", {}).guardrails}
+    assert usual == {"unsubscribed": 0.005, "complained": 0.001, "bounced": 0.02}
+    kept = {}
+    for name, share in (("mild", 0.1), ("strict", 0.001)):
+        summary = found(name, {"unsubscribed_share": share})
+        (guard,) = [g for g in summary.guardrails if g.key == "unsubscribed"]
+        assert guard.margin == share
+        assert f'<data value="{share}" data-times="1000">{1000 * share:.1f}</data>' in page.render(summary)
+        kept[name] = guard.kept
+    assert kept == {"mild": True, "strict": False}
+
+
+def test_how_many_may_cross_over_is_the_playbooks_to_say(begin, campaign_columns):
+    healthy = {}
+    for name, share in (("mild", 0.2), ("strict", 0.01)):
+        ledger = begin(name, playbook={**BOOK, "guardrails": {"crossed_over_share": share}})
+        held = decide(ledger, campaign_columns, "control", 50, campaign=name)
+        decide(ledger, campaign_columns, ACTION, 50, campaign=name)
+        sent = [outcome(p, "sent", START, decision_id=f"d-{p}") for p in held[:5]]
+        ledger.add_outcomes(pd.DataFrame(sent))
+        health = summarise(ledger, name, now=LATER).health
+        healthy[name] = health.healthy
+        assert health.crossed_over == 5
+    assert healthy == {"mild": True, "strict": False}
+    assert "more than 1.0 % of all" in health.faults[0]
 
 
 def test_open_windows_stay_out_of_everything_but_the_curve(program, campaign_columns):

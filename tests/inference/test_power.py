@@ -7,6 +7,7 @@ import doctest
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from statsmodels.stats.power import NormalIndPower
 
 from propensity.errors import InputError
@@ -18,6 +19,7 @@ from propensity.inference import (
     power,
     required_sample_size,
 )
+from propensity.inference.skewness import normalised, skewness_of_difference
 
 
 def test_the_example_holds():
@@ -38,19 +40,24 @@ def test_rare_outcomes_are_found_as_often_as_planned(shares, sides):
     base, effect, runs = 0.005, 0.005, 4_000
     n = required_sample_size(base, effect, shares=shares, sides=sides).by_arm
     p0, p1 = rng.binomial(n[0], base, runs) / n[0], rng.binomial(n[1], base + effect, runs) / n[1]
-    z = (p1 - p0) / np.sqrt(p0 * (1 - p0) / (n[0] - 1) + p1 * (1 - p1) / (n[1] - 1))
+    t = (p1 - p0) / np.sqrt(p0 * (1 - p0) / (n[0] - 1) + p1 * (1 - p1) / (n[1] - 1))
+    z = normalised(t, skewness_of_difference(p1, p0, (1 / n[1], 1 / n[0]), (n[1] ** -2.0, n[0] ** -2.0)))
     found = (z > 1.6449).mean() if sides == 1 else (np.abs(z) > 1.96).mean()
     assert found == pytest.approx(0.8, abs=4 * np.sqrt(0.16 / runs))
 
 
 def test_the_statistic_is_that_of_lift():
-    n, base, changed = (400, 600), 20, 60
+    n, base, changed = (100, 900), 4, 60
     y = np.r_[np.ones(base), np.zeros(n[0] - base), np.ones(changed), np.zeros(n[1] - changed)]
     action = np.repeat(["control", "mail"], n)
-    (found,) = lift(y, action, pd.DataFrame({"control": np.full(1_000, 0.4), "mail": 0.6}))
+    (found,) = lift(y, action, pd.DataFrame({"control": np.full(1_000, 0.1), "mail": 0.9}))
     p0, p1 = base / n[0], changed / n[1]
     error = np.sqrt(p0 * (1 - p0) / (n[0] - 1) + p1 * (1 - p1) / (n[1] - 1))
     assert found.standard_error == pytest.approx(error)
+    z = normalised(
+        np.array((p1 - p0) / error), skewness_of_difference(p1, p0, (1 / n[1], 1 / n[0]), (n[1] ** -2.0, n[0] ** -2.0))
+    )
+    assert found.p_value == pytest.approx(2 * stats.norm.sf(abs(z)))
 
 
 def test_exact_and_normal_power_meet_where_events_are_many(monkeypatch):

@@ -23,12 +23,14 @@ def draw(chances: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
 
 
 @pytest.mark.real_data
-def test_the_hillstrom_split_is_healthy(hillstrom_frame):
+def test_the_hillstrom_split_is_healthy(hillstrom_frame, hillstrom_file):
     thirds = pd.DataFrame(1 / 3, index=hillstrom_frame.index, columns=["control", "mens_email", "womens_email"])
     found = sample_ratio_test(hillstrom_frame["action"], thirds)
-    assert found.p_value == pytest.approx(0.90, abs=0.005)
+    segments = pd.read_csv(hillstrom_file)["segment"].value_counts()
+    names = {"control": "No E-Mail", "mens_email": "Mens E-Mail", "womens_email": "Womens E-Mail"}
+    assert found.observed == {arm: segments[segment] for arm, segment in names.items()}
+    assert found.p_value == pytest.approx(stats.chisquare(segments).pvalue)
     assert found.healthy
-    assert found.observed == {"control": 21_306, "mens_email": 21_307, "womens_email": 21_387}
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.1, 0.9), (0.2, 0.3, 0.5)])

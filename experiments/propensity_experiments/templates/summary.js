@@ -27,14 +27,26 @@
     for (const fold of document.querySelectorAll("details[data-shut]")) { fold.open = false; delete fold.dataset.shut; }
   });
 
+  // what draws is large: it comes packed, and is unpacked when a chart comes near
+  const unpack = async () => {
+    const packed = atob(document.getElementById("packed-vega").textContent);
+    const bytes = Uint8Array.from(packed, (letter) => letter.charCodeAt(0));
+    const text = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const script = document.createElement("script");
+    script.textContent = await new Response(text).text();
+    document.head.append(script);
+  };
+  let unpacked;
+
   const draw = async (figure) => {
     const specification = JSON.parse(figure.querySelector(".specification").textContent);
     const live = figure.querySelector(".live");
     specification.width = "container";
     specification.autosize = { type: "fit-x", contains: "padding" };
-    live.hidden = false;
-    figure.classList.add("drawn");
     try {
+      await (unpacked ??= unpack());
+      live.hidden = false;
+      figure.classList.add("drawn");
       await vegaEmbed(live, specification, {
         ast: true, renderer: "svg",
         actions: { export: true, source: false, compiled: false, editor: false },

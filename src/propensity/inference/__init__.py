@@ -1,8 +1,9 @@
 """Statistics of experiments and of programs that run. No input or output happens here."""
 
 from propensity.inference.amounts import Capped, RevenueParts, revenue_parts, winsorised
-from propensity.inference.arm_means import ArmMeans, arm_means
+from propensity.inference.arm_means import Adjustment, ArmMeans, arm_means
 from propensity.inference.balance import Balance, ColumnDifference, balance_test
+from propensity.inference.covariates import Covariates
 from propensity.inference.fieller import relative_change
 from propensity.inference.guardrails import NonInferiority, guardrail, non_inferiority
 from propensity.inference.lift import ArmComparison, Lift, any_contact, compare_arms, contact_gain, lift
@@ -28,11 +29,13 @@ from propensity.inference.stability import Stability, population_stability
 from propensity.inference.telling import people_to_tell
 
 __all__ = [
+    "Adjustment",
     "ArmComparison",
     "ArmMeans",
     "Balance",
     "Capped",
     "ColumnDifference",
+    "Covariates",
     "DayBand",
     "DaySums",
     "Fewer",

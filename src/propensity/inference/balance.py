@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from propensity.errors import InputError
-from propensity.inference.covariates import ROUNDING, Standardised, blocks
+from propensity.inference.covariates import ROUNDING, Covariates, Standardised, blocks
 from propensity.inference.labels import labels_of, positions
 
 
@@ -42,13 +42,13 @@ class Balance(NamedTuple):
 
 
 def balance_test(
-    covariates: pd.DataFrame, action: object, propensity: pd.DataFrame, *, control: str = "control"
+    covariates: pd.DataFrame | Covariates, action: object, propensity: pd.DataFrame, *, control: str = "control"
 ) -> Balance:
     """Compare the arms in what was known before the decision.
 
     Parameters
     ----------
-    covariates : DataFrame (n, n columns)
+    covariates : DataFrame (n, n columns) or Covariates
         Numbers or 0/1. A missing one counts as its column's mean.
     action : array-like (n,)
     propensity : DataFrame (n, n actions)
@@ -75,20 +75,20 @@ def balance_test(
     The differences are those of means weighted by 1 / logged probability, over those who could have got arm and control
     (Austin and Stuart 2015, Statistics in Medicine 34), divided by the root of the mean of both weighted variances.
     """
-    served = positions(labels_of(action), propensity.columns)
+    served, covariates = positions(labels_of(action), propensity.columns), Covariates.of(covariates)
     lengths = [len(covariates), len(served), len(propensity)]
     if len(set(lengths)) > 1:
         raise InputError(f"covariates, action and propensity: expected the same length, found {lengths}")
     if (served < 0).any():
         raise InputError(f"action: expected labels among {list(propensity.columns)}, found others")
-    known = Standardised(covariates.to_numpy(dtype=float))
+    known = Standardised(covariates)
     chances = [propensity[label].to_numpy(dtype=float) for label in propensity.columns]
     statistic, degrees = _joint_test(known, served, chances)
     return Balance(
         p_value=float(stats.chi2.sf(statistic, degrees)) if degrees else 1.0,
         statistic=statistic,
         degrees_of_freedom=degrees,
-        differences=_differences(known, covariates.columns, served, chances, propensity.columns, control),
+        differences=_differences(known, covariates.names, served, chances, propensity.columns, control),
     )
 
 
@@ -103,6 +103,10 @@ def _joint_test(known: Standardised, served: np.ndarray, chances: list[np.ndarra
         p = np.column_stack([chance[rows] for chance in chances[:-1]])
         drawn = served[rows][:, None] == np.arange(arms)
         gap += ((drawn - p).T @ x).ravel()
+        if (p == p[0]).all():
+            # the same chances for all need the squares of x only
+            covariance += np.kron(np.diag(p[0]) - np.outer(p[0], p[0]), x.T @ x)
+            continue
         products = (p[:, :, None] * x[:, None, :]).reshape(len(rows), size)
         covariance -= products.T @ products
         for a in range(arms):
@@ -115,7 +119,7 @@ def _joint_test(known: Standardised, served: np.ndarray, chances: list[np.ndarra
 
 def _differences(
     known: Standardised,
-    columns: pd.Index,
+    columns: tuple[str, ...],
     served: np.ndarray,
     chances: list[np.ndarray],
     actions: pd.Index,
@@ -134,7 +138,7 @@ def _differences(
         pooled = (spread + base_spread) / 2
         with np.errstate(divide="ignore", invalid="ignore"):
             gaps = np.where(pooled > ROUNDING, (mean - base) / np.sqrt(pooled), np.nan)
-        found += [ColumnDifference(str(c), str(label), float(g)) for c, g in zip(columns, gaps, strict=True)]
+        found += [ColumnDifference(c, str(label), float(g)) for c, g in zip(columns, gaps, strict=True)]
     return tuple(sorted(found, key=lambda x: -abs(x.difference) if np.isfinite(x.difference) else 0.0))
 
 

@@ -8,7 +8,14 @@ from scipy import stats
 from propensity.evaluation.estimate import Estimate
 
 
-def relative_change(mean: float, base: float, covariance: np.ndarray, n: int, level: float = 0.95) -> Estimate | None:
+def relative_change(
+    mean: float,
+    base: float,
+    covariance: np.ndarray,
+    n: int,
+    level: float = 0.95,
+    quantiles: tuple[float, float] | None = None,
+) -> Estimate | None:
     """Change of a mean as a share of another one.
 
     Parameters
@@ -21,6 +28,8 @@ def relative_change(mean: float, base: float, covariance: np.ndarray, n: int, le
         People it rests on.
     level : float
         Confidence of the interval.
+    quantiles : tuple of two floats, optional
+        Standard errors by which the lower bound lies below and the upper one above; else the normal ones.
 
     Returns
     -------
@@ -32,14 +41,21 @@ def relative_change(mean: float, base: float, covariance: np.ndarray, n: int, le
     Fieller (1954), Some problems in interval estimation, J. Royal Statistical Society B 16: all ratios r for which
     mean - r base is not told from 0. The standard error is that of the delta method.
     """
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    if quantiles is None:
+        z = float(stats.norm.ppf(0.5 + level / 2))
+        quantiles = z, z
     (v, c), (_, v_base) = covariance
-    square = base**2 - z**2 * v_base
-    if base <= 0 or square <= 0:
+    if base <= 0 or base**2 <= max(quantiles) ** 2 * v_base:
         return None
-    product = mean * base - z**2 * c
-    root = np.sqrt(max(product**2 - square * (mean**2 - z**2 * v), 0.0))
     ratio = mean / base
     error = np.sqrt(max(v - 2 * ratio * c + ratio**2 * v_base, 0.0)) / base
-    low, high = (product - root) / square - 1, (product + root) / square - 1
-    return Estimate(ratio - 1, float(error), float(low), float(high), n, level)
+    low, high = (_bound(mean, base, covariance, sign * z) - 1 for sign, z in zip((-1, 1), quantiles, strict=True))
+    return Estimate(ratio - 1, float(error), low, high, n, level)
+
+
+def _bound(mean: float, base: float, covariance: np.ndarray, z: float) -> float:
+    """The ratio at which mean - ratio base lies z standard errors below 0."""
+    (v, c), (_, v_base) = covariance
+    square, product = base**2 - z**2 * v_base, mean * base - z**2 * c
+    root = np.sqrt(max(product**2 - square * (mean**2 - z**2 * v), 0.0))
+    return float((product + np.sign(z) * root) / square)

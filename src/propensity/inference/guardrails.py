@@ -12,8 +12,10 @@ from propensity.errors import InputError
 from propensity.evaluation.checks import checked_level
 from propensity.evaluation.estimate import Estimate
 from propensity.inference.labels import labels_of
+from propensity.inference.skewness import unskewed
 
-_STEPS = 60
+_STEPS = 45
+"""Halvings of the interval in which a bound lies: to 13 digits of a share."""
 
 
 class NonInferiority(NamedTuple):
@@ -65,7 +67,10 @@ def non_inferiority(
     -----
     Miettinen and Nurminen (1985), Comparative analysis of two rates, Statistics in Medicine 4: all differences d that
     (difference - d) / sqrt(V(d) N / (N - 1)) does not exclude, V the variance under the two shares that are likeliest
-    among those that differ by d (closed form: Farrington and Manning 1990, Statistics in Medicine 9).
+    among those that differ by d (closed form: Farrington and Manning 1990, Statistics in Medicine 9). Where few events
+    are expected that quotient is skewed, and harm would be overlooked in up to 8 % of cases instead of 2.5 %; its
+    skewness under these shares is taken out (Gart and Nam 1990, Approximate interval estimation of the difference in
+    binomial parameters: correction for skewness, Biometrics 46).
     """
     counts = ((events, people), (control_events, control_people))
     if any(not (n >= 1 and 0 <= x <= n) for x, n in counts):
@@ -148,12 +153,14 @@ def _effective(event: np.ndarray, weight: np.ndarray) -> list[float]:
 
 
 def _score(x: float, n: float, y: float, m: float, d: float) -> float:
-    """How many standard errors x / n - y / m lies above d; infinite where d allows no error."""
+    """How many standard errors x / n - y / m lies above d, free of skewness; infinite where d allows no error."""
     p, q = _likeliest(x, n, y, m, d)
-    gap, variance = x / n - y / m - d, (p * (1 - p) / n + q * (1 - q) / m) * (n + m) / max(n + m - 1, 1)
+    first, second = p * (1 - p) / n, q * (1 - q) / m
+    gap, variance = x / n - y / m - d, (first + second) * (n + m) / max(n + m - 1, 1)
     if variance <= 0:
         return float(np.sign(gap) * np.inf) if abs(gap) > 1e-12 else 0.0
-    return float(gap / np.sqrt(variance))
+    skewness = (first * (1 - 2 * p) / n - second * (1 - 2 * q) / m) / variance**1.5
+    return unskewed(float(gap / np.sqrt(variance)), skewness)
 
 
 def _likeliest(x: float, n: float, y: float, m: float, d: float) -> tuple[float, float]:

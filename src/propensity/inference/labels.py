@@ -20,6 +20,6 @@ def positions(labels: Labels, columns: pd.Index) -> np.ndarray:
     if not isinstance(labels, pd.Categorical):
         return columns.get_indexer(pd.Index(labels))
     # code -1, a missing label, takes the last
-    of_category = np.append(columns.get_indexer(labels.categories), -1)
+    of_category = np.append(columns.get_indexer(labels.categories), -1).astype(np.int32)
     found: np.ndarray = of_category[labels.codes]
     return found

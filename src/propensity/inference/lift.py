@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -10,11 +11,11 @@ from scipy import stats
 
 from propensity.errors import InputError
 from propensity.evaluation.checks import checked_level
-from propensity.evaluation.estimate import Estimate, estimate_with_error
-from propensity.evaluation.scores import score_matrix
-from propensity.inference.arm_means import ArmMeans, arm_means
+from propensity.evaluation.estimate import Estimate
+from propensity.inference.arm_means import Adjustment, ArmMeans, arm_means
 from propensity.inference.fieller import relative_change
 from propensity.inference.labels import Labels, labels_of, positions
+from propensity.inference.skewness import normalised, skewness_of_difference, studentised_quantiles
 
 
 class Lift(NamedTuple):
@@ -113,9 +114,9 @@ def lift(
     control : str
     level : float
         Confidence of the intervals.
-    covariates : array-like (n, n columns), optional
+    covariates : array-like (n, n columns) or Adjustment, optional
         Numbers or 0/1 that were known before the decision; differences are adjusted by them. A missing one counts as
-        its column's mean.
+        its column's mean. One `Adjustment` for several outcomes and comparisons saves most of the time.
 
     Returns
     -------
@@ -132,12 +133,15 @@ def lift(
     -----
     See `arm_means`: a stabilised inverse-probability estimate (Hajek 1971), or with covariates the doubly robust one
     with linear outcome models within each arm (Lin 2013). Only people for whom arm and control both had a chance count.
-    With the same probabilities for everybody and no covariates the difference is that of the arms' plain means.
+    With the same probabilities for everybody and no covariates the difference is that of the arms' plain means. Bounds
+    and p-values are normal. Of a rare 0/1 outcome in arms of unequal size the skewness is taken out (`skewness`), or a
+    small control would promise too much twice as often as stated; of amounts it is not: few large ones do not tell it.
     """
     checked_level(level)
     outcome, arm, columns, known = _checked(y, action, propensity, covariates)
     labels = list(propensity.columns)
     first = labels.index(control)
+    values = _two_values(outcome)
     found: dict[int, Lift] = {}
     for pool, arms in _pools(columns, first):
         enough = [a for a in arms if (arm[pool] == a).sum() >= 2]
@@ -145,7 +149,7 @@ def lift(
             continue
         plain, best = _means(outcome, arm, columns, known, pool, [first, *enough])
         for k, a in enumerate(enough, start=1):
-            found[a] = _against_control(str(labels[a]), plain, best, k, level)
+            found[a] = _against_control(str(labels[a]), plain, best, k, level, values)
     return [found[a] for a in sorted(found)]
 
 
@@ -191,8 +195,7 @@ def compare_arms(
     degrees = len(used) - 1
     best, worst = int(np.argmax(means.means)), int(np.argmin(means.means))
     difference, error = _difference(means, best, worst)
-    quantile = float(stats.studentized_range.ppf(level, len(used), np.inf)) / np.sqrt(2)
-    half = quantile * error
+    half = _quantile_of_pairs(level, len(used)) * error
     people = int(means.people[[best, worst]].sum())
     return ArmComparison(
         p_value=float(stats.chi2.sf(statistic, degrees)),
@@ -204,6 +207,12 @@ def compare_arms(
         people=int(pool.sum()),
         adjusted=means.adjusted,
     )
+
+
+@cache
+def _quantile_of_pairs(level: float, arms: int) -> float:
+    """Of the largest difference between any two of so many arms, in standard errors."""
+    return float(stats.studentized_range.ppf(level, arms, np.inf)) / float(np.sqrt(2))
 
 
 def any_contact(
@@ -227,12 +236,22 @@ def any_contact(
         counts by how likely it was that they were contacted at all, whatever they got: the effect is that of contact
         as it was handed out.
     """
-    contacted = propensity.drop(columns=control).sum(axis=1)
-    chances = pd.DataFrame({control: propensity[control], name: contacted}, index=propensity.index)
+    chances = _two_arms(propensity, control, name)
     left_alone = np.asarray(labels_of(action) == control)
     if isinstance(action, pd.Categorical):
         return pd.Categorical.from_codes((~left_alone).astype(np.int64), pd.Index([control, name])), chances
     return np.where(left_alone, control, name), chances
+
+
+def _two_arms(propensity: pd.DataFrame, control: str, name: str) -> pd.DataFrame:
+    """Chance of the control, and of any other arm."""
+    if len(propensity) > 1 and propensity.to_numpy().strides[0] == 0:
+        # a row that is kept once for everybody
+        row = _two_arms(propensity.iloc[:1], control, name).to_numpy()
+        pair = np.broadcast_to(row, (len(propensity), 2))
+        return pd.DataFrame(pair, columns=[control, name], index=propensity.index, copy=False)
+    contacted = propensity.drop(columns=control).sum(axis=1)
+    return pd.DataFrame({control: propensity[control], name: contacted}, index=propensity.index)
 
 
 def contact_gain(y: object, action: object, propensity: pd.DataFrame, *, control: str = "control") -> np.ndarray:
@@ -256,25 +275,25 @@ def contact_gain(y: object, action: object, propensity: pd.DataFrame, *, control
     gains = np.full(len(arm), np.nan)
     if min((arm[pool] == a).sum() for a in (0, 1)) < 2:
         return gains
-    chances = pair.to_numpy(dtype=float)[pool]
-    means = arm_means(outcome[pool], arm[pool], [chances[:, 0], chances[:, 1]]).means
-    scores = score_matrix(outcome[pool], arm[pool], chances, np.tile(means, (len(chances), 1)))
-    gains[pool] = scores[:, 1] - scores[:, 0]
+    rows = slice(None) if pool.all() else pool
+    y_of, arm_of, chances = outcome[rows], arm[rows], [column[rows] for column in columns]
+    base, contacted = arm_means(y_of, arm_of, chances).means
+    # the difference of the two columns of `score_matrix`
+    left_alone = (base - y_of) / chances[0]
+    gains[rows] = contacted - base + np.where(arm_of == 1, (y_of - contacted) / chances[1], left_alone)
     return gains
 
 
 def _checked(
     y: object, action: object, propensity: pd.DataFrame, covariates: object
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray | None]:
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], Adjustment | None]:
     """Outcome, arm as position of its column (-1: none), columns of chances, covariates."""
     outcome = np.asarray(y, dtype=float)
     arm = positions(labels_of(action), propensity.columns)
-    known = None if covariates is None else np.asarray(covariates, dtype=float)
+    known = None if covariates is None else Adjustment.of(covariates)
     lengths = [len(outcome), len(arm), len(propensity)] + ([] if known is None else [len(known)])
     if len(set(lengths)) > 1:
         raise InputError(f"y, action, propensity and covariates: expected the same length, found {lengths}")
-    if known is not None and known.ndim != 2:
-        raise InputError(f"covariates: expected a table of people by columns, found {known.ndim} dimensions")
     return outcome, arm, [propensity[label].to_numpy(dtype=float) for label in propensity.columns], known
 
 
@@ -292,19 +311,19 @@ def _means(
     y: np.ndarray,
     arm: np.ndarray,
     columns: list[np.ndarray],
-    covariates: np.ndarray | None,
+    covariates: Adjustment | None,
     pool: np.ndarray,
     used: list[int],
 ) -> tuple[ArmMeans, ArmMeans]:
     """Means of these arms over these people: plain, and adjusted where there are covariates."""
     rows = slice(None) if pool.all() else pool
-    position = np.full(len(columns) + 1, -1)
+    position = np.full(len(columns) + 1, -1, dtype=np.int16)
     position[used] = np.arange(len(used))
     served, chances = position[arm[rows]], [columns[a][rows] for a in used]
     plain = arm_means(y[rows], served, chances)
     if covariates is None:
         return plain, plain
-    return plain, arm_means(y[rows], served, chances, covariates[rows])
+    return plain, arm_means(y[rows], served, chances, covariates.of_people(pool))
 
 
 def _difference(found: ArmMeans, a: int, b: int) -> tuple[float, float]:
@@ -313,11 +332,43 @@ def _difference(found: ArmMeans, a: int, b: int) -> tuple[float, float]:
     return float(found.means[a] - found.means[b]), float(np.sqrt(max(variance, 0.0)))
 
 
-def _against_control(label: str, plain: ArmMeans, best: ArmMeans, k: int, level: float) -> Lift:
+def _two_values(y: np.ndarray) -> tuple[float, float] | None:
+    """The two values that an outcome has (0 and 1); None where it has others or but one."""
+    if len(y) == 0:
+        return None
+    low, high = float(y.min()), float(y.max())
+    return (low, high) if low < high and bool(((y == low) | (y == high)).all()) else None
+
+
+def _skewness(found: ArmMeans, k: int, values: tuple[float, float] | None) -> float:
+    """Of the difference of arm k from the first, for an outcome of two values; else 0."""
+    if values is None:
+        return 0.0
+    low, high = values
+    share, control = ((found.means[[k, 0]] - low) / (high - low)).tolist()
+    squares, cubes = (found.squares[k], found.squares[0]), (found.cubes[k], found.cubes[0])
+    return float(skewness_of_difference(share, control, squares, cubes))
+
+
+def _estimate(value: float, error: float, n: int, level: float, skewness: float) -> Estimate:
+    below, above = studentised_quantiles(float(stats.norm.ppf(0.5 + level / 2)), skewness)
+    return Estimate(value, error, value - below * error, value + above * error, n, level)
+
+
+def _p_value(difference: float, error: float, skewness: float) -> float:
+    """Two-sided, that there is no difference."""
+    if error <= 0:
+        return 1.0
+    return float(2 * stats.norm.sf(abs(normalised(np.array(difference / error), np.array(skewness)))))
+
+
+def _against_control(
+    label: str, plain: ArmMeans, best: ArmMeans, k: int, level: float, values: tuple[float, float] | None
+) -> Lift:
     """Arm k against the first one."""
     n, n_control = int(best.people[k]), int(best.people[0])
-    difference, error = _difference(best, k, 0)
-    estimate = estimate_with_error(difference, error, n + n_control, level)
+    (difference, error), skewness = _difference(best, k, 0), _skewness(best, k, values)
+    estimate = _estimate(difference, error, n + n_control, level, skewness)
     simple, simple_error = _difference(plain, k, 0)
     pair = [k, 0]
     return Lift(
@@ -330,13 +381,18 @@ def _against_control(label: str, plain: ArmMeans, best: ArmMeans, k: int, level:
         low=estimate.low,
         high=estimate.high,
         relative=relative_change(
-            float(best.means[k]), float(best.means[0]), best.covariance[np.ix_(pair, pair)], n + n_control, level
+            float(best.means[k]),
+            float(best.means[0]),
+            best.covariance[np.ix_(pair, pair)],
+            n + n_control,
+            level,
+            studentised_quantiles(float(stats.norm.ppf(0.5 + level / 2)), skewness),
         ),
-        p_value=float(2 * stats.norm.sf(abs(difference) / error)) if error > 0 else 1.0,
+        p_value=_p_value(difference, error, skewness),
         level=level,
         standard_error=error,
         control_error=float(np.sqrt(best.own_variance[0])),
-        unadjusted=estimate_with_error(simple, simple_error, n + n_control, level),
+        unadjusted=_estimate(simple, simple_error, n + n_control, level, _skewness(plain, k, values)),
         adjusted=best.adjusted,
     )
 

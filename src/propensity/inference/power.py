@@ -11,9 +11,12 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from propensity.errors import InputError
+from propensity.inference.skewness import normalised, skewness_of_difference
 
 _FEW_EVENTS = 1_000
-"""Up to so many expected events an arm all counts are gone through; with more the normal formula is as good."""
+"""Up to so many expected events in either arm all counts are gone through; with more the normal formula is as good."""
+_MANY_EVENTS = 20_000
+"""From so many in the larger arm on they are too many to go through."""
 _STANDARD_DEVIATIONS = 7.0
 _STEPS = 14
 
@@ -75,18 +78,17 @@ def detection_power(
 
     Notes
     -----
-    Wald's test with each arm's own variance, as in `lift`. Of several arms each is tested at alpha / number of arms:
-    Bonferroni's test, and the first step of Holm's, which finds at least as much. Rare 0/1 outcomes: the sum over all
-    counts of both arms of their binomial probabilities, where the test rejects; the statistic is skewed where a small
-    control has few events. Otherwise the normal formula (Chow, Shao, Wang and Lokhnygina 2017, Sample size calculations
-    in clinical research, chapters 3 and 4).
+    The test of `lift`. Of several arms each is tested at alpha / number of arms: Bonferroni's test, and the first step
+    of Holm's, which finds at least as much. Rare 0/1 outcomes: the sum over all counts of both arms of their binomial
+    probabilities, where the test rejects. Otherwise the normal formula (Chow, Shao, Wang and Lokhnygina 2017, Sample
+    size calculations in clinical research, chapters 3 and 4).
     """
     shares = _checked(mean, effect, sd, shares, alpha, sides, explained)
     z = _quantile(alpha, sides, len(shares) - 1)
     n0, n = people * shares[0], people * min(shares[1:])
     if n0 < 2 or n < 2:
         return 0.0
-    if sd is None and explained == 0 and max(n0 * mean, n * (mean + effect)) < _FEW_EVENTS:
+    if sd is None and explained == 0 and _few(n0 * mean, n * (mean + effect)):
         return _exact(round(n), mean + effect, round(n0), mean, z, sides, effect)
     error = math.sqrt(_unit_variance(mean, effect, sd, shares, explained) / people)
     power = float(stats.norm.sf(z - abs(effect) / error))
@@ -253,13 +255,18 @@ def _unit_variance(mean: float, effect: float, sd: float | None, shares: Sequenc
     return (base / shares[0] + changed / min(shares[1:])) * (1 - explained)
 
 
+def _few(*events: float) -> bool:
+    return min(events) < _FEW_EVENTS and max(events) < _MANY_EVENTS
+
+
 def _exact(n: int, p: float, m: int, q: float, z: float, sides: int, effect: float) -> float:
-    """Power of Wald's test of p against q with n and m people, over all counts that have a chance worth the name."""
+    """Power of `lift`'s test of p against q with n and m people, over all counts that have a chance worth the name."""
     x, y = _counts(n, p), _counts(m, q)
     share, base = x[:, None] / n, y[None, :] / m
     error = np.sqrt(share * (1 - share) / max(n - 1, 1) + base * (1 - base) / max(m - 1, 1))
-    gap = (share - base) * np.sign(effect) if sides == 1 else np.abs(share - base)
-    rejects = (gap > z * error) & (error > 0)
+    t = (share - base) / np.where(error > 0, error, np.inf)
+    found = normalised(t, skewness_of_difference(share, base, (1 / n, 1 / m), (1 / n**2, 1 / m**2)))
+    rejects = ((found * np.sign(effect) if sides == 1 else np.abs(found)) > z) & (error > 0)
     return float(stats.binom.pmf(x, n, p) @ rejects @ stats.binom.pmf(y, m, q))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,10 +86,20 @@ def daily_sums(
     sums = np.zeros((len(days), 2, 7))
     for k, (mine, chance) in enumerate(zip(counted, chances, strict=True)):
         position, values, w = np.searchsorted(days, when[mine]), outcome[mine], 1 / chance[mine]
-        terms = (np.ones(len(w)), values != 0, w, w * values, w**2, w**2 * values, (w * values) ** 2)
-        for j, term in enumerate(terms):
+        for j, term in enumerate(_terms(values, w)):
             sums[:, k, j] = np.bincount(position, weights=term, minlength=len(days))
     return DaySums(days.tolist() if days.dtype.kind != "M" else list(pd.DatetimeIndex(days)), sums)
+
+
+def _terms(values: np.ndarray, w: np.ndarray) -> Iterator[np.ndarray]:
+    """What is summed, see `DaySums`; one after another, as there are millions of each."""
+    yield np.ones(len(w))
+    yield values != 0
+    yield w
+    yield w * values
+    yield w**2
+    yield w**2 * values
+    yield (w * values) ** 2
 
 
 def confidence_sequence(sums: DaySums, *, tightest_at: int = TIGHTEST_AT, level: float = 0.95) -> list[DayBand]:
