@@ -21,6 +21,7 @@ from propensity import playbook
 from propensity.assessment import held_out_people
 from propensity.frame import split, training_frame
 from propensity.model import DecisionModel
+from propensity.monitoring.early import Early
 from propensity.monitoring.monitor import Observed, came_true, monitor
 from propensity.monitoring.results import CHECKS, FALSE_ALARMS, Monitoring, Period
 from propensity.playbook import Playbook
@@ -101,7 +102,8 @@ def trained(book: Playbook, seed: int, people: int = 8_000) -> DecisionModel:
     sides = split(frame, window_days=window, share=0.5, seed=seed, kind="customers")
     model = DecisionModel(book, seed).fit(sides.training)
     unseen = held_out_people(model, sides.held_out)
-    model.reference = model.reference.with_held_out(unseen.predictions, came_true(unseen))
+    early = Early.of(unseen, wave.outcomes)
+    model.reference = model.reference.with_held_out(unseen.predictions, came_true(unseen), early)
     return model
 
 

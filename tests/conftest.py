@@ -7,6 +7,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
@@ -103,6 +104,13 @@ def postgres_database() -> Iterator[str]:
     with server.connect() as connection:
         connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
     server.dispose()
+
+
+@pytest.fixture(scope="session")
+def dask_installed() -> None:
+    """Skips where Dask is not installed."""
+    if find_spec("distributed") is None:
+        lacking("Dask is not installed; it is in the extra dask")
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +18,8 @@ from propensity.assessment import (
     _HeldOut,
     _known_actions,
     assess,
+    assess_people,
+    held_out_people,
     slope_estimate,
 )
 from propensity.contract import CONTROL
@@ -205,7 +208,7 @@ def test_an_older_model_without_the_newest_action_is_assessed_without_bias(wave,
 N = 400
 
 
-def gate(proposed, per_person, one_action):
+def gate(proposed, per_person, one_action, closer=False):
     """The gate on people whose policies are worth this on average, with noise of standard error 0.05 each."""
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(2, N))
@@ -215,7 +218,8 @@ def gate(proposed, per_person, one_action):
         m: np.full(N, a, dtype=object) for m, a in [("nobody", CONTROL), ("one_action", "a"), ("per_person", "b")]
     }
     model = SimpleNamespace(evidence_=SimpleNamespace(supported_mode=proposed))
-    return _gate(model, _HeldOut(scores, scores, {"expected_value": scores}, pd.Series(dtype=float)), chosen)
+    held_out = _HeldOut(scores, scores, {"expected_value": scores}, pd.Series(dtype=float))
+    return _gate(model, held_out, chosen, closer_than_averages=closer)
 
 
 @pytest.mark.parametrize(
@@ -239,12 +243,21 @@ def test_gate(proposed, per_person, one_action, granted, why):
     assert why in found.why
 
 
+def test_effects_that_come_closer_grant_a_choice_that_is_not_shown_to_be_worth_less():
+    closer = gate("per_person", 0.5, 0.5, closer=True)
+    assert closer.granted == "per_person"
+    assert "came closer to what happened" in closer.why
+    assert gate("per_person", 0.3, 0.6, closer=True).granted == "one_action"
+    assert gate("per_person", 0.02, 0.02, closer=True).granted == "nobody"
+
+
 def test_where_nobody_would_get_another_action_the_gate_says_so():
     scores = pd.DataFrame({CONTROL: np.zeros(N), "a": np.linspace(0.4, 0.6, N)})
     all_a, nobody = np.full(N, "a", dtype=object), np.full(N, CONTROL, dtype=object)
     model = SimpleNamespace(evidence_=SimpleNamespace(supported_mode="per_person"))
     chosen = {"nobody": nobody, "one_action": all_a, "per_person": all_a}
-    found = _gate(model, _HeldOut(scores, scores, {"expected_value": scores}, pd.Series(dtype=float)), chosen)
+    held_out = _HeldOut(scores, scores, {"expected_value": scores}, pd.Series(dtype=float))
+    found = _gate(model, held_out, chosen, closer_than_averages=False)
     assert found.granted == "one_action"
     assert "another action than the rest" in found.why
 
@@ -287,6 +300,56 @@ def test_an_assessment_of_an_older_version_has_no_slopes_and_can_be_read(wave_as
     content = wave_assessment.to_json()
     del content["slopes"]
     assert Assessment.from_json(content).slopes == {}
+
+
+# ------------------------------------------------------------------------------------------------------------ curves
+
+
+def test_the_qini_curve_ends_at_contacting_all_whom_anything_may_reach(wave_assessment):
+    curve, tenths = wave_assessment.curves.qini, wave_assessment.effect_calibration
+    assert len(curve) <= 51
+    assert curve[0]["gain"] == curve[0]["low"] == curve[0]["high"] == 0
+    everybody = np.average([row["observed"] for row in tenths], weights=[row["n"] for row in tenths])
+    assert curve[-1]["share"] == 1
+    assert curve[-1]["gain"] == pytest.approx(1000 * everybody)
+    assert curve[-1]["random"] == pytest.approx(curve[-1]["gain"])
+    area = np.trapezoid([row["over_random"] for row in curve], [row["share"] for row in curve])
+    assert area == pytest.approx(1000 * wave_assessment.qini.value, rel=0.02)
+    assert all(row["low"] < row["gain"] < row["high"] for row in curve[1:])
+
+
+def test_where_the_model_stops_spending_the_cost_curve_is_its_policy(wave_assessment):
+    curves, policy = wave_assessment.curves, wave_assessment.policy("per_person")
+    assert len(curves.budgets) <= 50
+    (there,) = [row for row in curves.budgets if row["budget"] == curves.best_budget]
+    assert there["spend"] == pytest.approx(policy.cost)
+    assert there["contacted"] == pytest.approx(policy.contacted_share)
+    for currency in ("reactivations", "net_value", "expected_value"):
+        assert there[currency]["value"] == pytest.approx(getattr(policy, currency).value, rel=1e-6), currency
+        assert there[currency]["low"] < there[currency]["value"] < there[currency]["high"]
+    spends = [row["spend"] for row in curves.budgets]
+    assert spends == sorted(spends)
+    assert curves.budgets[0]["net_value"]["value"] == pytest.approx(0, abs=1e-9)
+
+
+def test_an_assessment_of_an_older_version_has_no_curves_and_can_be_read(wave_assessment):
+    content = wave_assessment.to_json()
+    del content["curves"]
+    assert Assessment.from_json(content).curves is None
+
+
+def test_without_an_order_of_people_or_anything_to_buy_there_are_no_curves_and_why(wave, wave_model):
+    people = held_out_people(wave_model, wave.test)
+    nothing = replace(
+        people,
+        predicted_gain=np.zeros_like(people.predicted_gain),
+        predictions=replace(people.predictions, net_value=people.predictions.net_value * 0 - 1e6),
+    )
+    curves = assess_people(wave_model, nothing).curves
+    assert curves.qini == curves.budgets == []
+    assert "same effect for everybody" in curves.no_qini
+    assert "no action is predicted to bring anybody anything" in curves.no_budgets
+    assert curves.best_budget is None
 
 
 def test_the_slopes_error_is_that_of_robust_regression():

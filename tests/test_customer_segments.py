@@ -22,6 +22,18 @@ OTHERS = ("recency", "frequency", "monetary", "rfm", "tenure", "lifecycle_stage"
 LEVELS = ["low", "middle", "high"]
 
 
+def test_columns_kept_as_codes_are_in_the_same_segments_as_texts():
+    texts = {
+        "reason": [*REASONS, None, " price ", "unheard of", "price"],
+        "relationship": [RELATIONSHIPS[k % len(RELATIONSHIPS)] for k in range(len(REASONS) + 4)],
+        "competitor": ["Acme", None, " ", *["Other"] * (len(REASONS) + 1)],
+    }
+    table = pd.DataFrame(texts, dtype=object).assign(churned_at=AT - pd.Timedelta(days=60))
+    coded = table.assign(**{name: table[name].astype("category") for name in texts})
+    builder = SegmentBuilder.fit(table, AT, DEFAULT)
+    pd.testing.assert_frame_equal(builder.transform(coded, AT), builder.transform(table, AT))
+
+
 # ------------------------------------------------------------------------------------------------------ definitions
 def test_what_segments_there_are():
     assert tuple(SEGMENTS) == CUTS + OTHERS

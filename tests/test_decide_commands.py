@@ -35,6 +35,8 @@ def decide(propensity, mlflow_of_trained, source):
         (["--campaign", " "], "--campaign: expected a name"),
         (["--suppressed", "blank.txt"], "--suppressed blank.txt: holds no id; write one id a line"),
         (["--suppressed", "."], "--suppressed .: cannot be read (Is a directory); name a text file"),
+        (["--workers", "2"], "--scheduler and --workers: need --engine dask"),
+        (["--engine", "dask", "--what-if"], "--engine dask: a what-if is worked out here"),
         (["--suppressed", "latin.txt"], "--suppressed latin.txt: is no UTF-8 text (byte 1)"),
         (["--contacts", "contacts.csv", "--outcomes", "outcomes.csv"], "contacts.cost: 1 row: expected at least 0"),
     ],
@@ -56,6 +58,15 @@ def test_a_time_without_zone_is_utc(decide):
         code, out, _ = decide(at=written)
         assert code == 0
         assert "Decided as of 2026-05-01 10:00 UTC with " in out
+
+
+def test_workers_of_dask_decide_the_same(decide, dask_installed, tmp_path):
+    assert decide("--budget", "1")[0] == 0
+    here = (tmp_path / "out.parquet").read_bytes()
+    code, out, _ = decide("--budget", "1", "--engine", "dask", "--workers", "1")
+    assert code == 0
+    assert "120 people" in out
+    assert (tmp_path / "out.parquet").read_bytes() == here
 
 
 def test_blanks_around_a_campaign_make_no_other(decide):

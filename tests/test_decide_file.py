@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from propensity import decide_file as decide_file_module
 from propensity import wave_people as module
 from propensity.audiences import Audiences, hashed_email
 from propensity.contract import CONTROL, ContractError
@@ -22,6 +21,7 @@ from propensity.errors import InputError
 from propensity.model import DecisionModel
 from propensity.playbook import Playbook
 from propensity.policy import uniform_draws, used_by
+from propensity.scoring import decisions_table
 from propensity.wave_file import WaveFile
 
 AT = pd.Timestamp("2026-06-01T12:00Z")
@@ -134,13 +134,7 @@ def test_a_file_is_decided_as_its_batches_one_after_another(mixed, tmp_path, mon
     monkeypatch.setattr("propensity.threads.available_threads", lambda: threads)
     decide_file(model, wave, tmp_path / "out.parquet")
     expected = pd.concat(one_after_another(model, people, wave), ignore_index=True)
-    assert pq.read_table(tmp_path / "out.parquet").equals(decide_file_module._as_table(expected, as_csv=False))
-    print(
-        model.mode,
-        wave.budget,
-        expected["assignment"].value_counts(),
-        expected["reason_codes"].map(lambda c: c[0]).value_counts(),
-    )
+    assert pq.read_table(tmp_path / "out.parquet").equals(decisions_table(expected))
     assert {"policy", "explore", "holdout", "suppressed"} <= set(expected["assignment"])
     stopped = {codes[0] for codes in expected["reason_codes"]}
     assert {"limits_reached", "suppressed", "opted_out", "already_back"} <= stopped

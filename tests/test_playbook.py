@@ -105,6 +105,8 @@ WRONG = [
     ('salt = "s"', 'slat = "s"', r"learning\.salt: is missing; learning\.slat: .*misspelt"),
     ('salt = "s"', 'salt = ""', r"learning\.salt: .*found ''"),
     ('salt = "s"', 'salt = "s"\nholdout_share = 1.5', r"learning\.holdout_share: expected less than 1, found 1\.5"),
+    ("[learning]", "[guardrails]\nbounced_share = 2\n[learning]", r"guardrails\.bounced_share: .*less than 1, found 2"),
+    ("[learning]", "[guardrails]\nbounces = 0.2\n[learning]", r"guardrails\.bounces: .*misspelt"),
     ('currency = "EUR"', 'currency = "Euro"', r"currency: .*found 'Euro'"),
     ("cost_currency = 0.02", "cost_currency = -1", r"channels\.email\.cost_currency: .*found -1"),
     ("cost_currency = 0.02", "cost_currency = inf", r"channels\.email\.cost_currency: .*found inf"),

@@ -103,3 +103,18 @@ def test_a_server_that_does_not_answer_is_a_failed_job_in_one_line(monkeypatch):
     for act in (registry.versions, registry.load, lambda: registry.champion_version("x")):
         with pytest.raises(JobError, match=said):
             act()
+
+
+def test_runs_that_never_ended_are_marked_with_those_under_them(empty_mlflow):
+    registry.tracking_uri()
+    client = MlflowClient(empty_mlflow)
+    experiment = client.create_experiment("trainings")
+    mine = client.create_run(experiment, tags={"of": "here"}).info.run_id
+    under = client.create_run(experiment, tags={"mlflow.parentRunId": mine}).info.run_id
+    ended = client.create_run(experiment, tags={"of": "here"}).info.run_id
+    client.set_terminated(ended, "FINISHED")
+    other = client.create_run(experiment, tags={"of": "elsewhere"}).info.run_id
+    assert registry.end_dead_runs("trainings", "of", "here") == 2
+    found = {run: client.get_run(run).info.status for run in (mine, under, ended, other)}
+    assert found == {mine: "KILLED", under: "KILLED", ended: "FINISHED", other: "RUNNING"}
+    assert registry.end_dead_runs("no trainings", "of", "here") == 0

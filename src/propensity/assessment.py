@@ -17,6 +17,7 @@ from propensity.deciding import Wave
 from propensity.evaluation import (
     Estimate,
     autoc_score,
+    better_fit,
     calibration_slope,
     calibration_table,
     calibration_test,
@@ -29,6 +30,7 @@ from propensity.frame import all_actions, logged_propensity
 from propensity.model import MODES, DecisionModel, PolicyMode, Predictions
 from propensity.playbook import Playbook
 from propensity.policy import best_action, best_column, contact_costs, profit, rule_action
+from propensity.targeting import TargetingCurves, targeting_curves
 
 PEOPLE = 1000
 """Policies are compared per so many people."""
@@ -106,6 +108,8 @@ class Assessment:
     autoc, qini : Estimate
         How well predicted effects rank people, in reactivations. Like ``effect_calibration``, of each person's most
         effective action among those that they may get and that had a chance of being served.
+    curves : TargetingCurves or None
+        What the order in which the model puts people is worth; None in an assessment that was recorded without.
     """
 
     n_people: int
@@ -120,6 +124,7 @@ class Assessment:
     autoc: Estimate
     qini: Estimate
     slopes: dict[str, Estimate] = field(default_factory=dict)
+    curves: TargetingCurves | None = None
 
     def policy(self, key: str) -> PolicyResult | None:
         """The policy of this key, if it was assessed."""
@@ -147,6 +152,7 @@ class Assessment:
                 "autoc": _estimate(content["autoc"]),
                 "qini": _estimate(content["qini"]),
                 "slopes": {k: _estimate(v) for k, v in content.get("slopes", {}).items()},
+                "curves": TargetingCurves(**content["curves"]) if content.get("curves") else None,
             }
         )
 
@@ -187,7 +193,7 @@ def assess_people(model: DecisionModel, people: HeldOutPeople, *, mode: PolicyMo
     chosen: dict[PolicyMode, np.ndarray] = {
         each: best_action(model.choice_value(predictions, each), people.allowed) for each in MODES
     }
-    gate = _gate(model, held_out, chosen)
+    gate = _gate(model, held_out, chosen, _closer_than_averages(model, people))
     assessed = chosen[mode or gate.granted]
     gain, observed_gain = people.predicted_gain, people.observed_gain
     untouched = (frame["action"] == CONTROL).to_numpy()
@@ -210,6 +216,15 @@ def assess_people(model: DecisionModel, people: HeldOutPeople, *, mode: PolicyMo
         autoc=autoc_score(observed_gain, gain),
         qini=qini_score(observed_gain, gain),
         slopes={name: slope for name, slope in slopes.items() if slope is not None},
+        curves=targeting_curves(
+            predicted_gain=gain,
+            observed_gain=observed_gain,
+            net_value=predictions.net_value,
+            allowed=people.allowed,
+            price=costs,
+            scores={name: people.scores[name] for name in ("reactivations", "net_value", "expected_value")},
+            per=PEOPLE,
+        ),
     )
 
 
@@ -373,7 +388,24 @@ def outcome_scores(
     }
 
 
-def _gate(model: DecisionModel, held_out: _HeldOut, chosen: dict[PolicyMode, np.ndarray]) -> Gate:
+def _closer_than_averages(model: DecisionModel, people: HeldOutPeople) -> bool:
+    """Whether the effects that differ between people come closer to what happened than each action's average."""
+    effect = people.predictions.effect
+    of_action = dict(zip(model.reactivation.actions_[1:], model.reactivation.averages_.shrunk, strict=True))
+    averages = pd.DataFrame({a: of_action[str(a)] for a in effect}, index=effect.index)
+    found = better_fit(
+        people.frame["reactivated"].to_numpy(dtype=float),
+        people.frame["action"],
+        people.propensity,
+        people.predictions.reactivated,
+        [effect, averages],
+    )
+    return found is not None and found.low > 0
+
+
+def _gate(
+    model: DecisionModel, held_out: _HeldOut, chosen: dict[PolicyMode, np.ndarray], closer_than_averages: bool
+) -> Gate:
     """Grant the proposed mode, or a simpler one where held-out people do not confirm it."""
     proposed = model.evidence_.supported_mode
     if proposed == "nobody":
@@ -394,6 +426,12 @@ def _gate(model: DecisionModel, held_out: _HeldOut, chosen: dict[PolicyMode, np.
             why = (
                 "Training found that people differ; on the held-out people choosing per person did as well as the same "
                 "action for everybody, within chance."
+            )
+        elif gain.high >= 0 and closer_than_averages:
+            # the value rests on the few who got what they would; the effects are judged by everybody
+            why = (
+                "Training found that people differ, and what it expects of each came closer to what happened on the "
+                "held-out people than averages did; that choosing per person is worth more is not shown yet."
             )
         else:
             mode = "one_action"

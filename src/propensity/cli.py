@@ -7,9 +7,10 @@ import sys
 import traceback
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from propensity.threads import one_thread_for_algebra
 
@@ -26,6 +27,24 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+class _Simulate(TyperGroup):
+    """`simulate DIRECTORY` is `simulate tables DIRECTORY`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; what is no command's name is for `tables`."""
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["tables", *args]
+        return super().parse_args(ctx, args)
+
+
+simulate_app = typer.Typer(
+    cls=_Simulate,
+    help="Simulate a win-back program with known truth, as tables; or the whole loop in simulated worlds.",
+    no_args_is_help=True,
+)
+"""Doors add commands to it."""
 data_app = typer.Typer(help="Check a data set; print the data dictionary.", no_args_is_help=True)
 
 Data = Annotated[
@@ -102,8 +121,8 @@ def run(
     )
 
 
-@app.command()
-def simulate(
+@simulate_app.command("tables")
+def simulate_tables(
     directory: Annotated[Path, typer.Argument(help="where to write the tables")],
     customers: Annotated[int, typer.Option(min=100, help="number of churned customers")] = 100_000,
     playbook: PlaybookFile = None,
@@ -149,14 +168,23 @@ def data_dictionary() -> None:
 
 
 app.add_typer(data_app, name="data")
+app.add_typer(simulate_app, name="simulate")
 
 
 def application() -> typer.Typer:
     """The application with the commands of every installed door."""
-    from propensity import decide_commands, ledger_commands, playbook_commands, reason_commands, trigger_commands
+    from propensity import (
+        decide_commands,
+        ledger_commands,
+        playbook_commands,
+        reason_commands,
+        trigger_commands,
+        wave_commands,
+    )
 
     ledger_commands.register(app)
     decide_commands.register(app)
+    wave_commands.register(app)
     trigger_commands.register(app)
     playbook_commands.register(app)
     reason_commands.register(app)

@@ -31,7 +31,8 @@ class Dataset:
     """Checked contract tables with the playbook that they belong to.
 
     ``quarantined`` holds the rows that were set aside, with the column ``fault``; ``violations`` counts them.
-    ``n_excluded`` counts rows that were left out because the table of reasons says so (the deceased).
+    ``n_excluded`` counts rows that were left out because the table of reasons says so (the deceased). ``left_out`` says
+    which decisions are not among the contacts, and how many; for people.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Dataset:
     quarantined: pd.DataFrame
     violations: tuple[Violation, ...]
     n_excluded: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 def read_file(path: Path, texts: Iterable[str] = ()) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from propensity.cli import utc_time
+from propensity.engines.chosen import EngineName, EngineOption, Scheduler, Workers, chosen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,11 +69,14 @@ def decide(
         ),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="with --what-if: also write it to this file")] = None,
+    engine: EngineOption = EngineName.local,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
 ) -> None:
     """Decide for everybody in a file, within budget and capacities; or ask what such a wave would do.
 
     With a ledger the whole wave is recorded or nothing of it; who has a decision of the campaign and decision window
-    already keeps it.
+    already keeps it. Decisions are the same whoever does the work (--engine).
     """
     import math
     from contextlib import closing, nullcontext
@@ -101,6 +105,8 @@ def decide(
         raise InputError("--audiences: a what-if writes no lists; leave one of the two out")
     if not what_if and (scenario or json_file):
         raise InputError("--scenario and --json: say what to compare and where to write it; add --what-if")
+    if what_if and engine is not EngineName.local:
+        raise InputError(f"--engine {engine}: a what-if is worked out here; leave one of the two out")
     if hashed_email is not None and audiences is None:
         raise InputError("--hashed-email: is for lists; name a directory with --audiences")
     loaded, registered = registry.load(model, alias)
@@ -120,12 +126,14 @@ def decide(
         with closing(opened) if opened else nullcontext():
             _show_what_if(loaded, wave, scenario or [], json_file)
         return
-    with closing(opened) if opened else nullcontext(), CountBar("Deciding") as bar:
-        lists = Audiences(audiences, hashed_email) if audiences else None
-        summary = decide_file(loaded, wave, out, audiences=lists, explain=explain, show=bar.show)
-    _report(summary, loaded.playbook.currency)
-    for caution in summary.cautions:
-        typer.echo(f"Caution: {caution}.")
+    lists = Audiences(audiences, hashed_email) if audiences else None
+    with (
+        closing(opened) if opened else nullcontext(),
+        chosen(engine, scheduler, workers) as hands,
+        CountBar("Deciding") as bar,
+    ):
+        summary = decide_file(loaded, wave, out, audiences=lists, explain=explain, show=bar.show, engine=hands)
+    show_wave(summary, loaded.playbook.currency)
     typer.echo(
         f"Decided as of {wave.at:%Y-%m-%d %H:%M} UTC with {registered.name} version {registered.version}. "
         f"Decisions: {out}"
@@ -171,7 +179,8 @@ def _ids(file: Path | None) -> list[str]:
     return ids
 
 
-def _report(summary: WaveSummary, currency: str) -> None:
+def show_wave(summary: WaveSummary, currency: str) -> None:
+    """Tables of what was decided, and what may surprise."""
     from propensity.terminal import show
 
     show(_people(summary))
@@ -179,6 +188,8 @@ def _report(summary: WaveSummary, currency: str) -> None:
         show(_actions(summary, currency))
     if summary.amounts:
         show(_limits(summary, currency))
+    for caution in summary.cautions:
+        typer.echo(f"Caution: {caution}.")
 
 
 def _people(summary: WaveSummary) -> Table:

@@ -1,35 +1,38 @@
 """Decisions for a file of customers in constant memory, but for eight bytes a person.
 
 The file is read twice. First everybody is counted and some are drawn, whose values set the prices of what is scarce
-(`plan_wave`); then all pass by, a batch at a time, and each gets what is worth most at these prices.
+(`plan_wave`); then all pass by, a batch at a time, and each gets what is worth most at these prices. An engine works
+batches out ahead, wherever it does; here they are put together in order, so that no limit is passed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from propensity.audiences import Audiences
 from propensity.deciding import Wave
-from propensity.decision import DECISION_COLUMNS, DECISION_TIMES
+from propensity.engines import Engine
+from propensity.engines.local import LocalEngine
 from propensity.errors import InputError, JobError
 from propensity.files import written_together
 from propensity.known import snapshots
 from propensity.ledger import StagedWave
 from propensity.model import DecisionModel
-from propensity.pages.decision_words import EXPLANATION, explained
-from propensity.policy import Terms, used_by
-from propensity.threads import ahead
+from propensity.pages.decision_words import explained
+from propensity.policy import Terms
+from propensity.scoring import Batch, Order, Scored, as_decisions, decisions_table
 from propensity.wave_cautions import cautions
-from propensity.wave_file import Left, WaveFile, WaveSummary
+from propensity.wave_file import Left, Tally, WaveFile, WaveSummary
 from propensity.wave_ledger import earlier_terms, people_of, record_wave, standing_decisions
 from propensity.wave_people import Crowd, customers_of, look_through
 
@@ -44,6 +47,7 @@ def decide_file(
     audiences: Audiences | None = None,
     explain: bool = False,
     show: Callable[[int, int], None] = lambda done, total: None,
+    engine: Engine | None = None,
 ) -> WaveSummary:
     """Decide for everybody in a file.
 
@@ -59,13 +63,15 @@ def decide_file(
         Write also the column ``explanation``: each decision in words.
     show : callable
         Told how many people are done, of how many.
+    engine : Engine, optional
+        Where batches are scored; default: threads of this process. The decisions are the same.
 
     Raises
     ------
     InputError, ContractError
         The file cannot be read, names somebody twice, or breaks the contract; nothing is written or recorded then.
     JobError
-        The ledger cannot record the wave; nothing is written then.
+        The ledger cannot record the wave, or the engine's workers are away; nothing is written then.
 
     Notes
     -----
@@ -92,95 +98,84 @@ def decide_file(
             staged = stack.enter_context(StagedWave(wave.ledger, asides[0].with_name("staged.parquet"), wave.at))
         writer = stack.enter_context(_Writer(asides[0]))
         lists = audiences.lists(asides[1], model.playbook) if audiences else None
-        decide_batch = partial(_decide_batch, model=model, wave=wave, terms=terms)
-        batches = customers_of(model, wave.source, wave.at)
-        # what those before leave over is known for certain only when they are decided
-        for guess in ahead(decide_batch, ((batch, summary.left()) for batch in batches)):
-            batch = guess.within(summary.left(), wave, terms)
-            decisions = batch.decisions
-            writer.write(explained(decisions, model.playbook.currency) if explain else decisions)
+        order = Order(wave.at, wave.campaign, wave.weeks, wave.budget, terms, explain, chances=staged is not None)
+        passing: deque[_Part] = deque()
+
+        def asked() -> Iterator[tuple[Batch, Left]]:
+            for customers in customers_of(model, wave.source, wave.at):
+                part, batch = _part(model, wave, customers)
+                passing.append(part)
+                if batch is not None:
+                    # what those before leave over is known for certain only when they are decided
+                    yield batch, summary.left()
+
+        def finish(part: _Part, scored: Scored | None) -> None:
+            decisions = part.together(scored, model, explain)
+            writer.write(decisions)
             if lists is not None:
-                lists.add(decisions, batch.customers)
-            if staged is not None and batch.fresh is not None:
-                _stage(staged, batch.fresh)
-            summary.standing += len(batch.standing)
-            summary.add(decisions, *((batch.fresh.used, batch.fresh.planned) if batch.fresh else ({}, {})))
+                lists.add(as_decisions(decisions), part.customers)
+            if scored is None:
+                summary.add(Tally.of(part.standing), {}, {})
+            else:
+                if staged is not None:
+                    _stage(staged, part, scored, model)
+                summary.add(scored.tally, scored.used, scored.planned)
+                if len(part.standing):
+                    summary.add(Tally.of(part.standing), {}, {})
+            summary.standing += len(part.standing)
             show(summary.people, crowd.people)
+
+        for answer in (engine or LocalEngine()).answers(model, order, asked()):
+            while not passing[0].n_fresh:
+                finish(passing.popleft(), None)
+            left = summary.left()
+            finish(passing.popleft(), answer.scored if answer.scored.holds(left) else answer.within(left))
+        while passing:
+            finish(passing.popleft(), None)
     return summary
 
 
 @dataclass(frozen=True, eq=False)
-class Decided:
-    """Decisions of people within what is (or was thought to be) left, what they use, and what their plans would."""
-
-    people: Wave
-    decisions: pd.DataFrame
-    probabilities: pd.DataFrame
-    left: Left
-    used: dict[str, float]
-    planned: dict[str, float]
-
-    def holds(self, left: Left) -> bool:
-        """Whether the decisions are the same now that it is known what others have left."""
-        # an action of which nothing is left does not come into question, so that what is chosen instead may differ
-        return left == self.left or (
-            all(self.used[name] <= amount for name, amount in left.of_use.items())
-            and all(self.planned[name] <= amount for name, amount in left.of_plan.items())
-            and all((amount > 0) == (self.left.of_plan[name] > 0) for name, amount in left.of_plan.items())
-            and not (self.decisions["assignment"] == "fallback").any()
-        )
-
-
-def decide_within(people: Wave, left: Left, budget: float | None, weeks: float, terms: Terms) -> Decided:
-    """Decide within what is left of each limit of a wave of that budget and so many weeks."""
-    limits = [replace(limit, amount=left.of_use[limit.name]) for limit in people.limits(weeks, budget)]
-    decisions, probabilities = people.decide(limits, terms, left.of_plan)
-
-    def use_of(column: str) -> dict[str, float]:
-        action = decisions[column].to_numpy(dtype=object)
-        return {x.name: float(used_by(x, people.value.columns, action).sum()) for x in limits}
-
-    return Decided(people, decisions, probabilities, left, use_of("action"), use_of("would_have_sent"))
-
-
-@dataclass(frozen=True, eq=False)
-class _Batch:
-    """Some customers: the decisions of those who have one already, and of the others, if there are any."""
+class _Part:
+    """Some customers (n, ...) of the file in their order, and the decisions of those who have one already."""
 
     customers: pd.DataFrame
     standing: pd.DataFrame
-    fresh: Decided | None
 
     @property
-    def decisions(self) -> pd.DataFrame:
-        """Of all, in the order of the customers."""
-        if self.fresh is None:
-            return self.standing
-        if self.standing.empty:
-            return self.fresh.decisions
-        return pd.concat([self.fresh.decisions, self.standing]).loc[self.customers.index]
+    def fresh(self) -> pd.DataFrame:
+        """Those who have none."""
+        return self.customers[~self.customers.index.isin(self.standing.index)]
 
-    def within(self, left: Left, wave: WaveFile, terms: Terms) -> _Batch:
-        """The same customers' decisions within what is left of each limit."""
-        if self.fresh is None or self.fresh.holds(left):
-            return self
-        return replace(self, fresh=decide_within(self.fresh.people, left, wave.budget, wave.weeks, terms))
+    @property
+    def n_fresh(self) -> int:
+        """Of those who have none."""
+        return len(self.customers) - len(self.standing)
 
-
-def _decide_batch(batch: tuple[pd.DataFrame, Left], model: DecisionModel, wave: WaveFile, terms: Terms) -> _Batch:
-    customers, left = batch
-    standing = standing_decisions(model, customers, wave)
-    fresh = customers[~customers.index.isin(standing.index)]
-    if fresh.empty:
-        return _Batch(customers, standing, None)
-    decided = decide_within(people_of(model, fresh, wave), left, wave.budget, wave.weeks, terms)
-    return _Batch(customers, standing, decided)
+    def together(self, scored: Scored | None, model: DecisionModel, explain: bool) -> pa.Table:
+        """The decisions of all, in the order of the customers."""
+        if self.standing.empty and scored is not None:
+            return scored.decisions
+        told = explained(self.standing, model.playbook.currency) if explain else self.standing
+        standing = decisions_table(told)
+        if scored is None:
+            return standing
+        index = self.fresh.index.append(self.standing.index)
+        return pa.concat_tables([scored.decisions, standing]).take(index.get_indexer(self.customers.index))
 
 
-def _stage(staged: StagedWave, decided: Decided) -> None:
-    people, decisions = decided.people, decided.decisions
-    spent = people.spent_on(decisions["action"].to_numpy(dtype=object)).tolist()
-    staged.add(decisions, decided.probabilities, spent, snapshots(people.customers, people.model.playbook))
+def _part(model: DecisionModel, wave: WaveFile, customers: pd.DataFrame) -> tuple[_Part, Batch | None]:
+    """Customers with their standing decisions, and the others with what is known of them."""
+    part = _Part(customers, standing_decisions(model, customers, wave))
+    return part, Batch.of(people_of(model, part.fresh, wave)) if part.n_fresh else None
+
+
+def _stage(staged: StagedWave, part: _Part, scored: Scored, model: DecisionModel) -> None:
+    if scored.chances is None:
+        raise ValueError("expected the chances of all actions, found none")
+    probabilities, spent = scored.chances
+    people = snapshots(part.fresh, model.playbook)
+    staged.add(as_decisions(scored.decisions), probabilities, spent.tolist(), people)
 
 
 def _plan(model: DecisionModel, wave: WaveFile, crowd: Crowd) -> tuple[Terms, WaveSummary]:
@@ -249,43 +244,17 @@ class _Writer:
         if self.open is not None:
             self.open.close()
 
-    def write(self, decisions: pd.DataFrame) -> None:
-        """Append rows."""
+    def write(self, decisions: pa.Table) -> None:
+        """Append rows; codes in one text for CSV."""
         as_csv = self.file.suffix == ".csv"
-        table = _as_table(decisions, as_csv)
+        if as_csv:
+            position = decisions.schema.get_field_index("reason_codes")
+            joined = pc.binary_join(decisions["reason_codes"], " ")
+            decisions = decisions.set_column(position, "reason_codes", joined)
         if self.open is None:
             self.open = (
-                pa_csv.CSVWriter(self.file, table.schema) if as_csv else pq.ParquetWriter(self.file, table.schema)
+                pa_csv.CSVWriter(self.file, decisions.schema)
+                if as_csv
+                else pq.ParquetWriter(self.file, decisions.schema)
             )
-        self.open.write_table(table)
-
-
-def _as_table(decisions: pd.DataFrame, as_csv: bool) -> pa.Table:
-    """Decisions with fixed kinds, whatever a batch happens to hold; codes in one text for CSV."""
-    columns = {}
-    for name in (*DECISION_COLUMNS, *(name for name in decisions if name == EXPLANATION)):
-        values, kind = decisions[name], _KINDS.get(name, pa.string())
-        if name == "reason_codes" and as_csv:
-            values, kind = values.map(" ".join), pa.string()
-        if kind == _TIME:
-            moments = pd.to_datetime(values, utc=True).dt.tz_localize(None).astype("datetime64[us]")
-            columns[name] = pa.array(moments.to_numpy(), pa.timestamp("us")).cast(_TIME)
-            continue
-        columns[name] = pa.array(values, kind, from_pandas=True)
-    return pa.table(columns)
-
-
-_TIME = pa.timestamp("us", "UTC")
-_KINDS = {
-    "send": pa.bool_(),
-    "reason_codes": pa.list_(pa.string()),
-    "touch": pa.int64(),
-    **dict.fromkeys(DECISION_TIMES, _TIME),
-    **dict.fromkeys(
-        (
-            *("probability", "reactivation_propensity", "uplift", "uplift_low", "uplift_high", "expected_revenue"),
-            *("cost", "net_value", "archetype_probability", "alternative_net_value"),
-        ),
-        pa.float64(),
-    ),
-}
+        self.open.write_table(decisions)

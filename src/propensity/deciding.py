@@ -241,7 +241,7 @@ class Wave:
 
     def plan(self, limits: Sequence[Limit], share: float = 1.0) -> WavePlan:
         """What each person would get within limits, which are for all; these people are a share of them."""
-        return plan_wave(self.value, self.eligible.allowed, limits, self.model.playbook.learning, share=share)
+        return plan_wave(self.value, self.eligible.allowed, limits, self.model.learning, share=share)
 
     def _best(self, limits: Sequence[Limit], prices: Mapping[str, float]) -> np.ndarray:
         """What each person would get (n,) at the prices of a wave, while there is some left of its limits."""
@@ -286,10 +286,8 @@ class Wave:
         window = window_number(at, playbook.program.decision_window_days)
         best, weights = self._planned(limits, plan, room)
         allowed = self.eligible.allowed
-        probabilities = action_probabilities(best, allowed, playbook.learning, weights)
-        drawn = drawn_actions(
-            people.ids, allowed, probabilities, playbook.learning, self.campaign, window, best, weights
-        )
+        probabilities = action_probabilities(best, allowed, model.learning, weights)
+        drawn = drawn_actions(people.ids, allowed, probabilities, model.learning, self.campaign, window, best, weights)
         if limits:
             left_out = within_limits(drawn.action, self.value, limits)
             drawn.action[left_out], drawn.assignment[left_out] = CONTROL, "fallback"

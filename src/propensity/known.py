@@ -115,11 +115,12 @@ def is_withdrawn(stands: dict[str, Any], now: dict[str, Any]) -> bool:
 
 def snapshots(customers: Customers, playbook: Playbook) -> People:
     """The columns of a customers table that deciding and learning by this playbook read; others are not kept."""
-    return People.of(customers).only(_read_by(playbook))
+    return People.of(customers).only(read_by(playbook))
 
 
 @derived
-def _read_by(playbook: Playbook) -> frozenset[str]:
+def read_by(playbook: Playbook) -> frozenset[str]:
+    """Columns of a customers table that deciding and learning by a playbook read."""
     read = {c.name for c in (*CUSTOMERS, *required_columns(playbook))} | {TIME_ZONE}
     read |= {*playbook.features.numeric, *playbook.features.categorical, *playbook.features.protected}
     read |= set(playbook.segments.model_dump().values())

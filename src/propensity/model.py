@@ -29,19 +29,23 @@ from propensity.learners.hurdle import AmountModel
 from propensity.learners.sample import derive_seed
 from propensity.monitoring.reference import Reference
 from propensity.persistence import load_state, save_state
-from propensity.playbook import FACTORS, Playbook
+from propensity.playbook import FACTORS, Learning, Playbook
 from propensity.policy import Eligibility, best_action
+from propensity.policy.exploration import adapted, open_share
 from propensity.predictions import Predictions
 from propensity.reactivation import ReactivationPropensity
 from propensity.reasons import ReasonModels
 from propensity.segments import SegmentBuilder
 from propensity.training_evidence import TrainingEvidence, measure_effects, weigh_evidence
 
-FORMAT = 4
+FORMAT = 5
 """Of saved models; those of another cannot be read."""
 
 MADE_UP = 2_500
 """People for whom a model predicts to get ready."""
+JUDGED_OPEN = 20_000
+"""Training people on whom it is judged how open it is what is best."""
+Z95 = 1.959964
 MODES: tuple[PolicyMode, ...] = ("nobody", "one_action", "per_person")
 NOTHING_TO_EXPLAIN = "Training found no differences between people in what contact does: there is nothing to explain."
 
@@ -75,6 +79,8 @@ class DecisionModel:
         training, of people whom no fit saw.
     contact_times : ContactTimes
         The best time of each channel; none until it is set.
+    open_share : float
+        How open it is which action is best, from 0 to 0.5; by `fit`. What is tried out follows from it (`learning`).
     version : str
         Name under which decisions are logged; set when the model is registered.
     """
@@ -115,7 +121,22 @@ class DecisionModel:
         self.evidence_ = weigh_evidence(self, frame, propensity, predicted)
         self.measured_ = measure_effects(self, frame, propensity, encoded)
         self.mode: PolicyMode = self.evidence_.supported_mode
+        self.open_share = self._open_share(encoded, propensity)
         return self
+
+    def _open_share(self, encoded: np.ndarray, propensity: pd.DataFrame) -> float:
+        """How open it is for training people which action is best (`policy.exploration.open_share`)."""
+        some = slice(None, None, max(1, len(encoded) // JUDGED_OPEN))
+        rows, possible = encoded[some], propensity.to_numpy()[some, 1:] > 0
+        predicted = self._predict(rows, pd.RangeIndex(len(rows)))
+        low, high = (bound.to_numpy() for bound in self.reactivation.interval_around(predicted.effect))
+        money = self.playbook.value.margin_share * self.amount.predict(rows)[:, 1:]
+        return open_share(predicted.net_value.to_numpy(), money * (high - low) / (2 * Z95), possible)
+
+    @property
+    def learning(self) -> Learning:
+        """Shares of holdout and exploration: the playbook's, with exploration as open as it is what is best."""
+        return adapted(self.playbook.learning, self.open_share)
 
     def reason_features(self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> pd.DataFrame:
         """What the reason for churn is told from, (n, d): all features but the reason and what is made from it."""
@@ -400,6 +421,7 @@ class DecisionModel:
                 "measured": {name: effects.to_state() for name, effects in self.measured_.items()},
                 "reference": self.reference.to_state(),
                 "contact_times": self.contact_times.to_state(),
+                "open_share": self.open_share,
             },
             directory,
         )
@@ -436,6 +458,7 @@ class DecisionModel:
         model.measured_ = {name: MeasuredEffects.from_state(effects) for name, effects in state["measured"].items()}
         model.reference = Reference.from_state(state["reference"])
         model.contact_times = ContactTimes.from_state(state["contact_times"])
+        model.open_share = state["open_share"]
         return model
 
 

@@ -87,6 +87,13 @@ class People:
         """Texts (n,) as `contract.as_text` gives them, None where missing."""
         return self._column("text", name, _texts, None)
 
+    def coded(self, name: str) -> tuple[np.ndarray, Texts] | None:
+        """Of a categorical column the positions (n,) of its texts, -1 where missing, and the texts; else None."""
+        found = self.array(name) if name in self else None
+        if not isinstance(found, pd.Categorical):
+            return None
+        return found.codes, _texts(pd.Series(found.categories, dtype=object))
+
     def numbers(self, name: str) -> Numbers:
         """Numbers (n,) as `contract.as_number` gives them, NaN where missing."""
         return self._column("number", name, _numbers, np.nan)

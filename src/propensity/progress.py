@@ -73,6 +73,16 @@ class Steps:
             print(text, flush=True)
 
 
+class Silent(Steps):
+    """Shows nothing: a part of a larger job."""
+
+    def __enter__(self) -> Silent:
+        return self
+
+    def _line(self, text: str) -> None:
+        pass
+
+
 class CountBar:
     """A bar of how many are done; a line at the end where there is no terminal."""
 

@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,8 @@ for _name in ("mlflow.store.db.utils", "mlflow.tracking", "alembic", "alembic.ru
 
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
+_ALIAS_TO_COME = "alias_to_come"
+"""Tag of a version whose aliases were not given yet."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,14 @@ def register(
     texts: dict[str, str] | None = None,
     children: Sequence[ChildRun] = (),
     alias: str = CHALLENGER,
+    tags: dict[str, str] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Registered:
     """Log a model with its figures, register it, and give the version an alias.
 
-    Where the model has no champion yet, the version becomes that as well. Aliases are given last: if anything fails,
-    all point where they did.
+    Where the model has no champion yet, the version becomes that as well. The version is made when all is logged and
+    the run is over, and aliases are given last: wherever it is stopped, no version lacks a part, and all aliases point
+    where they did (see `give_aliases`).
 
     Parameters
     ----------
@@ -116,6 +121,10 @@ def register(
     children : sequence of ChildRun
         Runs under the model's.
     alias : str
+    tags : dict of str, optional
+        Of the run, from its start, and of the version.
+    check : callable, optional
+        Called before the version is made; what it raises ends the registration.
 
     Raises
     ------
@@ -125,7 +134,7 @@ def register(
     uri = tracking_uri()
     with _answering(uri):
         mlflow.set_experiment(experiment)
-        with mlflow.start_run() as run, tempfile.TemporaryDirectory() as aside:
+        with mlflow.start_run(tags=tags) as run, tempfile.TemporaryDirectory() as aside:
             mlflow.log_params(parameters)
             mlflow.log_metrics(metrics)
             _log_children(run, children)
@@ -145,16 +154,53 @@ def register(
                     artifacts={MODEL_FILES: str(directory)},
                     signature=_signature(model),
                     pip_requirements=[f"propensity=={__version__}"],
-                    registered_model_name=name,
                 )
-        client = MlflowClient()
-        version = str(info.registered_model_version)
-        aliases = {alias} if champion_version(name) else {alias, CHAMPION}
-        for given in sorted(aliases, reverse=True):
-            client.set_registered_model_alias(name, given, version)
-    registered = Registered(name, version, run.info.run_id, uri, tuple(sorted(aliases)))
+        check()
+        with _quiet():
+            made = mlflow.register_model(info.model_uri, name, tags={**(tags or {}), _ALIAS_TO_COME: alias})
+    registered = give_aliases(Registered(name, str(made.version), run.info.run_id, uri, ()))
     model.version = registered.title
     return registered
+
+
+def give_aliases(registered: Registered) -> Registered:
+    """Give a version the alias that it was registered for, unless it had it before; the version with its aliases."""
+    with _answering(registered.tracking_uri):
+        client = MlflowClient(registered.tracking_uri)
+        alias = client.get_model_version(registered.name, registered.version).tags.get(_ALIAS_TO_COME)
+        if alias is not None:
+            aliases = {alias} if champion_version(registered.name) else {alias, CHAMPION}
+            for given in sorted(aliases, reverse=True):
+                client.set_registered_model_alias(registered.name, given, registered.version)
+            client.delete_model_version_tag(registered.name, registered.version, _ALIAS_TO_COME)
+    return find(registered.name, registered.version)
+
+
+def tagged(name: str, tag: str, value: str) -> Registered | None:
+    """The newest version of a model that has a tag, or None."""
+    uri = tracking_uri()
+    with _answering(uri):
+        client = MlflowClient()
+        if _registered_model(client, name) is None:
+            return None
+        found = [v for v in client.search_model_versions(f"name = '{name}'") if v.tags.get(tag) == value]
+    return find(name, max((str(v.version) for v in found), key=int)) if found else None
+
+
+def end_dead_runs(experiment: str, tag: str, value: str) -> int:
+    """Mark as killed the runs with a tag that never ended, and those under them; how many there were."""
+    uri = tracking_uri()
+    with _answering(uri):
+        client = MlflowClient()
+        known = client.get_experiment_by_name(experiment)
+        if known is None:
+            return 0
+        running = client.search_runs([known.experiment_id], "attributes.status = 'RUNNING'")
+        dead = {run.info.run_id for run in running if run.data.tags.get(tag) == value}
+        dead |= {run.info.run_id for run in running if run.data.tags.get(MLFLOW_PARENT_RUN_ID) in dead}
+        for run_id in dead:
+            client.set_terminated(run_id, "KILLED")
+    return len(dead)
 
 
 def _log_children(parent: mlflow.ActiveRun, children: Sequence[ChildRun]) -> None:
@@ -312,6 +358,50 @@ def parameters(registered: Registered) -> dict[str, str]:
     """What the run that made a model was told."""
     with _answering(registered.tracking_uri):
         return MlflowClient(registered.tracking_uri).get_run(registered.run_id).data.params
+
+
+def run_parameters(run_id: str) -> dict[str, str]:
+    """What a run was told.
+
+    Raises
+    ------
+    InputError
+        There is no such run.
+    JobError
+        MLflow does not answer.
+    """
+    uri = tracking_uri()
+    try:
+        return MlflowClient(uri).get_run(run_id).data.params
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise InputError(f"MLflow at {uri}: has no run {run_id!r}; the runs are shown by: mlflow ui") from error
+        raise JobError(f"MLflow at {uri}: {_sentence(error)}") from error
+
+
+def version_of_run(run_id: str) -> Registered:
+    """The version that a run registered.
+
+    Raises
+    ------
+    InputError
+        It registered none.
+    JobError
+        MLflow does not answer.
+    """
+    uri = tracking_uri()
+    with _answering(uri):
+        found = MlflowClient(uri).search_model_versions(f"run_id = '{run_id}'")
+    if not found:
+        raise InputError(f"MLflow at {uri}: run {run_id} registered no model")
+    return find(found[0].name, str(found[0].version))
+
+
+def started_at(registered: Registered) -> pd.Timestamp:
+    """When the run that made a version began."""
+    with _answering(registered.tracking_uri):
+        run = MlflowClient(registered.tracking_uri).get_run(registered.run_id)
+    return pd.Timestamp(run.info.start_time, unit="ms", tz="UTC")
 
 
 def artifact(registered: Registered, file: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The one place that decides how many threads to use.
+"""The one place that decides how many threads to use, and who does what can be done side by side.
 
 LightGBM with more threads than free cores is many times slower than with one, so every call that can use threads
 asks here.
@@ -10,9 +10,11 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,18 +39,37 @@ def threads_for(n_rows: int) -> int:
     return available_threads() if n_rows >= ROWS_WORTH_THREADS else 1
 
 
+_elsewhere: ContextVar[Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]] | None] = ContextVar(
+    "elsewhere", default=None
+)
+
+
+@contextmanager
+def done_by(run: Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]] | None) -> Iterator[None]:
+    """Have ``run(function, items)`` do what `in_parallel` is asked for, such as workers of a cluster; None: threads."""
+    before = _elsewhere.set(run)
+    try:
+        yield
+    finally:
+        _elsewhere.reset(before)
+
+
 def in_parallel(function: Callable[[Item], Result], items: Iterable[Item], n_rows: int) -> list[Result]:
     """``function`` of each item, in their order; side by side where each works on too few rows to share threads within.
 
     Parameters
     ----------
     function : callable
-        Its heavy work releases the interpreter's lock, as fits of LightGBM do.
+        Its heavy work releases the interpreter's lock, as fits of LightGBM do; it changes nothing outside itself, for
+        it may be done by another process (`done_by`).
     items : iterable
     n_rows : int
         That the work on one item goes through.
     """
     items = list(items)
+    elsewhere = _elsewhere.get()
+    if elsewhere is not None:
+        return elsewhere(function, items)
     side_by_side = min(available_threads() // threads_for(n_rows), len(items))
     if side_by_side <= 1:
         return [function(item) for item in items]

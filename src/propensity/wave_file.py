@@ -90,6 +90,30 @@ class Left(NamedTuple):
     of_use: dict[str, float]
     of_plan: dict[str, float]
 
+    def after(self, used: Mapping[str, float], planned: Mapping[str, float]) -> Left:
+        """What is left when so much more is used, and planned."""
+        return Left(
+            {name: max(0.0, amount - used[name]) for name, amount in self.of_use.items()},
+            {name: max(0.0, amount - planned[name]) for name, amount in self.of_plan.items()},
+        )
+
+
+class Tally(NamedTuple):
+    """Decisions counted; see `WaveSummary`."""
+
+    people: int
+    actions: pd.DataFrame
+    tried: pd.DataFrame
+    stopped: Counter[str]
+
+    @classmethod
+    def of(cls, decisions: pd.DataFrame) -> Tally:
+        """Count decisions (n, columns)."""
+        is_sent = decisions["send"].astype(bool)
+        sent = decisions[is_sent]
+        stopped = Counter(codes[0] for codes in decisions.loc[~is_sent, "reason_codes"])
+        return cls(len(decisions), _figures(sent), _figures(sent[sent["assignment"] == "explore"]), stopped)
+
 
 @dataclass
 class WaveSummary:
@@ -134,25 +158,28 @@ class WaveSummary:
             {name: max(0.0, amount - self.planned.get(name, 0.0)) for name, amount in self.room.items()},
         )
 
-    def add(self, decisions: pd.DataFrame, used: Mapping[str, float], planned: Mapping[str, float]) -> None:
+    def add(self, tally: Tally, used: Mapping[str, float], planned: Mapping[str, float]) -> None:
         """Count a batch, and what it uses of the limits, and of the plan's room, beyond what is counted already."""
         for name in used:
             self.used[name] += used[name]
             self.planned[name] = self.planned.get(name, 0.0) + planned[name]
-        self.people += len(decisions)
-        silent = decisions.loc[~decisions["send"].astype(bool), "reason_codes"]
-        self.stopped.update(codes[0] for codes in silent)
-        sent = decisions[decisions["send"].astype(bool)]
-        self.actions = _added(self.actions, sent)
-        self.tried = _added(self.tried, sent[sent["assignment"] == "explore"])
+        self.people += tally.people
+        self.stopped.update(tally.stopped)
+        self.actions = _added(self.actions, tally.actions)
+        self.tried = _added(self.tried, tally.tried)
 
     def funnel(self) -> pd.DataFrame:
         """See `policy.funnel`."""
         return funnel(self.stopped, self.people)
 
 
-def _added(actions: pd.DataFrame, sent: pd.DataFrame) -> pd.DataFrame:
-    """Figures of actions, and those of decisions more."""
+def _figures(sent: pd.DataFrame) -> pd.DataFrame:
+    """Figures of the actions of decisions, indexed by action."""
     table = sent.groupby("action")[["cost", "expected_revenue", "net_value"]].sum()
     table.insert(0, "people", sent.groupby("action").size())
-    return actions.add(table, fill_value=0) if len(actions) else table
+    return table
+
+
+def _added(actions: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
+    """Figures of actions, and those of more decisions."""
+    return actions.add(more, fill_value=0) if len(actions) else more

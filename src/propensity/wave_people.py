@@ -98,20 +98,34 @@ def _first_drawn(model: DecisionModel, wave: WaveFile, draws: Collection[float],
 
 def customers_of(model: DecisionModel, source: Path, at: pd.Timestamp) -> Iterator[pd.DataFrame]:
     """Checked customers, a batch at a time."""
-    # without its consent column a channel is closed to all, which is told (see `wave_cautions`), but no fault
-    extra = [replace(c, required=not c.name.startswith(CONSENT_PREFIX)) for c in required_columns(model.playbook)]
     first = 0
     for batch in _batches(source):
-        people = contract.check("customers", batch, extra=extra, first_row=first, fix=MEND).good
-        late = people["as_of"] > at
-        if late.any():
-            raise InputError(
-                f"{source}: as_of: expected times up to {at:%Y-%m-%d %H:%M} (UTC), when it is decided, found "
-                f"{people.loc[late, 'as_of'].iloc[0]:%Y-%m-%d %H:%M} in {int(late.sum()):,} of rows {first + 1:,} to "
-                f"{first + len(people):,}; take rows that were known then, or decide later"
-            )
+        people = checked(model, batch, source, at, first)
         first += len(people)
         yield people
+
+
+def checked(
+    model: DecisionModel, batch: pd.DataFrame, source: Path | str, at: pd.Timestamp, first: int
+) -> pd.DataFrame:
+    """Rows of a customers table, of which ``first`` come before, with the promised kinds.
+
+    Raises
+    ------
+    InputError, ContractError
+        Rows break the contract, or are younger than the decision.
+    """
+    # without its consent column a channel is closed to all, which is told (see `wave_cautions`), but no fault
+    extra = [replace(c, required=not c.name.startswith(CONSENT_PREFIX)) for c in required_columns(model.playbook)]
+    people = contract.check("customers", batch, extra=extra, first_row=first, fix=MEND).good
+    late = people["as_of"] > at
+    if late.any():
+        raise InputError(
+            f"{source}: as_of: expected times up to {at:%Y-%m-%d %H:%M} (UTC), when it is decided, found "
+            f"{people.loc[late, 'as_of'].iloc[0]:%Y-%m-%d %H:%M} in {int(late.sum()):,} of rows {first + 1:,} to "
+            f"{first + len(people):,}; take rows that were known then, or decide later"
+        )
+    return people
 
 
 def _batches(source: Path) -> Iterator[pd.DataFrame]:

@@ -18,7 +18,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from propensity import playbook as playbooks
 from propensity.contract import CONTROL, as_text
-from propensity.decide_file import decide_within, planned
+from propensity.decide_file import planned
 from propensity.deciding import Wave
 from propensity.errors import InputError
 from propensity.evaluation import Estimate
@@ -26,7 +26,8 @@ from propensity.evaluation.estimate import estimate_with_error
 from propensity.model import DecisionModel
 from propensity.playbook import Playbook
 from propensity.policy import Terms, best_column, offer_costs
-from propensity.wave_file import WaveFile, WaveSummary
+from propensity.scoring import decide_within
+from propensity.wave_file import Tally, WaveFile, WaveSummary
 from propensity.wave_ledger import people_of
 from propensity.wave_people import customers_of, look_through
 
@@ -196,7 +197,7 @@ class Outlook:
         scenario = self.scenario
         decided = decide_within(people, self.summary.left(), scenario.budget, scenario.weeks, self.terms)
         decisions = decided.decisions
-        self.summary.add(decisions, decided.used, decided.planned)
+        self.summary.add(Tally.of(decisions), decided.used, decided.planned)
         action = decisions["action"].to_numpy(dtype=object)
         self.assignments.update(decisions["assignment"])
         sent = action != CONTROL

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from propensity.evaluation import autoc_score, auuc_score, qini_curve, qini_score, toc_curve
+from propensity.evaluation import autoc_score, auuc_score, mean_estimate, qini_curve, qini_points, qini_score, toc_curve
 
 N = 7
 GAINS = st.lists(st.integers(-20, 20), min_size=N, max_size=N)
@@ -329,3 +329,41 @@ def test_qini_curve_does_not_depend_on_the_order_of_rows():
     gain, priority, order = rng.normal(size=60), rng.integers(0, 5, 60), rng.permutation(60)
     first, second = qini_curve(gain, priority), qini_curve(gain[order], priority[order])
     assert np.allclose(first, second)
+
+
+# -------------------------------------------------------------------------------------- the Qini curve with intervals
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(GAINS, PRIORITIES)
+def test_points_of_the_qini_curve_lie_on_it(gain, priority):
+    curve = qini_curve(gain, priority)
+    points = qini_points(gain, priority, curve["share"][1:])
+    assert points["gain"].tolist() == pytest.approx(curve["gain"][1:].tolist(), abs=1e-12)
+    assert points["random"].tolist() == pytest.approx(curve["random"][1:].tolist(), abs=1e-12)
+
+
+def test_points_of_the_qini_curve_agree_with_the_toc_and_end_at_the_mean():
+    rng = np.random.default_rng(12)
+    gain, priority = rng.normal(size=400), rng.integers(0, 60, 400)
+    points, toc = qini_points(gain, priority), toc_curve(gain, priority)
+    for name, of_toc in (("", "toc"), ("_low", "low"), ("_high", "high")):
+        assert points[f"over_random{name}"].tolist() == pytest.approx((toc["share"] * toc[of_toc]).tolist(), abs=1e-12)
+    end, expected = points.iloc[-1], mean_estimate(gain)
+    assert (end["gain"], end["low"], end["high"]) == pytest.approx((expected.value, expected.low, expected.high))
+    wider = qini_points(gain, priority, level=0.99)
+    assert (wider["low"] < points["low"]).all()
+    assert (wider["high"] > points["high"]).all()
+
+
+@pytest.mark.parametrize("strength", [0.0, 10.0])
+def test_intervals_of_the_qini_curve_hold_the_truth_at_each_share(strength):
+    rng = np.random.default_rng(13)
+    share = np.arange(1, 11) / 10
+    true = true_gain_of_treating(share, strength)
+    held = []
+    for _ in range(400):
+        points = qini_points(*simulated(rng, 800, strength), share)
+        held.append((points["low"] <= true) & (true <= points["high"]))
+    assert 0.93 <= np.mean(held) <= 0.97
+    assert (np.mean(held, axis=0) > 0.91).all()

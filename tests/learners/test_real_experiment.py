@@ -25,7 +25,7 @@ def fitted(hillstrom, hillstrom_frame):
     propensity = logged_propensity(hillstrom_frame, ACTIONS)
 
     def fit(y):
-        stack = UpliftStack(learners=[SLearner(), DRLearner(n_folds=2)], n_folds=4)
+        stack = UpliftStack(learners=[SLearner(), DRLearner(n_folds=2)], n_folds=3)
         return stack.fit(X, hillstrom_frame["action"], y, propensity=propensity)
 
     return {name: (fit(y), y) for name, y in outcomes.items()}

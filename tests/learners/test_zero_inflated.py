@@ -59,7 +59,7 @@ def test_a_hurdle_refuses_returned_money(shop):
 
 
 def test_the_stack_lets_versions_for_revenue_compete(shop):
-    X, action, y, truth = shop
+    X, action, y, truth = (part[:3_000] for part in shop)
     stack = UpliftStack(0).fit(X, action, y)
     assert set(stack.weights_) == {"SLearner", "HurdleLearner", "WinsorisedLearner", "WinsorisedLearner 2"}
     assert stack.heterogeneity_.supported

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from propensity.ledger import positions
-from propensity.ledger.positions import Positions
+from propensity.ledger.positions import Positions, numbered
 
 IDS = ["", "a", "aa", "a\x00", "12345678", "123456789", "x" * 40, "x" * 41, "Zoë", "ZoE", " a", "a "]
 
@@ -41,3 +41,23 @@ def test_a_text_is_found_alone_and_in_a_slice_among_longer_ones(text):
 def test_among_none_nothing_is_found():
     assert Positions(pa.array([], pa.string())).of(pa.array(["a", None])).tolist() == [-1, -1]
     assert Positions(pa.array(["a"])).of(pa.array([], pa.string())).tolist() == []
+
+
+@pytest.mark.usefixtures("hashes")
+def test_texts_are_numbered_as_they_come():
+    found, number = numbered(pa.array(["b", "a", "b", "", "c", "a", "", "d"]))
+    assert found.texts.to_pylist() == ["b", "a", "", "c", "d"]
+    assert number.tolist() == [0, 1, 0, 2, 3, 1, 2, 4]
+    assert found.of(pa.array(["d", "e", "b"])).tolist() == [4, -1, 0]
+
+
+def test_many_are_found_among_many():
+    rng = np.random.default_rng(0)
+    texts = pa.array([f"c{k}" for k in rng.permutation(40_000)])
+    found, number = numbered(pa.concat_arrays([texts, texts[::-1]]))
+    assert len(found) == 40_000
+    assert number.tolist() == [*range(40_000), *reversed(range(40_000))]
+    asked = rng.integers(0, 80_000, 20_000)
+    place = dict(zip(texts.to_pylist(), range(40_000), strict=True))
+    expected = [place.get(f"c{k}", -1) for k in asked]
+    assert found.of(pa.array([f"c{k}" for k in asked])).tolist() == expected

@@ -581,7 +581,7 @@ def test_the_front_page_loads_nothing_from_outside(client):
 def test_the_pages_of_experiments_are_mounted(client, ledger):
     moved = client.get("/experiments")
     assert (moved.status_code, moved.headers["location"]) == (307, "/experiments/")
-    assert "no campaign yet" in client.get("/experiments/").text
+    assert "no experiment yet" in client.get("/experiments/").text
     lost = client.get("/experiments/<script>alert(1)</script>")
     assert lost.status_code == 404
     assert "<script>alert" not in lost.text

@@ -201,8 +201,9 @@ def test_a_browser_opens_the_pages_with_a_key_as_password_and_their_policies_hol
         page.goto(url)
         page.locator(".opblock-summary-path", has_text="decisions").first.wait_for(timeout=10_000)
         page.get_by_role("link", name="Experiments").click()
-        page.locator(".headline").wait_for(timeout=10_000)
-        assert page.locator(".headline").evaluate("e => getComputedStyle(e).color") != "rgb(0, 0, 0)"
+        heading = page.get_by_role("heading", name="Experiments", exact=True)
+        heading.wait_for(timeout=10_000)
+        assert heading.evaluate("e => getComputedStyle(e).color") != "rgb(0, 0, 0)"
         browser.close()
         stop(process)
     assert wrong == []

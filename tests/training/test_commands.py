@@ -101,13 +101,13 @@ def test_from_training_to_promotion_and_back(propensity, place):
     assert [row[:3] for row in rows] == [[NAME, "2", "challenger, champion"], [NAME, "1", ""]]
     assert rows[0][4] == trained["mode"].replace("_", " ")
 
-    assert propensity("promote", "--roll-back", "--who", "bob", "--why", "complaints")[1].startswith(
+    assert propensity("promote", "--rollback", "--who", "bob", "--why", "complaints")[1].startswith(
         f"{NAME}/1 is the champion again (it was {NAME}/2)."
     )
     said = propensity("models", "--history")[1]
     assert re.search(r"│ 1 +│ 2 +│ promotion │ ann │ ", said)
     assert re.search(r"│ 2 +│ 1 +│ rollback +│ bob │ complaints", said)
-    code, _, error = propensity("promote", "--roll-back")
+    code, _, error = propensity("promote", "--rollback")
     assert (code, "nothing to roll back to" in error) == (2, True)
 
 
@@ -153,7 +153,7 @@ IMPOSSIBLE = [
     (("models",), 0, "No model is registered at sqlite:"),
     (("evaluate",), 2, "holds no registered model; make one with: propensity train"),
     (("promote", "--ledger", "sqlite:///l.db"), 2, "holds no registered model; make one with: propensity train"),
-    (("promote", "--ledger", "sqlite:///l.db", "--roll-back"), 2, "holds no registered model"),
+    (("promote", "--ledger", "sqlite:///l.db", "--rollback"), 2, "holds no registered model"),
     (("evaluate", "--model", "x"), 2, "has no model 'x' (registered models: none)"),
     (("promote", "--mapping", "x"), 2, "--mapping and --playbook: say how to read the data that --data names"),
     (("models", "--history"), 2, "ledger sqlite:///ledger.db: does not exist"),

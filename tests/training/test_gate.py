@@ -134,3 +134,14 @@ def test_with_no_difference_a_margin_of_nothing_refuses_nearly_always_and_a_wide
             passed[margin] += check_value(found, margin * gain.standard_error, "USD").passed
     assert passed[0.0] / 2_000 == pytest.approx(0.025, abs=0.011)
     assert passed[3.0] / 2_000 == pytest.approx(0.85, abs=0.03)
+
+
+def test_a_model_that_learnt_from_more_passes_unless_it_is_shown_to_be_worse():
+    farther, unclear = Estimate(-1, 0.5, -1.7, -0.3, 1_000, 0.8), Estimate(-0.1, 1, -1.4, 1.2, 1_000, 0.8)
+    undecided, worse = comparison((-5, 6)), comparison((-5, 4))
+    passes = check_value(replace(undecided, better_fit=unclear), 0, "USD", retrained=True)
+    assert passes.passed
+    assert "the challenger learnt from more decisions" in passes.sentence
+    assert not check_value(replace(undecided, better_fit=unclear), 0, "USD").passed
+    assert not check_value(replace(undecided, better_fit=farther), 0, "USD", retrained=True).passed
+    assert not check_value(replace(worse, better_fit=unclear), 0, "USD", retrained=True).passed

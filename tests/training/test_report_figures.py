@@ -124,7 +124,7 @@ def test_curves_by_plain_sorting(report, people):
     order = np.argsort(-people.predicted_gain, kind="stable")
     # people of equal rank are drawn at random: each has the mean of them all
     gain = pd.Series(people.observed_gain).groupby(people.predicted_gain).transform("mean").to_numpy()[order]
-    for row in report.curves.qini[1:]:
+    for row in report.assessment.curves.qini[1:]:
         exact = row["share"] * len(gain)
         k = int(exact)
         treated = gain[:k].sum() + (exact - k) * (gain[k] if k < len(gain) else 0)
@@ -133,8 +133,8 @@ def test_curves_by_plain_sorting(report, people):
     fifth = next(row for row in report.curves.toc if row["share"] == pytest.approx(0.2))
     assert fifth["toc"] == pytest.approx(1000 * (gain[: len(gain) // 5].mean() - gain.mean()), rel=0.05)
     assert report.curves.toc[-1]["toc"] == pytest.approx(0, abs=1e-9)
-    shares = [row["share"] for row in report.curves.qini]
-    area = np.trapezoid([row["gain"] - row["random"] for row in report.curves.qini], shares)
+    shares = [row["share"] for row in report.assessment.curves.qini]
+    area = np.trapezoid([row["gain"] - row["random"] for row in report.assessment.curves.qini], shares)
     # 50 straight pieces in place of one a person
     assert area == pytest.approx(1000 * report.assessment.qini.value, rel=0.02)
 

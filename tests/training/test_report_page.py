@@ -251,7 +251,7 @@ def test_calibration_in_words(report, slope, said, warned):
 def test_ranking_in_words(report, autoc, said):
     found = replace(report, assessment=replace(report.assessment, autoc=autoc))
     assert said in words.ranking(found)
-    constant = replace(found, curves=replace(found.curves, ranked=False, qini=[], toc=[]))
+    constant = replace(found, curves=replace(found.curves, ranked=False, toc=[]))
     assert "the same effect of contact for everybody" in words.ranking(constant)
     assert "constant_effect" in kinds(constant)
     assert "Qini curve)" not in render(constant)

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from propensity.cli import DEFAULT_LEDGER, Data, LedgerUrl, MappingFile, PlaybookFile, Quarantine, Seed, Shuffle
-from propensity_training import monitor_commands
+from propensity.cli import (
+    DEFAULT_LEDGER,
+    Data,
+    LedgerUrl,
+    MappingFile,
+    PlaybookFile,
+    Quarantine,
+    Seed,
+    Shuffle,
+    utc_time,
+)
+from propensity.engines.chosen import EngineName, EngineOption, Scheduler, Workers, chosen
+from propensity_training import monitor_commands, program_commands
 
 if TYPE_CHECKING:
     from propensity.datasets import Dataset
+    from propensity.frame import SplitKind
     from propensity.progress import Steps
+    from propensity_training.pipeline import Settings, TrainingResult
     from propensity_training.promotion import Verdict
     from propensity_training.source import Source
     from propensity_training.tuning import Budget
@@ -37,6 +52,7 @@ def register(app: typer.Typer) -> None:
     for command in (train, evaluate, promote, models):
         app.command()(command)
     monitor_commands.register(app)
+    program_commands.register(app)
 
 
 def train(
@@ -65,19 +81,76 @@ def train(
     ] = None,
     seed: Seed = 0,
     shuffle_arms: Shuffle = None,
+    from_ledger: Annotated[
+        str | None, typer.Option(help="learn from what this ledger's decisions brought, instead of --data")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="with --from-ledger: only what had happened by this time; default: now")
+    ] = None,
+    campaign: Annotated[
+        list[str] | None, typer.Option(help="with --from-ledger: of this campaign only; may be repeated")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="with --from-ledger: even if a version that learnt the same is registered")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="with --from-ledger: until nobody else trains this model from this ledger")
+    ] = False,
+    work: Annotated[
+        Path | None,
+        typer.Option(help="with --from-ledger: directory for what was found so far; default: in your cache"),
+    ] = None,
+    reproduce: Annotated[
+        str | None, typer.Option(help="train again as this MLflow run did, and compare; registers nothing")
+    ] = None,
+    ledger: Annotated[
+        str | None, typer.Option(help="with --reproduce: the ledger with its password, if it has one")
+    ] = None,
+    engine: EngineOption = EngineName.local,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
 ) -> None:
-    """Learn what contact causes, assess it on held-out people, register it in MLflow."""
-    from dataclasses import asdict
+    """Learn what contact causes, assess it on held-out people, register it in MLflow.
 
+    With --engine dask the fits by which learners are tested and weighed are made by Dask's workers; the model is the
+    same.
+    """
     import pandas as pd
 
+    from propensity.errors import InputError
     from propensity.progress import Steps
-    from propensity.registry import CHAMPION
     from propensity_training import pipeline
 
-    source = _source(data, mapping, playbook, quarantine, seed, shuffle_arms)
+    if reproduce is not None:
+        with _fits_by(engine, scheduler, workers):
+            _reproduce(reproduce, ledger)
+        return
+    if from_ledger is None and (as_of or campaign or again or wait or work):
+        raise InputError("--as-of, --campaign, --again, --wait and --work: need --from-ledger")
     tuning = _budget(tune_trials, tune_minutes, tune_storage)
-    with Steps(1 + pipeline.STEPS + (tuning is not None)) as steps:
+    kind: SplitKind | None = None if split is SplitBy.auto else split.value
+    if from_ledger is not None:
+        if data != "auto" or mapping or quarantine or shuffle_arms is not None:
+            raise InputError("--from-ledger: takes the place of --data, --mapping, --quarantine and --shuffle-arms")
+        with _fits_by(engine, scheduler, workers):
+            done = _train_from_ledger(
+                from_ledger,
+                as_of,
+                campaign,
+                playbook,
+                pipeline.Settings(held_out, seed, kind, tuning),
+                alias=alias,
+                model_name=model,
+                work=work,
+                again=again,
+                wait=wait,
+            )
+        if done is None:
+            return
+        _tell_training(done, result, report, alias)
+        return
+    source = _source(data, mapping, playbook, quarantine, seed, shuffle_arms)
+    with _fits_by(engine, scheduler, workers), Steps(1 + pipeline.STEPS + (tuning is not None)) as steps:
         dataset = _read(source, quarantine, steps)
         done = pipeline.train(
             dataset,
@@ -86,11 +159,28 @@ def train(
             alias=alias,
             steps=steps,
             model_name=model,
-            kind=None if split is SplitBy.auto else split.value,
+            kind=kind,
             now=pd.Timestamp.now("UTC"),
             source=source,
             tuning=tuning,
         )
+    _tell_training(done, result, report, alias)
+
+
+@contextmanager
+def _fits_by(engine: EngineName, scheduler: str | None, workers: int | None) -> Iterator[None]:
+    """Have fits that can be made side by side made by the engine that is asked for."""
+    from propensity.threads import done_by
+
+    with chosen(engine, scheduler, workers) as hands, done_by(hands.run if hands else None):
+        yield
+
+
+def _tell_training(done: TrainingResult, result: Path | None, report: Path | None, alias: str) -> None:
+    from dataclasses import asdict
+
+    from propensity.registry import CHAMPION
+
     if result is not None:
         _write(
             result,
@@ -112,6 +202,53 @@ def train(
         typer.echo(f"Next: propensity serve --model {name}")
     else:
         typer.echo(f"Next, put it through the gate against the champion: propensity promote {alias} --model {name}")
+
+
+def _train_from_ledger(
+    url: str, as_of: str | None, campaigns: list[str] | None, playbook: Path | None, settings: Settings, **options: Any
+) -> TrainingResult | None:
+    """The training; None where there was nothing to do, which is told."""
+    import pandas as pd
+
+    from propensity import playbook as playbooks
+    from propensity.ledger import Ledger
+    from propensity.ledger.leases import Held
+    from propensity.ledger_dataset import newest_playbook
+    from propensity.progress import Steps
+    from propensity_training import job, pipeline
+    from propensity_training.source import LedgerSource
+
+    opened = Ledger(url).open()
+    try:
+        book = newest_playbook(opened) if playbook is None else playbooks.load(playbook)
+    finally:
+        opened.close()
+    until = pd.Timestamp.now("UTC") if as_of is None else utc_time(as_of, "--as-of")
+    source = LedgerSource(url, until, book, tuple(campaigns) if campaigns else None)
+    with Steps(job.STEPS + pipeline.STEPS + (settings.tuning is not None)) as steps:
+        found = job.train_from_ledger(source, settings, steps=steps, **options)
+    if isinstance(found, Held):
+        typer.echo(
+            f"Nothing is trained: {found.who} does the {found.name}, since {found.since:%Y-%m-%d %H:%M:%S} UTC by the "
+            "ledger's clock; --wait waits for its end."
+        )
+        return None
+    if isinstance(found, job.Done):
+        typer.echo(found.sentence)
+        return None
+    return found
+
+
+def _reproduce(run_id: str, ledger: str | None) -> None:
+    from propensity.progress import Steps
+    from propensity_training import reproduction
+
+    with Steps(reproduction.STEPS) as steps:
+        found = reproduction.reproduce(run_id, ledger, steps)
+    for sentence in found.sentences:
+        typer.echo(sentence)
+    if not found.same:
+        raise typer.Exit(1)
 
 
 def evaluate(
@@ -203,11 +340,18 @@ def promote(
     non_inferiority_margin: Annotated[
         float, typer.Option(min=0, help="by how much less it may be worth, in currency per 1,000 people")
     ] = 0.0,
+    retrained: Annotated[
+        bool,
+        typer.Option(
+            "--retrained",
+            help="it learnt as the champion did, from more decisions: it passes unless it is shown to be worse",
+        ),
+    ] = False,
     who: Annotated[str | None, typer.Option(help="who decides; default: the user of this machine")] = None,
     why: Annotated[str | None, typer.Option(help="why; default: what the gate found")] = None,
     force: Annotated[bool, typer.Option("--force", help="promote whatever the gate says; needs --why")] = False,
     back: Annotated[
-        bool, typer.Option("--roll-back", help="give the alias back to the champion before this one")
+        bool, typer.Option("--rollback", help="give the alias back to the champion before this one")
     ] = False,
     ledger: LedgerUrl = DEFAULT_LEDGER,
     result: Result = None,
@@ -238,7 +382,14 @@ def promote(
                 dataset = _read(_source(data, mapping, playbook, quarantine, seed, shuffle_arms), quarantine, steps)
             now = pd.Timestamp.now("UTC")
             verdict = promotion.examine(
-                model, which, dataset, margin_currency=non_inferiority_margin, now=now, steps=steps
+                model,
+                which,
+                dataset,
+                margin_currency=non_inferiority_margin,
+                now=now,
+                steps=steps,
+                ledger=ledger,
+                retrained=retrained,
             )
         for table in tables.verdict_tables(verdict):
             show(table)
@@ -261,7 +412,7 @@ def _outcome(verdict: Verdict, granted: bool) -> str:
         return f"{challenger.title} is not promoted: {verdict.sentence} {stays}{_margin_advice(verdict)}"
     was = f" (it was {champion.title})" if champion else ""
     forced = "" if verdict.passed else ", by force"
-    back = f" The way back: propensity promote --roll-back --model {challenger.name}" if champion else ""
+    back = f" The way back: propensity promote --rollback --model {challenger.name}" if champion else ""
     return f"{challenger.title} is the champion now{was}{forced}. {_follow(challenger.name)}{back}"
 
 

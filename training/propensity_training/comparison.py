@@ -11,7 +11,7 @@ import pandas as pd
 from propensity.assessment import PEOPLE, expectations, outcome_scores
 from propensity.contract import CONTROL
 from propensity.errors import InputError
-from propensity.evaluation import Estimate, mean_estimate, policy_scores, policy_value
+from propensity.evaluation import Estimate, better_fit, mean_estimate, policy_scores, policy_value
 from propensity.features import DERIVED, SEGMENT_FEATURES
 from propensity.frame import all_actions, logged_propensity
 from propensity.model import DecisionModel
@@ -36,6 +36,9 @@ class Comparison:
         The same of each against contacting nobody.
     unsubscribed_by_contact : Estimate or None
         Challenger minus champion in what 1,000 contacts cause of opt-outs; None where one of them contacts nobody.
+    better_fit : Estimate or None
+        By how much closer the challenger's effects come to what happened (see `evaluation.better_fit`); None where both
+        models' are the same.
     """
 
     n_decisions: int
@@ -44,6 +47,7 @@ class Comparison:
     challenger: dict[str, Estimate]
     champion: dict[str, Estimate]
     unsubscribed_by_contact: Estimate | None = None
+    better_fit: Estimate | None = None
 
 
 def compare(challenger: DecisionModel, champion: DecisionModel, frame: pd.DataFrame, playbook: Playbook) -> Comparison:
@@ -97,6 +101,13 @@ def compare(challenger: DecisionModel, champion: DecisionModel, frame: pd.DataFr
         challenger=values(new, nobody),
         champion=values(old, nobody),
         unsubscribed_by_contact=_by_contact(scores["unsubscribed"], new, old),
+        better_fit=better_fit(
+            frame["reactivated"].to_numpy(dtype=float),
+            frame["action"],
+            propensity,
+            merged["reactivated"],
+            [p.effect for p in predictions],
+        ),
     )
 
 

@@ -50,6 +50,7 @@ def check_challenger(
     frame: pd.DataFrame,
     *,
     margin_currency: float,
+    retrained: bool = False,
 ) -> list[Check]:
     """All checks of a challenger against a champion.
 
@@ -64,9 +65,11 @@ def check_challenger(
         People whom neither saw in training.
     margin_currency : float
         By how much per 1,000 people the challenger may be worse; at least 0.
+    retrained : bool
+        See `check_value`.
     """
     checks = [
-        check_value(comparison, margin_currency, challenger.playbook.currency),
+        check_value(comparison, margin_currency, challenger.playbook.currency, retrained=retrained),
         check_slope("propensity calibration", "chances to return", assessment.slopes.get("propensity")),
     ]
     if challenger.mode == "per_person":
@@ -75,20 +78,29 @@ def check_challenger(
     return [*checks, check_sample_ratio(frame), check_unsubscribed(comparison)]
 
 
-def check_value(comparison: Comparison, margin_currency: float, currency: str) -> Check:
+def check_value(comparison: Comparison, margin_currency: float, currency: str, *, retrained: bool = False) -> Check:
     """Is the challenger no worse than the champion, by more than the margin?
 
     The lower bound of the 95 % interval of challenger minus champion, paired, must be at least minus the margin. With
     a margin of 0 that is: shown to be better, or the same decisions for everybody.
+
+    ``retrained``: the challenger learnt as the champion did, from more decisions. That makes it better more likely than
+    not, and keeps up with what changes. A month of decisions is not enough to show it: where most people get what the
+    champion thinks best, few got what another policy would give them. So it passes unless it is shown to be worth less,
+    or what it predicts fits what happened worse (`evaluation.better_fit`), by which everybody can judge.
     """
     gain = comparison.difference["expected_value"]
     figures = f"{currency} {_interval(gain)} per 1,000 people"
     if not comparison.n_different:
         return Check("value", True, figures, f"The two decide the same for all {comparison.n_decisions:,}.")
-    passed = gain.low >= -margin_currency
+    fits = comparison.better_fit
+    farther = fits is not None and fits.high < 0
+    passed = gain.low >= -margin_currency or (retrained and gain.high >= 0 and not farther)
     where = f"on the {comparison.n_different:,} of {comparison.n_decisions:,} decisions that differ"
     if gain.low >= 0:
         said = f"The challenger is shown to be worth more, {where}."
+    elif passed and gain.low < -margin_currency:
+        said = f"Neither is shown to be worth more, {where}; the challenger learnt from more decisions."
     elif passed:
         said = f"The challenger is not worse by more than the margin of {currency} {margin_currency:,.2f}, {where}."
     elif gain.high < 0:

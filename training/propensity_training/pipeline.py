@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from propensity import __version__, registry
-from propensity.assessment import CURRENCIES, Assessment, assess_people, held_out_people, measured_effects
+from propensity.assessment import (
+    CURRENCIES,
+    Assessment,
+    HeldOutPeople,
+    assess_people,
+    held_out_people,
+    measured_effects,
+)
 from propensity.contact_times import ContactTimes
 from propensity.datasets import Dataset
 from propensity.evaluation import Estimate
 from propensity.frame import Split, SplitKind, split
 from propensity.model import DecisionModel
+from propensity.monitoring.early import Early
 from propensity.monitoring.monitor import came_true
 from propensity.progress import Steps
+from propensity_training import provenance
 from propensity_training.report import ModelReport, document, model_report, render, words
-from propensity_training.source import Source
+from propensity_training.source import LedgerSource, Source
 from propensity_training.tuning import Budget, Tuning, shown_on, tune
-from propensity_training.unseen import PEOPLE_FILE, fingerprint, matured_frame, people_table
+from propensity_training.unseen import PEOPLE_FILE, fingerprint, matured_frame, people_table, sizes
 
 STEPS = 5
 """Steps that `train` shows, without tuning, which is one more."""
+_FIT, _TRIALS = "fit", "trials.log"
+"""In the directory of a training under way."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,38 @@ class TrainingResult:
         return len(self.split.training)
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What a training is told besides its data; equal settings on equal data make equal models.
+
+    Attributes
+    ----------
+    held_out_share : float
+        Share kept for the assessment.
+    seed : int
+    kind : {"time", "customers"}, optional
+        How to hold out; see `frame.split`.
+    tuning : Budget, optional
+        Search learners first, for so long.
+    """
+
+    held_out_share: float
+    seed: int
+    kind: SplitKind | None = None
+    tuning: Budget | None = None
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A model that is not registered yet, and who judged it."""
+
+    model: DecisionModel
+    sides: Split
+    people: HeldOutPeople
+    assessment: Assessment
+    tuned: Tuning | None
+
+
 def train(
     dataset: Dataset,
     *,
@@ -53,31 +98,34 @@ def train(
     model_name: str | None = None,
     kind: SplitKind | None = None,
     now: pd.Timestamp | None = None,
-    source: Source | None = None,
+    source: Source | LedgerSource | None = None,
     tuning: Budget | None = None,
+    work: Path | None = None,
+    tags: dict[str, str] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> TrainingResult:
     """Fit, assess on people that the fit never saw, and register.
 
     Parameters
     ----------
     dataset : Dataset
-    held_out_share : float
-        Share kept for the assessment.
-    seed : int
+    held_out_share, seed, kind, tuning
+        See `Settings`.
     alias : str
         Given to the registered version; the first version of a model also becomes its champion.
     steps : Steps
         Where progress is shown; `STEPS` are used.
     model_name : str, optional
         Of the registered model; ``propensity-<playbook>`` by default.
-    kind : {"time", "customers"}, optional
-        How to hold out; see `frame.split`.
     now : Timestamp, optional
         Decisions whose window is open at this time are left out. Without it, all windows count as closed.
-    source : Source, optional
+    source : Source or LedgerSource, optional
         Where the data came from, so that a later command finds them again.
-    tuning : Budget, optional
-        Search learners first, for so long.
+    work : Path, optional
+        Directory in which the fitted model is kept, and found by a later call with the same data and settings after
+        this one was stopped.
+    tags, check
+        See `registry.register`.
 
     Raises
     ------
@@ -86,27 +134,17 @@ def train(
     JobError
         MLflow does not answer, or the search was interrupted.
     """
-    name = model_name or f"propensity-{dataset.playbook.name}"
+    name = model_name or default_name(dataset)
     # a registry that does not answer is said before the learning, not after
     registry.champion_version(name)
-    sides = _hold_out(dataset, now, held_out_share, seed, kind, steps)
-    tuned = None if tuning is None else _tune(dataset, sides, tuning, seed, steps)
-    with steps.step(f"Learn from {len(sides.training):,} decisions what contact causes") as step:
-        model = DecisionModel(dataset.playbook, seed, tuned and tuned.learners).fit(sides.training)
-        model.contact_times = _contact_times(dataset, sides)
-        step.result = _evidence(model)
-    with steps.step(f"Assess on {len(sides.held_out):,} decisions on people that training never saw") as step:
-        people = held_out_people(model, sides.held_out)
-        assessment = assess_people(model, people)
-        model.restrict(assessment.gate.granted)
-        model.measured_ = measured_effects(people)
-        model.reference = model.reference.with_held_out(people.predictions, came_true(people))
-        step.result = assessment.gate.why
+    settings = Settings(held_out_share, seed, kind, tuning)
+    learnt = learn(dataset, settings, now=now, steps=steps, work=work)
+    model, sides, assessment = learnt.model, learnt.sides, learnt.assessment
     with steps.step("Write the model report") as step:
         report = model_report(
             model,
             dataset,
-            people,
+            learnt.people,
             assessment,
             title=name,
             split=sides.why,
@@ -119,29 +157,96 @@ def train(
         registered = registry.register(
             model,
             name,
-            experiment=f"propensity-{dataset.name}",
+            experiment=experiment_of(dataset),
             parameters=_parameters(dataset, model, sides)
-            | {"seed": seed, "held_out_share": held_out_share}
-            | _optional_parameters(model, now, tuned, source),
+            | settings_told(settings)
+            | provenance.parameters()
+            | _optional_parameters(model, now, learnt.tuned, source),
             metrics=_metrics(model, assessment) | report.metrics(),
-            artifacts={"assessment.json": assessment.to_json(), "report.json": document(report)},
+            artifacts={
+                "assessment.json": assessment.to_json(),
+                "report.json": document(report),
+                provenance.PLAYBOOK_FILE: dataset.playbook.model_dump(mode="json"),
+            },
             texts={"report.html": page},
             tables={PEOPLE_FILE: people_table(sides.training["customer_id"])},
-            children=[trial.as_run() for trial in tuned.trials] if tuned else [],
+            children=[trial.as_run() for trial in learnt.tuned.trials] if learnt.tuned else [],
             alias=alias,
+            tags=tags,
+            check=check,
         )
         step.result = _aliases(registered, alias)
-    return TrainingResult(registered, model, assessment, sides, report, page, tuned)
+    return TrainingResult(registered, model, assessment, sides, report, page, learnt.tuned)
 
 
-def _hold_out(
-    dataset: Dataset, now: pd.Timestamp | None, share: float, seed: int, kind: SplitKind | None, steps: Steps
-) -> Split:
+def learn(
+    dataset: Dataset, settings: Settings, *, now: pd.Timestamp | None, steps: Steps, work: Path | None = None
+) -> Learnt:
+    """Fit and assess; see `train`."""
+    sides = _hold_out(dataset, now, settings, steps)
+    kept = None if work is None else work / _FIT
+    tuned = None
+    if settings.tuning is not None:
+        tuned = _tune(dataset, sides, _budget(settings.tuning, work), settings.seed, steps)
+    with steps.step(f"Learn from {len(sides.training):,} decisions what contact causes") as step:
+        if kept is not None and kept.is_dir():
+            model, found_by = DecisionModel.load(kept), ", as a run found that was stopped later"
+        else:
+            model, found_by = _fit(dataset, sides, settings.seed, tuned), ""
+            if kept is not None:
+                model.save(kept)
+        step.result = _evidence(model) + found_by
+    with steps.step(f"Assess on {len(sides.held_out):,} decisions on people that training never saw") as step:
+        people = held_out_people(model, sides.held_out)
+        assessment = assess_people(model, people)
+        model.restrict(assessment.gate.granted)
+        model.measured_ = measured_effects(people)
+        early = Early.of(people, dataset.outcomes)
+        model.reference = model.reference.with_held_out(people.predictions, came_true(people), early)
+        step.result = assessment.gate.why
+    return Learnt(model, sides, people, assessment, tuned)
+
+
+def default_name(dataset: Dataset) -> str:
+    """Of the registered model, where nobody names one."""
+    return f"propensity-{dataset.playbook.name}"
+
+
+def experiment_of(dataset: Dataset) -> str:
+    """The MLflow experiment of a data set's trainings."""
+    return f"propensity-{dataset.name}"
+
+
+def settings_told(settings: Settings) -> dict[str, Any]:
+    """Settings as parameters of a run."""
+    told: dict[str, Any] = {"seed": settings.seed, "held_out_share": settings.held_out_share}
+    told["split_asked"] = settings.kind or "auto"
+    if settings.tuning is not None:
+        told |= {"tune_trials": settings.tuning.n_trials, "tune_seconds": settings.tuning.seconds}
+    return told
+
+
+def _budget(tuning: Budget, work: Path | None) -> Budget:
+    """The search's budget; what a run found that was stopped is not searched for again."""
+    if work is None:
+        return tuning
+    work.mkdir(parents=True, exist_ok=True)
+    storage = tuning.storage or work / _TRIALS
+    return Budget(1, None, storage) if (work / _FIT).is_dir() else replace(tuning, storage=storage)
+
+
+def _fit(dataset: Dataset, sides: Split, seed: int, tuned: Tuning | None) -> DecisionModel:
+    model = DecisionModel(dataset.playbook, seed, tuned.learners if tuned else None).fit(sides.training)
+    model.contact_times = _contact_times(dataset, sides)
+    return model
+
+
+def _hold_out(dataset: Dataset, now: pd.Timestamp | None, settings: Settings, steps: Steps) -> Split:
     with steps.step("Hold people out of training") as step:
         frame = matured_frame(dataset, now)
         window = dataset.playbook.program.attribution_window_days
-        sides = split(frame, window_days=window, share=share, seed=seed, kind=kind)
-        step.result = "; ".join([sides.why, *_left_out(dataset, frame, now)])
+        sides = split(frame, window_days=window, share=settings.held_out_share, seed=settings.seed, kind=settings.kind)
+        step.result = "; ".join([sides.why, *dataset.left_out, *_left_out(dataset, frame, now)])
     return sides
 
 
@@ -187,6 +292,7 @@ def _parameters(dataset: Dataset, model: DecisionModel, sides: Split) -> dict[st
     return {
         "data": dataset.origin,
         "data_fingerprint": fingerprint(dataset),
+        **{f"n_{table}": n for table, n in sizes(dataset).items()},
         "playbook": dataset.playbook.name,
         "playbook_version": dataset.playbook.version,
         "propensity_version": __version__,
@@ -200,7 +306,7 @@ def _parameters(dataset: Dataset, model: DecisionModel, sides: Split) -> dict[st
 
 
 def _optional_parameters(
-    model: DecisionModel, now: pd.Timestamp | None, tuned: Tuning | None, source: Source | None
+    model: DecisionModel, now: pd.Timestamp | None, tuned: Tuning | None, source: Source | LedgerSource | None
 ) -> dict[str, Any]:
     """What only some trainings have: a time, a search, a source that is found again."""
     told: dict[str, Any] = {} if now is None else {"as_of": now.isoformat()}

@@ -12,11 +12,12 @@ from propensity.assessment import Assessment, assess
 from propensity.datasets import Dataset
 from propensity.errors import InputError
 from propensity.ledger import Ledger
+from propensity.playbook import Playbook
 from propensity.progress import Steps
 from propensity.registry import Registered
 from propensity_training.comparison import Comparison, compare, require_fit
 from propensity_training.gate import Check, check_challenger, check_own_gate
-from propensity_training.source import Source
+from propensity_training.source import LedgerSource, Source, source_of
 from propensity_training.unseen import unseen_people
 
 ROLLBACK, FORCED, PROMOTION = "rollback", "forced", "promotion"
@@ -76,6 +77,8 @@ def examine(
     margin_currency: float,
     now: pd.Timestamp | None,
     steps: Steps,
+    ledger: str | None = None,
+    retrained: bool = False,
 ) -> Verdict:
     """Put a challenger through the gate; nothing is changed.
 
@@ -93,11 +96,15 @@ def examine(
         Decisions whose window is open at this time do not count.
     steps : Steps
         Where progress is shown.
+    ledger : str, optional
+        A ledger's address with its password, in case the challenger learnt from it.
+    retrained : bool
+        The challenger learnt as the champion did, from more decisions; see `gate.check_value`.
 
     Raises
     ------
     InputError
-        The challenger is the champion, or the data cannot judge both.
+        The challenger is the champion, the data cannot judge both, or ``retrained`` is not true of it.
     """
     with steps.step("Find the challenger and the champion") as step:
         challenger_model, challenger = registry.load(model, which)
@@ -111,9 +118,11 @@ def examine(
     if standing is None:
         own = Assessment.from_json(registry.artifact(challenger, "assessment.json"))
         return Verdict(challenger, None, [check_own_gate(own)])
+    if retrained:
+        _require_more_decisions(challenger, registry.find(challenger.name, standing))
     if dataset is None:
         with steps.step("Read the data of its training again") as step:
-            dataset = _source_of(challenger).load()
+            dataset = _source_of(challenger, challenger_model.playbook, ledger).load()
             step.result = dataset.origin
     with steps.step("Compare them on people whom neither saw in training") as step:
         champion_model, champion = registry.load(challenger.name, standing)
@@ -123,12 +132,25 @@ def examine(
         comparison = compare(challenger_model, champion_model, unseen.frame, dataset.playbook)
         own = assess(challenger_model, unseen.frame, mode=challenger_model.mode)
         step.result = unseen.line
-    checks = check_challenger(challenger_model, own, comparison, unseen.frame, margin_currency=margin_currency)
+    checks = check_challenger(
+        challenger_model, own, comparison, unseen.frame, margin_currency=margin_currency, retrained=retrained
+    )
     return Verdict(challenger, champion, checks, comparison, dataset)
 
 
-def _source_of(challenger: Registered) -> Source:
-    source = Source.from_parameters(registry.parameters(challenger))
+def _require_more_decisions(challenger: Registered, champion: Registered) -> None:
+    """Refuse to call a challenger retrained that did not learn by the champion's playbook from more decisions."""
+    new, old = (registry.parameters(each) for each in (challenger, champion))
+    n_new, n_old = (int(told.get("n_training", 0)) for told in (new, old))
+    if new.get("playbook") != old.get("playbook") or n_new <= n_old:
+        raise InputError(
+            f"model {challenger.title}: learnt from {n_new:,} decisions, the champion {champion.title} from {n_old:,}: "
+            "it is no retraining on more of them; leave --retrained out"
+        )
+
+
+def _source_of(challenger: Registered, playbook: Playbook, ledger: str | None) -> Source | LedgerSource:
+    source = source_of(registry.parameters(challenger), playbook, ledger)
     if source is None:
         raise InputError(f"model {challenger.title}: its run names no data; say with --data on which to judge it")
     return source

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import sqlalchemy as sa
+
 from propensity import datasets
 from propensity.datasets import Dataset
+from propensity.errors import InputError
+from propensity.ledger import Ledger
+from propensity.ledger_dataset import ledger_dataset
+from propensity.playbook import Playbook
 
 _PREFIX = "source_"
+_HIDDEN = "***"
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,76 @@ class Source:
             return None
         numbers = {name: int(told[name]) for name in ("seed", "shuffle_arms") if name in told}
         return cls(**{**told, **numbers, "quarantine": told.get("quarantine") == "True"})
+
+
+@dataclass(frozen=True)
+class LedgerSource:
+    """What of a ledger is learnt from; the arguments of `ledger_dataset`.
+
+    Attributes
+    ----------
+    url : str
+        May hold a password, which is told nowhere.
+    """
+
+    url: str
+    until: pd.Timestamp
+    playbook: Playbook
+    campaigns: tuple[str, ...] | None = None
+
+    def load(self) -> Dataset:
+        """Read the data; errors as from `ledger_dataset`."""
+        ledger = Ledger(self.url).open()
+        try:
+            return ledger_dataset(ledger, self.playbook, until=self.until, campaigns=self.campaigns)
+        finally:
+            ledger.close()
+
+    def to_parameters(self) -> dict[str, str]:
+        """As parameters of a run; the time is that of the training."""
+        told = {f"{_PREFIX}ledger": address(self.url)}
+        if self.campaigns is not None:
+            told[f"{_PREFIX}campaigns"] = json.dumps(self.campaigns)
+        return told
+
+
+def source_of(
+    parameters: dict[str, str], playbook: Playbook, ledger: str | None = None
+) -> Source | LedgerSource | None:
+    """The data that a run with these parameters learnt from; None where it does not say.
+
+    Parameters
+    ----------
+    parameters : dict of str
+    playbook : Playbook
+        That it was trained with.
+    ledger : str, optional
+        A ledger's address with its password, in case it is the one.
+
+    Raises
+    ------
+    InputError
+        The ledger's password is not known.
+    """
+    named = parameters.get(f"{_PREFIX}ledger")
+    if named is None:
+        return Source.from_parameters(parameters)
+    url = ledger if ledger is not None and address(ledger) == named else named
+    if sa.make_url(url).password == _HIDDEN:
+        raise InputError(f"ledger {named}: needs its password, which no run is told; name it with --ledger")
+    campaigns = parameters.get(f"{_PREFIX}campaigns")
+    chosen = None if campaigns is None else tuple(json.loads(campaigns))
+    return LedgerSource(url, pd.Timestamp(parameters["as_of"]), playbook, chosen)
+
+
+def address(url: str) -> str:
+    """A ledger's address without its password, which is understood in any directory."""
+    ledger = Ledger(url)
+    found = ledger.engine.url
+    ledger.close()
+    if found.get_backend_name() == "sqlite" and found.database:
+        found = found.set(database=str(Path(found.database).resolve()))
+    return found.render_as_string(hide_password=True)
 
 
 def _full_name(name: str | None) -> str | None:

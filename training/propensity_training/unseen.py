@@ -45,8 +45,18 @@ def fingerprint(dataset: Dataset) -> str:
     """Hash of the three tables' content, 16 hexadecimal digits."""
     digest = hashlib.sha256()
     for table in (dataset.customers, dataset.contacts, dataset.outcomes):
-        digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+        if len(table):
+            digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def sizes(dataset: Dataset) -> dict[str, int]:
+    """Rows of each table."""
+    return {
+        "customers": len(dataset.customers),
+        "contacts": len(dataset.contacts),
+        "outcomes": len(dataset.outcomes),
+    }
 
 
 def matured_frame(dataset: Dataset, now: pd.Timestamp | None) -> pd.DataFrame:
@@ -77,11 +87,12 @@ def split_as(dataset: Dataset, told: dict[str, str]) -> Split:
         window_days=dataset.playbook.program.attribution_window_days,
         share=float(told["held_out_share"]),
         seed=int(told["seed"]),
-        kind=_kind(told["split"]),
+        kind=kind_of(told["split"]),
     )
 
 
-def _kind(name: str) -> SplitKind:
+def kind_of(name: str) -> SplitKind:
+    """The kind of a split that a run's parameter names."""
     return "time" if name == "time" else "customers"
 
 

@@ -3,8 +3,9 @@
 from propensity.evaluation.calibration import CalibrationTest, calibration_slope, calibration_table, calibration_test
 from propensity.evaluation.cost import cost_curve, cost_qini_score
 from propensity.evaluation.estimate import Estimate, mean_estimate
+from propensity.evaluation.fit import better_fit
 from propensity.evaluation.policy import ips_value, policy_scores, policy_value, snips_value
-from propensity.evaluation.ranking import autoc_score, auuc_score, qini_curve, qini_score, toc_curve
+from propensity.evaluation.ranking import autoc_score, auuc_score, qini_curve, qini_points, qini_score, toc_curve
 from propensity.evaluation.regression import BestLinearPredictor, best_linear_predictor
 from propensity.evaluation.scores import dr_scores
 from propensity.evaluation.segments import segment_effects
@@ -16,6 +17,7 @@ __all__ = [
     "autoc_score",
     "auuc_score",
     "best_linear_predictor",
+    "better_fit",
     "calibration_slope",
     "calibration_table",
     "calibration_test",
@@ -27,6 +29,7 @@ __all__ = [
     "policy_scores",
     "policy_value",
     "qini_curve",
+    "qini_points",
     "qini_score",
     "segment_effects",
     "snips_value",

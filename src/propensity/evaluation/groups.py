@@ -47,6 +47,9 @@ def group_means(values: np.ndarray, group: np.ndarray, n_groups: int, weight: np
     total = np.bincount(group, weight, n_groups)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.bincount(group, weight * values, n_groups) / total
-        squares = np.bincount(group, (weight * (values - mean[group])) ** 2, n_groups)
+        residual = mean[group]
+        np.subtract(values, residual, out=residual)
+        residual *= weight
+        squares = np.bincount(group, np.square(residual, out=residual), n_groups)
         error = np.where(n > 1, np.sqrt(squares * n / (n - 1)) / total, np.nan)
     return GroupMeans(n, total, mean, error)

@@ -24,7 +24,7 @@ import pandas as pd
 from scipy import stats
 
 from propensity.errors import InputError
-from propensity.evaluation.checks import checked_vectors, checked_weight
+from propensity.evaluation.checks import checked_level, checked_vectors, checked_weight
 from propensity.evaluation.estimate import Estimate, normal_estimate
 
 SHARES = tuple(np.arange(1, 21) / 20)
@@ -93,6 +93,58 @@ def qini_curve(gain: object, priority: object, weight: object = None) -> pd.Data
     cumulative = np.concatenate([[0.0], np.cumsum(ranking.weight * ranking.means[ranking.group])]) / share[-1]
     share /= share[-1]
     return pd.DataFrame({"share": share, "gain": cumulative, "random": share * cumulative[-1]})
+
+
+def qini_points(
+    gain: object, priority: object, shares: object = SHARES, level: float = 0.95, weight: object = None
+) -> pd.DataFrame:
+    """`qini_curve` at some shares of people, with intervals.
+
+    Parameters
+    ----------
+    gain, priority, weight : array-like (n,)
+    shares : array-like (k,)
+        Increasing shares of people, above 0 and up to 1.
+    level : float
+        Confidence of the intervals, each at one share.
+
+    Returns
+    -------
+    DataFrame (k, 9)
+        ``share``, ``gain``, ``standard_error``, ``low``, ``high`` and ``random`` per person of the whole population;
+        ``over_random`` is the paired difference of gain and random, with ``_low`` and ``_high``.
+
+    Notes
+    -----
+    The difference from random is share x TOC. The influence on the gain is 1{U <= q} (G - g) + q g less the gain, with
+    g as for `toc_curve`.
+
+    References
+    ----------
+    Yadlowsky et al. (2025), as for `autoc_score`.
+    """
+    share = _checked_shares(shares)
+    ranking = rank(gain, priority, weight)
+    found, all_gain = np.interp(share, ranking.edges, ranking.cumulative), ranking.cumulative[-1]
+    errors = {
+        of: np.sqrt(np.diag(_covariance(ranking, share, against_random=of == "over_random")))
+        for of in ("gain", "over_random")
+    }
+    half = {of: stats.norm.ppf(0.5 + checked_level(level) / 2) * error for of, error in errors.items()}
+    over_random = found - share * all_gain
+    return pd.DataFrame(
+        {
+            "share": share,
+            "gain": found,
+            "standard_error": errors["gain"],
+            "low": found - half["gain"],
+            "high": found + half["gain"],
+            "random": share * all_gain,
+            "over_random": over_random,
+            "over_random_low": over_random - half["over_random"],
+            "over_random_high": over_random + half["over_random"],
+        }
+    )
 
 
 def autoc_score(gain: object, priority: object, level: float = 0.95, weight: object = None) -> Estimate:
@@ -203,11 +255,9 @@ def toc_curve(
     Yadlowsky et al. (2025), as for `autoc_score`. Montiel Olea, Plagborg-Moller (2019), Simultaneous confidence bands,
     Journal of Applied Econometrics 34.
     """
-    (share,) = checked_vectors(shares=shares, minimum=1)
-    if share[0] <= 0 or share[-1] > 1 or (np.diff(share) <= 0).any():
-        raise InputError("shares: expected increasing numbers above 0 and up to 1")
+    share = _checked_shares(shares)
     ranking = rank(gain, priority, weight)
-    covariance = _toc_covariance(ranking, share)
+    covariance = _covariance(ranking, share, against_random=True) / np.outer(share, share)
     error = np.sqrt(np.diag(covariance))
     toc = np.interp(share, ranking.edges, ranking.cumulative) / share - ranking.cumulative[-1]
     pointwise = stats.norm.ppf(0.5 + level / 2)
@@ -225,7 +275,15 @@ def toc_curve(
     )
 
 
-def _toc_covariance(ranking: Ranking, share: np.ndarray) -> np.ndarray:
+def _checked_shares(shares: object) -> np.ndarray:
+    (share,) = checked_vectors(shares=shares, minimum=1)
+    if share[0] <= 0 or share[-1] > 1 or (np.diff(share) <= 0).any():
+        raise InputError("shares: expected increasing numbers above 0 and up to 1")
+    return share
+
+
+def _covariance(ranking: Ranking, share: np.ndarray, *, against_random: bool) -> np.ndarray:
+    """Of the gains (k, k) of treating the first shares of people, or of these less those of as many at random."""
     window = len(ranking.gain) ** (-1 / 3) / 2
     around = np.clip([share - window, share + window], 0.0, 1.0)
     below, above = np.interp(around, ranking.edges, ranking.cumulative)
@@ -239,7 +297,9 @@ def _toc_covariance(ranking: Ranking, share: np.ndarray) -> np.ndarray:
         group, gain = ranking.group[rows], ranking.gain[rows, None]
         begin, end = ends[group, None], ends[group + 1, None]
         treated = np.clip((share - begin) / (end - begin), 0.0, 1.0)
-        influence = (treated * (gain - margin) + share * margin - level_at) / share - (gain - cumulative[-1])
+        influence = treated * (gain - margin) + share * margin - level_at
+        if against_random:
+            influence -= share * (gain - cumulative[-1])
         influence *= ranking.weight[rows, None]
         products += influence.T @ influence
     return products * n / (n - 1) / ranking.weight.sum() ** 2

@@ -211,6 +211,25 @@ class Database:
         """
         return self._twice(lambda: self._asked(ask))
 
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection to read many rows from while the context lasts.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database cannot answer now.
+        """
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except sa.exc.SQLAlchemyError as error:
+            if not is_unavailable(error):
+                raise
+            raise LedgerUnavailable(
+                f"ledger {self.name}: is not available now ({first_line(error)}); try again later"
+            ) from error
+
     def write(self, change: Callable[[sa.Connection], T], *, rows: int) -> T:
         """Carry out a change that is harmless when repeated; few rows go with those of other threads if `grouped`.
 

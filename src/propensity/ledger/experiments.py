@@ -7,18 +7,22 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json as pj
 
-from propensity.ledger.columns import ARROW, Columns, Kind, Wanted, columns_of, sql_time
+from propensity.ledger.columns import ARROW, Column, Columns, Kind, Wanted, columns_of, sql_time
 from propensity.ledger.database import Database
-from propensity.ledger.positions import Positions
+from propensity.ledger.json_objects import objects
+from propensity.ledger.positions import Positions, numbered
 
-ROWS_TOGETHER = 200_000
+ROWS_TOGETHER = 100_000
 """Rows that are worked on at once."""
+
+_FIRST_LETTER, _OTHER_LETTER = ord("a"), "A"
+"""Types of events are read as letters, small ones for those that are asked for."""
 
 _REPEATED = ("action", "assignment", "probabilities", "stopped_by")
 """Columns of decisions of which many have the same value."""
@@ -39,9 +43,8 @@ class Decisions:
         When it was decided, microseconds since 1970, UTC.
     action, assignment : int16 arrays
         Positions in ``actions`` and ``assignments``.
-    probability, cost, spend : float64 arrays
-        Of the action; cost and spend in currency, spend NaN where it was not recorded. The probability is NaN where
-        those of all actions were logged (``chances``).
+    probability, cost : float64 arrays
+        Of the action; cost in currency. The probability is NaN where those of all actions were logged (``chances``).
     chances : int32 array
         Row of ``chance_of``; -1 where only the served action's chance is known.
     chance_of : float array (m, k), k the ``chance_actions``
@@ -61,7 +64,6 @@ class Decisions:
     assignments: tuple[str, ...]
     probability: np.ndarray
     cost: np.ndarray
-    spend: np.ndarray
     chances: np.ndarray
     chance_of: np.ndarray
     chance_actions: tuple[str, ...]
@@ -84,7 +86,7 @@ class Events:
     at : int64 array
         Microseconds since 1970, UTC.
     amount : float64 array
-        Currency; 0 where there is none.
+        Of purchases, currency; 0 where there is none.
     decision : int32 array
         Of ``sent`` events the decision of this campaign that they name; else -1.
     """
@@ -122,68 +124,81 @@ class Experiment:
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self.decisions = self._decisions()
+        _give_back()
+
+    def close(self) -> None:
+        """Let go of the ids, which of millions of people take hundreds of megabytes."""
+        del self._people, self._ids
+        _give_back()
 
     def events(self, kinds: Sequence[str], after: int, until: int) -> Iterator[Events]:
         """Events of these types between two times (microseconds, both included), in parts of many."""
-        wanted = ", ".join(f"'{kind}'" for kind in kinds)
-        between = f"type IN ({wanted}) AND at >= {sql_time(after)} AND at <= {sql_time(until)}"
-        columns: dict[str, tuple[str, Kind]] = {
-            "customer_id": ("customer_id", "text"),
-            "type": ("type", "text"),
-            "at": ("at", "time"),
-            "amount": ("amount", "money"),
-            "decision_id": ("CASE WHEN type = 'sent' THEN decision_id END", "text"),
+        letters = {kind: chr(_FIRST_LETTER + k) for k, kind in enumerate(kinds)}
+        cases = " ".join(f"WHEN '{kind}' THEN '{letter}'" for kind, letter in letters.items())
+        columns = {
+            "customer_id": Column("customer_id", "id"),
+            "kind": Column(f"CASE type {cases} ELSE '{_OTHER_LETTER}' END", "id"),
+            "at": Column("at", "time"),
         }
-        types = pa.array(kinds, pa.string())
-        for table in self._of_people("events", columns, between):
-            person = self._people.of(table["customer_id"])
-            kept = person >= 0
-            yield Events(
-                person=person[kept],
-                kind=_codes_of(pc.index_in(table["type"], value_set=types)).astype(np.int8)[kept],
-                at=_microseconds(table["at"])[kept],
-                amount=np.nan_to_num(_numbers(table["amount"])[kept], nan=0.0),
-                decision=self._named(table["decision_id"], person)[kept],
-            )
+        if "purchased" in letters:
+            columns["amount"] = Column("amount", "money", ("type = 'purchased'", "kind", letters["purchased"]))
+        if "sent" in letters:
+            columns["decision_id"] = Column("decision_id", "text", ("type = 'sent'", "kind", letters["sent"]))
+        between = f"at >= {sql_time(after)} AND at <= {sql_time(until)}"
+        yield from _ahead(map(self._as_events, self._of_people("events", columns, between)))
+
+    def _as_events(self, table: dict[str, pa.Array]) -> Events:
+        person = self._people.of(table["customer_id"])
+        kind = _letters(table["kind"]).view(np.int8) - np.int8(_FIRST_LETTER)
+        decision, amount = np.full(len(kind), -1, dtype=np.int32), np.zeros(len(kind))
+        if "decision_id" in table:
+            some = np.flatnonzero(pc.is_valid(table["decision_id"]).to_numpy(zero_copy_only=False) & (person >= 0))
+            decision[some] = self._named(table["decision_id"].take(pa.array(some)), person[some])
+        if "amount" in table:
+            amount = np.nan_to_num(_numbers(table["amount"]), nan=0.0)
+        at, kept = _microseconds(table["at"]), (person >= 0) & (kind >= 0)
+        if kept.all():
+            return Events(person, kind, at, amount, decision)
+        return Events(person[kept], kind[kept], at[kept], amount[kept], decision[kept])
 
     def _named(self, ids: pa.Array, person: np.ndarray) -> np.ndarray:
         """Position of the decision that each event (m,) names, -1 where it names none of this campaign."""
-        found = np.where(person >= 0, self._first[person], -1).astype(np.int32)
+        found = self._first[person]
         # nearly all name the one decision on the person; only the others must be looked for
-        found[~self._ids.same(ids, found)] = -1
-        others = np.flatnonzero((found < 0) & pc.is_valid(ids).to_numpy(zero_copy_only=False))
+        others = np.flatnonzero(~self._ids.same(ids, found))
         if len(others):
             found[others] = self._ids.of(ids.take(pa.array(others)))
         return found
 
     def snapshots(self, names: Sequence[str]) -> Iterator[Snapshots]:
         """What was known of these people, in parts; ``attributes`` holds those of the named columns that there are."""
-        columns: dict[str, tuple[str, Kind]] = {
-            "customer_id": ("customer_id", "text"),
-            "as_of": ("as_of", "time"),
-            "churned_at": ("churned_at", "time"),
+        columns = {
+            "customer_id": Column("customer_id", "id"),
+            "as_of": Column("as_of", "time"),
+            "churned_at": Column("churned_at", "time"),
         }
         if names:
-            columns["attributes"] = ("attributes{json}", "text")
-        for table in self._of_people("customers", columns, ""):
-            kept = self._people.of(table["customer_id"])
-            table = {name: values.filter(pa.array(kept >= 0)) for name, values in table.items()}
-            if not (kept >= 0).any():
-                continue
-            attributes = pa.table({})
-            if names:
-                found = objects(pa.chunked_array([table["attributes"]]))
-                attributes = found.select([name for name in names if name in found.column_names])
-            yield Snapshots(
-                kept[kept >= 0], _microseconds(table["as_of"]), _microseconds(table["churned_at"]), attributes
-            )
+            columns["attributes"] = Column("attributes{json}", "text")
+        parts = map(self._as_snapshots, self._of_people("customers", columns, ""), repeat(names))
+        yield from (part for part in _ahead(parts) if len(part.person))
+
+    def _as_snapshots(self, table: dict[str, pa.Array], names: Sequence[str]) -> Snapshots:
+        person = self._people.of(table["customer_id"])
+        if not (person >= 0).all():
+            table = {name: values.filter(pa.array(person >= 0)) for name, values in table.items()}
+            person = person[person >= 0]
+        attributes = pa.table({})
+        if names:
+            found = objects(table["attributes"])
+            attributes = found.select([name for name in names if name in found.column_names])
+        return Snapshots(person, _microseconds(table["as_of"]), _microseconds(table["churned_at"]), attributes)
 
     def elsewhere(self) -> Elsewhere:
         """Decisions of other campaigns on these people, apart from those that left them out."""
-        columns: dict[str, tuple[str, Kind]] = {
-            "customer_id": ("customer_id", "text"),
-            "decided_at": ("decided_at", "time"),
-            "campaign": ("campaign", "text"),
+        columns = {
+            "customer_id": Column("customer_id", "id"),
+            "decided_at": Column("decided_at", "time"),
+            "campaign": Column("campaign", "id"),
         }
         others = "campaign <> {campaign} AND assignment <> 'suppressed'"
         people, times, campaigns = [], [], []
@@ -196,7 +211,7 @@ class Experiment:
         coded = pa.chunked_array(campaigns, pa.string()).combine_chunks().dictionary_encode()
         return Elsewhere(_joined(people, np.int32), _joined(times, np.int64), *_codes_and_names(coded, np.int32))
 
-    def _of_people(self, table: str, columns: dict[str, tuple[str, Kind]], where: str) -> Iterator[dict[str, pa.Array]]:
+    def _of_people(self, table: str, columns: dict[str, Column], where: str) -> Iterator[dict[str, pa.Array]]:
         """Rows of these people, and of others where reading all is cheaper than looking each person up."""
         if self._columns.size(table) > SCAN_FROM * len(self._people):
             where = f"{{people}} AND ({where})" if where else "{people}"
@@ -204,19 +219,20 @@ class Experiment:
             yield {name: part[name].combine_chunks() for name in columns}
 
     def _decisions(self) -> Decisions:
+        suppressed = ("assignment = 'suppressed'", "assignment", "suppressed")
         # a chance of a third takes long to write, and where the chances of all actions were logged it is among them
-        unlogged = "probabilities IS NULL OR probabilities{json} = 'null'"
-        wanted: dict[str, tuple[str, Kind]] = {
-            "decision_id": ("decision_id", "text"),
-            "customer_id": ("customer_id", "text"),
-            "decided_at": ("decided_at", "time"),
-            "action": ("action", "text"),
-            "assignment": ("assignment", "text"),
-            "probability": (f"CASE WHEN {unlogged} THEN probability END", "number"),
-            "cost": ("cost", "money"),
-            "spend": ("spend", "money"),
-            "probabilities": ("probabilities{json}", "text"),
-            "stopped_by": ("CASE WHEN assignment = 'suppressed' THEN answer -> 'reason_codes' END{json}", "text"),
+        logged = "nullif(probabilities{json}, 'null')"
+        unlogged = (f"{logged} IS NULL", "probabilities", None)
+        wanted = {
+            "decision_id": Column("decision_id", "id"),
+            "customer_id": Column("customer_id", "id"),
+            "decided_at": Column("decided_at", "time"),
+            "action": Column("action", "id"),
+            "assignment": Column("assignment", "id"),
+            "cost": Column("cost", "money"),
+            "probabilities": Column(logged, "text"),
+            "probability": Column("probability", "number", unlogged),
+            "stopped_by": Column("(answer -> 'reason_codes'){json}", "text", suppressed),
         }
         parts: dict[str, list[pa.Array]] = {name: [] for name in wanted}
         for part in _ahead(_together(self._columns.tables(Wanted("decisions", wanted, "campaign = {campaign}")))):
@@ -224,34 +240,37 @@ class Experiment:
                 values = part[name].combine_chunks()
                 parts[name].append(values.dictionary_encode() if name in _REPEATED else values)
         # each column's parts are let go before the next one is put together
-        whole = {name: _whole(parts.pop(name), wanted[name][1], name in _REPEATED) for name in wanted}
-        people = whole.pop("customer_id").dictionary_encode()
-        self._people = Positions(people.dictionary)
-        person, at = _codes(people, np.int32), _microseconds(whole.pop("decided_at"))
-        del people
-        order = np.lexsort((at, person)) if len(person) else np.empty(0, np.intp)
-        self._ids = Positions(whole.pop("decision_id").take(pa.array(order)))
-        count = np.bincount(person, minlength=len(self._people))
-        self._first = (np.cumsum(count) - count).astype(np.int32)
+        whole = {name: _whole(parts.pop(name), wanted[name].kind, name in _REPEATED) for name in wanted}
+        self._people, person = numbered(whole.pop("customer_id"))
+        at, ids = _microseconds(whole.pop("decided_at")), whole.pop("decision_id")
         actions, assignments = (_codes_and_names(whole[name], np.int16) for name in ("action", "assignment"))
         chances = _codes(whole["probabilities"], np.int32)
         stopped_by, stops = _codes_and_names(whole["stopped_by"], np.int32)
-        chance_of, chance_actions, known = _chances(whole["probabilities"].dictionary)
+        chance_of, chance_actions, known = chances_of(whole["probabilities"].dictionary)
+        columns = {
+            "person": person,
+            "at": at,
+            "action": actions[0],
+            "assignment": assignments[0],
+            "probability": _numbers(whole.pop("probability")),
+            "cost": _numbers(whole.pop("cost")),
+            "chances": known[chances].astype(np.int32),
+            "stopped_by": stopped_by,
+        }
+        if len(self._people) < len(person):
+            # of several decisions on a person the earlier ones come first
+            order = np.lexsort((at, person))
+            ids, columns = ids.take(pa.array(order)), {name: values[order] for name, values in columns.items()}
+        self._ids = Positions(ids)
+        count = np.bincount(person, minlength=len(self._people))
+        self._first = (np.cumsum(count) - count).astype(np.int32)
         return Decisions(
-            person=person[order],
+            **columns,
             n_people=len(self._people),
-            at=at[order],
-            action=actions[0][order],
             actions=actions[1],
-            assignment=assignments[0][order],
             assignments=assignments[1],
-            probability=_numbers(whole["probability"])[order],
-            cost=_numbers(whole["cost"])[order],
-            spend=_numbers(whole["spend"])[order],
-            chances=known[chances].astype(np.int32)[order],
             chance_of=chance_of,
             chance_actions=chance_actions,
-            stopped_by=stopped_by[order],
             stops=tuple(tuple(json.loads(text)) for text in stops),
         )
 
@@ -266,7 +285,16 @@ def experiment(ledger: Database, campaign: str) -> Iterator[Experiment]:
         The database cannot answer now.
     """
     with columns_of(ledger, campaign) as columns:
-        yield Experiment(columns)
+        record = Experiment(columns)
+        try:
+            yield record
+        finally:
+            record.close()
+
+
+def _give_back() -> None:
+    """Memory that Arrow keeps for later; later nothing of its size is read."""
+    pa.default_memory_pool().release_unused()
 
 
 def _whole(parts: list[pa.Array], kind: Kind, repeated: bool) -> pa.Array:
@@ -298,34 +326,9 @@ def _ahead(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
             yield part
 
 
-def objects(texts: pa.ChunkedArray) -> pa.Table:
-    """JSON objects (n,) as a table of one column a key, missing where an object has none."""
-    texts = pc.if_else(pc.fill_null(pc.equal(texts, "null"), True), "{}", texts)
-    lines = b"\n".join(_lines(chunk) for chunk in texts.chunks if len(chunk))
-    if not lines:
-        return pa.table({})
-    try:
-        options = pj.ReadOptions(use_threads=False, block_size=len(lines) + 1)
-        return pj.read_json(pa.BufferReader(lines), read_options=options)
-    except pa.ArrowInvalid:
-        # a key whose values are of several kinds
-        rows = [{key: _one_kind(value) for key, value in json.loads(text).items()} for text in texts.to_pylist()]
-        return pa.Table.from_pylist(rows)
-
-
-def _lines(texts: pa.Array) -> bytes:
-    together = pa.ListArray.from_arrays(pa.array([0, len(texts)], pa.int32()), texts)
-    joined = pc.binary_join(together, "\n")
-    return bytes(joined[0].as_buffer())
-
-
-def _one_kind(value: object) -> object:
-    return float(value) if isinstance(value, (bool, int)) else value
-
-
-def _chances(texts: pa.Array) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
+def chances_of(texts: pa.Array) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
     """Combinations of chances (m, k), the actions that they are of, and which of them each text is, -1 for none."""
-    table = objects(pa.chunked_array([texts]))
+    table = objects(texts)
     names = tuple(sorted(table.column_names))
     if not names:
         return np.empty((0, 0)), (), np.full(len(texts) + 1, -1)
@@ -333,6 +336,14 @@ def _chances(texts: pa.Array) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
     logged = ~np.isnan(of).all(axis=1)
     known = np.where(logged, np.cumsum(logged) - 1, -1)
     return np.nan_to_num(of[logged], nan=0.0), names, np.append(known, -1)
+
+
+def _letters(texts: pa.Array) -> np.ndarray:
+    """The codes (n,) of texts of one letter each."""
+    if not len(texts):
+        return np.empty(0, np.uint8)
+    _, offsets, letters = texts.buffers()
+    return np.frombuffer(letters, np.uint8)[np.frombuffer(offsets, np.int32)[texts.offset :][: len(texts)]]
 
 
 def _codes_of(indices: pa.Array) -> np.ndarray:

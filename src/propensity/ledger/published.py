@@ -54,10 +54,20 @@ def publish_summary(
 
 
 def published_summaries(ledger: Ledger, campaign: str) -> list[dict[str, Any]]:
-    """What was published of a campaign, oldest first, without the page: the columns of `schema.published_summaries`."""
+    """What was published of a campaign, oldest first, without page and figures.
+
+    Returns
+    -------
+    list of dict
+        ``id``, ``campaign``, ``at``, ``who``, ``as_of``, ``fingerprint``, and of the figures the verdict's ``headline``
+        and ``people`` (whose window was over).
+    """
     table = schema.published_summaries
-    columns = [c for c in table.columns if c.name != "page"]
-    query = sa.select(*columns).where(table.c.campaign == campaign).order_by(table.c.id)
+    columns = [c for c in table.columns if c.name not in ("page", "content")]
+    # figures are many: the database reads these two out of them
+    headline = table.c.content["verdict"]["headline"].as_string().label("headline")
+    people = table.c.content["people"].as_integer().label("people")
+    query = sa.select(*columns, headline, people).where(table.c.campaign == campaign).order_by(table.c.id)
     return ledger.read(lambda connection: [dict(row) for row in connection.execute(query).mappings()])
 
 

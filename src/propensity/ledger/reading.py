@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,14 @@ from propensity.ledger.database import Database, erased, parts
 
 _NAMED = 20
 """Campaigns that an error names: the newest."""
+
+
+class CampaignCount(NamedTuple):
+    """Decisions of a campaign, apart from those that contact was not allowed in, and when the last one was made."""
+
+    to_contact: int
+    held_out: int
+    last: datetime
 
 
 class Reading(Database):
@@ -46,6 +54,25 @@ class Reading(Database):
     def campaigns(self) -> list[dict[str, Any]]:
         """All campaigns, oldest first."""
         return self._rows(sa.select(schema.campaigns).order_by(schema.campaigns.c.started_at))
+
+    def counted_campaigns(self) -> dict[str, CampaignCount]:
+        """What was decided in each campaign that has decisions, by campaign.
+
+        Notes
+        -----
+        One pass over all decisions: about 1.6 seconds for each million of them in SQLite (2 cores). An index that holds
+        all that is counted halves this, but would be chosen for reading whole campaigns too, which it slows down.
+        """
+        d = schema.decisions.c
+        allowed = d.assignment != "suppressed"
+        query = sa.select(
+            d.campaign,
+            sa.func.sum(sa.case((sa.and_(allowed, d.action != CONTROL), 1), else_=0)).label("to_contact"),
+            sa.func.sum(sa.case((sa.and_(allowed, d.action == CONTROL), 1), else_=0)).label("held_out"),
+            sa.func.max(d.decided_at).label("last"),
+        ).group_by(d.campaign)
+        rows = self._rows(query)
+        return {r["campaign"]: CampaignCount(int(r["to_contact"]), int(r["held_out"]), r["last"]) for r in rows}
 
     def following(self, campaign: str) -> list[dict[str, Any]]:
         """The campaigns that act on the results of this one, newest first."""

@@ -173,6 +173,15 @@ published_summaries = sa.Table(
     sa.Column("content", sa.JSON, nullable=False, comment="every figure and the verdict"),
     sa.Column("page", sa.Text, nullable=False, comment="as it was shown, HTML"),
 )
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True, comment="of what only one may do at a time"),
+    sa.Column("token", sa.Text, nullable=False, comment="by chance; of the one who does it"),
+    sa.Column("who", sa.Text, nullable=False, comment="for people"),
+    sa.Column("since", UtcTime, nullable=False),
+    sa.Column("expires_at", UtcTime, nullable=False, comment="unless renewed before; the row goes when it is done"),
+)
 api_keys = sa.Table(
     "api_keys",
     metadata,

@@ -15,6 +15,7 @@ from propensity.model import DecisionModel
 from propensity.monitoring.answers import attached, missing_outcomes, responses
 from propensity.monitoring.calibration import calibration
 from propensity.monitoring.drift import drift
+from propensity.monitoring.early import EARLY_DAYS, came_back_early, early_effects, early_warning
 from propensity.monitoring.reference import Calibration, score_table
 from propensity.monitoring.results import Check, Monitoring, Period
 from propensity.monitoring.sending import due, first_sent, sent, to_send
@@ -112,6 +113,7 @@ def monitor(
     checks = (
         *_drift(model, reachable[lately.loc[reachable.index]], observed.customers, when, settings.seed),
         _calibration(model, reachable, observed.customers, events, period),
+        _early_effects(model, reachable, observed.customers, events, period),
         *_shares(decisions[lately & decisions["model_version"].notna()], observed.holdout_shares, when),
         responses(
             f"contacts whose first {settings.response_days:g} days ended {when}, against those since "
@@ -172,17 +174,42 @@ def _calibration(
     return calibration(looked_at, model.reference.calibration, _came_true(model, kept, customers, events))
 
 
+def _early_effects(
+    model: DecisionModel, decisions: pd.DataFrame, customers: pd.DataFrame, events: pd.DataFrame, period: Period
+) -> Check:
+    first = min(period.since, period.until - pd.Timedelta(days=MATURED_DAYS))
+    over = decisions["decided_at"] + pd.Timedelta(days=EARLY_DAYS) <= period.until
+    # what happened before the model's own last window closed may have taught it
+    kept = decisions[over & (decisions["decided_at"] >= max(first, model.reference.until))]
+    kept = kept.sort_values("decided_at", kind="stable").drop_duplicates("customer_id")
+    looked_at = (
+        f"decisions that training did not see, each person's first, since {first:%Y-%m-%d}, whose first "
+        f"{EARLY_DAYS:g} days ended by {period.until:%Y-%m-%d}, sent or not"
+    )
+    reference, people = model.reference.early, _unseen(model, kept, customers, events)
+    if reference.share is None or people is None:
+        return early_warning(looked_at, reference, {})
+    early = came_back_early(people.frame, events)
+    return early_warning(looked_at, reference, early_effects(people, early, reference.share))
+
+
 def _came_true(
     model: DecisionModel, decisions: pd.DataFrame, customers: pd.DataFrame, events: pd.DataFrame
 ) -> dict[str, Calibration | None]:
+    people = _unseen(model, decisions, customers, events)
+    return {} if people is None else came_true(people)
+
+
+def _unseen(
+    model: DecisionModel, decisions: pd.DataFrame, customers: pd.DataFrame, events: pd.DataFrame
+) -> HeldOutPeople | None:
+    """The people of decisions whose chances were logged, as the model predicts them."""
     chances = [c for c in decisions if str(c).startswith(PROBABILITY_PREFIX) and decisions[c].notna().any()]
     known = decisions[decisions[chances].notna().any(axis=1)]
     # an action that was not there yet had no chance
     known = known.assign(**{str(c): known[c].fillna(0.0) for c in chances})
     frame = training_frame(customers, known, events, window_days=model.playbook.program.attribution_window_days)
-    if not set(frame["action"]) & set(model.actions):
-        return {}
-    return came_true(held_out_people(model, frame))
+    return held_out_people(model, frame) if set(frame["action"]) & set(model.actions) else None
 
 
 def came_true(people: HeldOutPeople) -> dict[str, Calibration | None]:

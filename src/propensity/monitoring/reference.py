@@ -13,6 +13,7 @@ from propensity.contract import CONTROL
 from propensity.evaluation import Estimate, calibration_slope, calibration_test, mean_estimate
 from propensity.features import FeatureBuilder
 from propensity.monitoring.cells import Cells
+from propensity.monitoring.early import Early
 
 if TYPE_CHECKING:
     from propensity.predictions import Predictions
@@ -93,12 +94,15 @@ class Reference:
     calibration : dict of Calibration
         ``propensity`` (people without contact) and ``effect`` (of each person's most effective action) of the same
         people; without those of which there were too few.
+    early : Early
+        How soon they came back, and what contact did by then.
     """
 
     until: pd.Timestamp
     features: dict[str, Cells]
     scores: dict[str, Cells] = field(default_factory=dict)
     calibration: dict[str, Calibration] = field(default_factory=dict)
+    early: Early = field(default_factory=Early)
 
     @classmethod
     def fit(cls, frame: pd.DataFrame, features: FeatureBuilder, window_days: float) -> Self:
@@ -108,11 +112,13 @@ class Reference:
         until = frame["decided_at"].max() + pd.Timedelta(days=window_days)
         return cls(until, {str(name): Cells.fit(values[name]) for name in values})
 
-    def with_held_out(self, predictions: Predictions, calibration: Mapping[str, Calibration | None]) -> Self:
+    def with_held_out(
+        self, predictions: Predictions, calibration: Mapping[str, Calibration | None], early: Early
+    ) -> Self:
         """The same with the scores of people whom no fit saw, and how these came true."""
         table = score_table(predictions)
         known = {name: found for name, found in calibration.items() if found is not None}
-        return replace(self, scores={name: Cells.fit(table[name]) for name in SCORES}, calibration=known)
+        return replace(self, scores={name: Cells.fit(table[name]) for name in SCORES}, calibration=known, early=early)
 
     def to_state(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -120,6 +126,7 @@ class Reference:
             "until": self.until.isoformat(),
             **{part: {k: v.to_state() for k, v in getattr(self, part).items()} for part in ("features", "scores")},
             "calibration": {k: v.to_state() for k, v in self.calibration.items()},
+            "early": self.early.to_state(),
         }
 
     @classmethod
@@ -127,7 +134,7 @@ class Reference:
         """What `to_state` described."""
         features, scores = ({k: Cells.from_state(v) for k, v in state[part].items()} for part in ("features", "scores"))
         calibration = {k: Calibration.from_state(v) for k, v in state["calibration"].items()}
-        return cls(pd.Timestamp(state["until"]), features, scores, calibration)
+        return cls(pd.Timestamp(state["until"]), features, scores, calibration, Early.from_state(state["early"]))
 
 
 def score_table(predictions: Predictions) -> pd.DataFrame:

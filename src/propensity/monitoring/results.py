@@ -17,6 +17,7 @@ CHECKS = {
     "feature_drift": "Are they the people that the model learnt from?",
     "score_drift": "Does it predict of them what it predicted of others?",
     "calibration": "Does what it predicts still come true?",
+    "early_effects": "Does each arm bring back in its first weeks as many as the model says?",
     "served_shares": "Did everybody get each action with the chance that was logged?",
     "assignment_shares": "Are as many held out, and as few left out, as planned?",
     "responses": "Do people answer as they did?",

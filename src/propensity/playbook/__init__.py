@@ -13,6 +13,7 @@ from propensity.playbook.parts import (
     Channel,
     Condition,
     Features,
+    Guardrails,
     Learning,
     Offer,
     QuietHours,
@@ -20,6 +21,7 @@ from propensity.playbook.parts import (
     Step,
     Tier,
     Trigger,
+    Value,
 )
 from propensity.playbook.reading import (
     Mistake,
@@ -38,6 +40,7 @@ __all__ = [
     "Channel",
     "Condition",
     "Features",
+    "Guardrails",
     "Learning",
     "Mistake",
     "Offer",
@@ -48,6 +51,7 @@ __all__ = [
     "Step",
     "Tier",
     "Trigger",
+    "Value",
     "changed",
     "derived",
     "load",

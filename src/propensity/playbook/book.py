@@ -23,6 +23,7 @@ from propensity.playbook.parts import (
     Channel,
     Contact,
     Features,
+    Guardrails,
     Learning,
     Never,
     Offer,
@@ -65,6 +66,7 @@ class Playbook(Part):
     value: Value = Value()
     budget: Budget = Budget()
     learning: Learning
+    guardrails: Guardrails = Guardrails()
     features: Features
     segments: Segments = Segments()
     reasons: Reasons = Reasons()

@@ -268,12 +268,14 @@ class Value(Part):
 
     ``revenue_effect`` says where the extra revenue of a person comes from: ``direct`` learns it from revenue itself;
     ``through_reactivation`` is the effect on reactivation times the extra revenue that an extra reactivation brought
-    on average. The second is far less noisy where few people buy.
+    on average. The second is far less noisy where few people buy. ``new_customer_value_currency`` is the margin that a
+    new customer brings over their lifetime, by which summaries measure what a returned one is worth.
     """
 
     margin_share: float = Field(default=1.0, gt=0, le=1)
     revenue_effect: Literal["direct", "through_reactivation"] = "through_reactivation"
     unsubscribe_cost_currency: Currency = 0.0
+    new_customer_value_currency: Annotated[float, Field(gt=0)] | None = None
 
 
 class Budget(Part):
@@ -285,7 +287,8 @@ class Budget(Part):
 class Learning(Part):
     """How much is set aside in order to learn: holdouts that get nothing, and exploration.
 
-    Exploration takes at most ``explore_limit_share`` of the budget and of each capacity.
+    ``explore_share`` is tried out at most: less where the model is sure what is best, but a quarter of it always
+    (`policy.exploration`). Exploration takes at most ``explore_limit_share`` of the budget and of each capacity.
     """
 
     holdout_share: Share = 0.05
@@ -293,6 +296,20 @@ class Learning(Part):
     explore_share: Share = 0.05
     explore_limit_share: Share = 0.1
     salt: str = Field(min_length=1)
+
+
+class Guardrails(Part):
+    """How much harm an experiment bears before it is stopped, or its figures may not be read.
+
+    Each share but the last is by how much the event may become more frequent with contact, of people. The defaults are
+    what mailbox providers and mailing tools usually bear. ``crossed_over`` is the share of people who may get what
+    another arm was to get; beyond it the arms are mixed up.
+    """
+
+    unsubscribed_share: Share = 0.005
+    complained_share: Share = 0.001
+    bounced_share: Share = 0.02
+    crossed_over_share: Share = 0.05
 
 
 class Features(Part):

@@ -98,13 +98,14 @@ class ReasonClassifier(ABC, Generic[People]):
         fold = stratified_folds(code, np.zeros(len(code)), N_FOLDS, derive_seed(self.random_state, "reasons"))
         tilt, log_shares = np.empty((2, len(code), n_reasons))
 
-        def score(k: int) -> None:
+        def score(k: int) -> tuple[Matrix, Vector]:
             seen, unseen = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-            log_shares[unseen] = np.log(np.bincount(code[seen], minlength=n_reasons) / len(seen))
+            log_share = np.log(np.bincount(code[seen], minlength=n_reasons) / len(seen))
             scorer = self._fit_scorer(X.iloc[seen], code[seen], n_reasons)
-            tilt[unseen] = _tilt(scorer.log_scores(X.iloc[unseen]), log_shares[unseen])
+            return _tilt(scorer.log_scores(X.iloc[unseen]), log_share), log_share
 
-        in_parallel(score, range(N_FOLDS), len(code))
+        for k, (tilted, log_share) in enumerate(in_parallel(score, range(N_FOLDS), len(code))):
+            tilt[fold == k], log_shares[fold == k] = tilted, log_share
         return ShareCalibration.fit(tilt, log_shares, code)
 
     def probabilities(self, X: People) -> pd.DataFrame:

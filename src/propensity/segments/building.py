@@ -187,7 +187,7 @@ class Segmented:
         if name not in self._codes:
             found = _FOUND_BY[name](self)
             unknown = len(SEGMENTS[name].values) - 1
-            self._codes[name] = np.where(found < 0, unknown, found).astype(np.int64)
+            self._codes[name] = np.where(found < 0, unknown, found).astype(np.int16)
         return self._codes[name]
 
     def categorical(self, name: str) -> pd.Categorical:
@@ -223,7 +223,18 @@ class Segmented:
 
     def choices(self, name: str, choices: Mapping[str, int]) -> np.ndarray:
         """Position (n,) of each value of a column among choices; -1 where it is missing."""
-        return np.array([choices.get(text, -1) for text in self.people.texts(name).tolist()], dtype=np.intp)
+        coded = self.people.coded(name)
+        if coded is None:
+            return np.array([choices.get(text, -1) for text in self.people.texts(name).tolist()], dtype=np.intp)
+        codes, texts = coded
+        return np.array([*(choices.get(text, -1) for text in texts), -1], dtype=np.int16)[codes]
+
+    def _has_text(self, name: str) -> np.ndarray:
+        coded = self.people.coded(name)
+        if coded is None:
+            return self.people.texts(name) != None  # noqa: E711 - element by element
+        codes, texts = coded
+        return np.append(texts != None, False)[codes]  # noqa: E711 - element by element
 
     def rfm(self) -> np.ndarray:
         """Position (n,) of the three scores side by side; -1 where one is unknown."""
@@ -241,7 +252,7 @@ class Segmented:
         """Position (n,) of whether they went to a competitor."""
         reason = self.choices("reason", _REASONS)
         cases = {
-            "named_competitor": self.people.texts("competitor") != None,  # noqa: E711 - element by element
+            "named_competitor": self._has_text("competitor"),
             # said by the reason that they gave; an empty field alone says nothing: many were never asked
             "no_competitor": (reason >= 0) & (reason != _REASONS["competitive_switch"]),
         }

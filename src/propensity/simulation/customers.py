@@ -6,7 +6,7 @@ traces of them: a reason that a minority states (and not always truly), and feat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -94,7 +94,11 @@ class _Account(NamedTuple):
 
 
 def draw_customers(
-    n_customers: int, playbook: Playbook, decided_at: datetime, rng: np.random.Generator
+    n_customers: int,
+    playbook: Playbook,
+    decided_at: datetime,
+    rng: np.random.Generator,
+    days_since_churn: tuple[float, float] | None = None,
 ) -> tuple[pd.DataFrame, Traits]:
     """Draw customers and what is hidden about them.
 
@@ -106,13 +110,15 @@ def draw_customers(
     decided_at : datetime
         When decisions will be made, aware; the table is `EXTRACT_AGE` older.
     rng : numpy.random.Generator
+    days_since_churn : (float, float), optional
+        From when to when they left, uniformly; default: up to `MAX_AGE_DAYS`, more of them lately.
 
     Returns
     -------
     customers : DataFrame (n_customers, columns of the contract and features)
     traits : Traits
     """
-    account, traits = _draw_people(n_customers, rng)
+    account, traits = _draw_people(n_customers, rng, days_since_churn)
     as_of = pd.Timestamp(decided_at).tz_convert("UTC") - EXTRACT_AGE
     customers = _table(account, traits, as_of.as_unit("us"), rng)
     for channel in playbook.consent_channels:
@@ -121,7 +127,9 @@ def draw_customers(
     return customers, traits
 
 
-def _draw_people(n: int, rng: np.random.Generator) -> tuple[_Account, Traits]:
+def _draw_people(
+    n: int, rng: np.random.Generator, days_since_churn: tuple[float, float] | None
+) -> tuple[_Account, Traits]:
     """What the company has on record of n people, and what it has not."""
     business = rng.random(n) < BUSINESS_SHARE
     reason = _draw_by_segment(REASON_SHARES, business, rng)
@@ -132,7 +140,10 @@ def _draw_people(n: int, rng: np.random.Generator) -> tuple[_Account, Traits]:
     tenure_months = np.where(trial_canceller, rng.uniform(0.2, 1.0, n), 1 + rng.gamma(1.4, 13.0, n))
     spend = np.asarray(TIER_PRICE)[tier] * rng.lognormal(-0.08, 0.4, n)
     paid = np.where(trial_canceller | (tier == 0), 0.0, spend * np.minimum(tenure_months / 12, 1.0))
-    days = 5 + (MAX_AGE_DAYS - 5) * rng.beta(1.1, 1.6, n)
+    if days_since_churn is None:
+        days = 5 + (MAX_AGE_DAYS - 5) * rng.beta(1.1, 1.6, n)
+    else:
+        days = rng.uniform(*days_since_churn, n)
     activity = _activity(left_for)
     loyalty = rng.lognormal(-0.245, 0.7, n)
     logins = rng.poisson(60 * activity * np.minimum(tenure_months / 12, 1) * rng.gamma(1.6, 1 / 1.6, n) * loyalty**0.5)
@@ -154,6 +165,36 @@ def _draw_people(n: int, rng: np.random.Generator) -> tuple[_Account, Traits]:
         region=rng.integers(len(REGIONS), size=n),
     )
     return _Account(business, tier, tenure_months, paid, days, logins.astype("float64")), traits
+
+
+def grown_older(
+    customers: pd.DataFrame, traits: Traits, at: datetime, rng: np.random.Generator
+) -> tuple[pd.DataFrame, Traits]:
+    """The same people at a later time: a snapshot of then, with what changed since.
+
+    Parameters
+    ----------
+    customers : DataFrame (n, ...)
+        From `draw_customers`.
+    traits : Traits
+    at : datetime
+        When decisions will be made then; the snapshot is `EXTRACT_AGE` older.
+    rng : numpy.random.Generator
+        Draws the releases since, and which accounts were closed.
+    """
+    as_of = (pd.Timestamp(at).tz_convert("UTC") - EXTRACT_AGE).as_unit("us")
+    days = (as_of - customers["churned_at"]).dt.total_seconds().to_numpy() / 86_400
+    more = days + EXTRACT_AGE / timedelta(days=1) - traits.days_since_churn
+    releases = traits.releases + rng.poisson(more / 100)
+    still_open = rng.random(len(days)) < np.exp(-more / 400)
+    older = customers.assign(
+        as_of=time_column(np.full(len(days), as_of.asm8)),
+        days_since_churn=days.round(1),
+        releases_since_churn=releases,
+        account_access=customers["account_access"].mask(~still_open & customers["account_access"].notna(), False),
+    )
+    age = days + EXTRACT_AGE / timedelta(days=1)
+    return older, replace(traits, days_since_churn=age, releases=releases.astype("float64"))
 
 
 def _table(account: _Account, traits: Traits, as_of: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:

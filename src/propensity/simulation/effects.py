@@ -6,12 +6,14 @@ whole program lands on the field guide's base rates: a generic blast wins 1-3 % 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from propensity.contract import CONTROL, REASONS
-from propensity.playbook import Playbook
+from propensity.playbook import FACTORS, Playbook
+from propensity.playbook.parts import Action
 from propensity.simulation.customers import Codes, Floats, Traits
 
 EMAIL_INTENSITY = 0.056
@@ -228,7 +230,9 @@ def response_curve(days_since_churn: Floats) -> Floats:
     return np.interp(days_since_churn, list(RESPONSE_CURVE), list(RESPONSE_CURVE.values()))
 
 
-def responses(playbook: Playbook, traits: Traits, effect_scale: float = 1.0) -> Response:
+def responses(
+    playbook: Playbook, traits: Traits, effect_scale: float = 1.0, strength: Mapping[str, float] | None = None
+) -> Response:
     """The true response of every customer to every action of a playbook.
 
     Parameters
@@ -240,6 +244,8 @@ def responses(playbook: Playbook, traits: Traits, effect_scale: float = 1.0) -> 
         Of n customers.
     effect_scale : float
         Multiplies every effect; 0 makes all actions equal to no contact.
+    strength : mapping of str to float, optional
+        Multiplies the intensity of what has an archetype, a channel or an offer, such as ``offer:percent_off``.
 
     Returns
     -------
@@ -260,6 +266,7 @@ def responses(playbook: Playbook, traits: Traits, effect_scale: float = 1.0) -> 
     affinity = np.column_stack([np.ones(n), *(affinity for _, affinity in effects)])
     put_off = 0.4 * np.maximum(0, 1 - affinity / 0.3)
     kinds = [playbook.actions[label] for label in playbook.labels]
+    intensity[:, 1:] *= [_strength(kind, strength or {}) for kind in kinds]
     delivered = [DELIVERED_SHARE.get(kind.channel, DELIVERED_SHARE["email"]) for kind in kinds]
     purchase = np.array([1.0, *(PURCHASE_FACTOR.get(kind.offer, 1.0) for kind in kinds)])
     revenue = np.array([1.0, *(REVENUE_FACTOR.get(kind.offer, 1.0) for kind in kinds)])
@@ -277,6 +284,11 @@ def responses(playbook: Playbook, traits: Traits, effect_scale: float = 1.0) -> 
         spend_currency=traits.yearly_spend_currency * playbook.program.attribution_window_days / 365,
         unsubscribe=np.minimum(SPONTANEOUS_UNSUBSCRIBE_SHARE + effect_scale * leaves, 1),
     )
+
+
+def _strength(action: Action, strength: Mapping[str, float]) -> float:
+    named = ((part, getattr(action, part)) for part in FACTORS)
+    return float(np.prod([strength.get(f"{part}:{name}", 1.0) for part, name in named]))
 
 
 def _scaled(factor: Floats, effect_scale: float, most: float) -> Floats:

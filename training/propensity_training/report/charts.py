@@ -66,12 +66,18 @@ def _effects(report: ModelReport) -> str:
 
 
 def _qini(report: ModelReport) -> str:
-    table = pd.DataFrame(report.curves.qini)
+    table = pd.DataFrame(report.assessment.curves.qini if report.assessment.curves else [])
     if table.empty:
         return ""
+    table["share"] *= 100
     lines = _long(table, "share", {"gain": "in the model's order", "random": "at random"})
-    lines["share"] *= 100
-    return svg(_lines(lines, "share", "share of people contacted, %", f"extra {report.many} per 1,000 people"))
+    x, y = "share of people contacted, %", f"extra {report.many} per 1,000 people"
+    band = (
+        alt.Chart(table)
+        .mark_area(color=CONTACT, opacity=0.15)
+        .encode(x=alt.X("share:Q", title=x, axis=alt.Axis(tickCount=5)), y=alt.Y("low:Q", title=y), y2="high:Q")
+    )
+    return svg((band + _lines(lines, "share", x, y)).properties(**_SIZE))
 
 
 def _toc(report: ModelReport) -> str:

@@ -154,16 +154,14 @@ class Learnt:
 
 @dataclass(frozen=True)
 class Curves:
-    """What the order of people by the model is worth.
+    """What the order of people by the model is worth, beside the curves of the assessment.
 
     Attributes
     ----------
     ranked : bool
         Whether the predicted effects of people's most effective actions differ at all.
-    qini : list of dict
-        Rows of `qini_curve` at equal steps of ``share``; per 1,000 people of all. Empty where nobody is ranked.
     toc : list of dict
-        Rows of `toc_curve`, per 1,000 people treated.
+        Rows of `toc_curve`, per 1,000 people treated. Empty where nobody is ranked.
     cost : list of dict
         Rows of `cost_curve`: budget and value, before the cost of sending, in currency per 1,000 people of all.
     no_cost_curve : str
@@ -171,7 +169,6 @@ class Curves:
     """
 
     ranked: bool
-    qini: list[dict[str, Any]]
     toc: list[dict[str, Any]]
     cost: list[dict[str, Any]]
     no_cost_curve: str

@@ -71,7 +71,9 @@ def model_report(
         the rows of action "overall" count.
     """
     chosen = best_action(model.choice_value(people.predictions), people.allowed)
-    playbook = model.playbook
+    playbook, assessed = model.playbook, assessment.curves
+    if assessed is None:
+        raise ValueError("assessment: expected one of these people, with its curves")
     return ModelReport(
         title=title,
         data=dataset.title,
@@ -91,7 +93,7 @@ def model_report(
         overlap=_overlap(people, chosen),
         learnt=_learnt(model, people),
         assessment=assessment,
-        curves=curves.curves(model, people),
+        curves=curves.curves(model, people, assessed),
         segments=segments(model, people),
         plan=_plan(model, people, chosen),
         importance=_importance(importance),
@@ -219,7 +221,7 @@ def _plan(model: DecisionModel, people: HeldOutPeople, chosen: np.ndarray) -> Pl
         by_offer=parted["offer"],
         left_alone_because={str(reason): count for reason, count in Counter(because).most_common()},
         holdout_share=holdout_share(model.playbook.learning),
-        explore_share=(1 - holdout_share(model.playbook.learning)) * model.playbook.learning.explore_share,
+        explore_share=(1 - holdout_share(model.learning)) * model.learning.explore_share,
     )
 
 

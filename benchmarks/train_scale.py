@@ -1,0 +1,102 @@
+"""How do time and memory of training grow with the logged decisions, and what do Dask's workers save?
+
+`python benchmarks/train_scale.py --decisions 100000 1000000`: the default playbook's program is simulated, a chunk of
+people at a time, into one training frame; `DecisionModel.fit` learns from it in a process of its own. With
+`--workers 2` fits by which learners are tested and weighed are also made by so many workers of Dask on this machine,
+and it is said whether the saved models are the same, file by file. Memory is the peak of the process that learns, the
+frame included, and the largest of the workers'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from decide_scale import in_own_process
+
+from propensity import playbook
+from propensity.checksums import MANIFEST_FILE
+from propensity.engines.chosen import EngineName, chosen
+from propensity.frame import training_frame
+from propensity.model import DecisionModel
+from propensity.simulation import simulate
+from propensity.threads import available_threads, done_by
+
+CHUNK = 50_000
+
+
+def write_frame(n: int, file: str) -> int:
+    """Decisions of no fewer than n people, of whom each has one; ids are the people's own."""
+    book, writer, written = playbook.load("default"), None, 0
+    for seed in range(-(-n // CHUNK)):
+        program = simulate(min(CHUNK, n - seed * CHUNK), seed=seed + 1, playbook=book)
+        window = book.program.attribution_window_days
+        frame = training_frame(program.customers, program.contacts, program.outcomes, window_days=window)
+        frame["customer_id"] = f"{seed}-" + frame["customer_id"].astype("str")
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        writer = writer or pq.ParquetWriter(file, table.schema)
+        writer.write_table(table.cast(writer.schema))
+        written += len(frame)
+    if writer is not None:
+        writer.close()
+    return written
+
+
+def learn(results: Any, workers: int, file: str, out: str) -> None:
+    frame = pd.read_parquet(file)
+    read_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    with chosen(EngineName.dask, None, workers) if workers else chosen(EngineName.local) as hands:
+        start = time.perf_counter()
+        with done_by(hands.run if hands else None):
+            DecisionModel(playbook.load("default")).fit(frame).save(out)
+        seconds = time.perf_counter() - start
+    own, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    processor = [x.ru_utime + x.ru_stime for x in (own, others)]
+    results.put((seconds, *processor, read_mb, own.ru_maxrss / 1024, others.ru_maxrss / 1024))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--decisions", type=int, nargs="+", default=[40_000])
+    parser.add_argument("--workers", type=int, nargs="+", default=[0], help="0: threads of one process")
+    options = parser.parse_args()
+    # workers are processes of their own, which a daemon may not have
+    context = multiprocessing.get_context("spawn")
+    print(f"{available_threads()} threads in the process that learns, one in each worker")
+    print("| decisions | workers | seconds | processor, this process | workers | frame read, MB | peak, MB |", end="")
+    print(" of a worker, MB | load | saved model |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as scratch:
+        file = str(Path(scratch) / "frame.parquet")
+        for asked in options.decisions:
+            n, first = in_own_process(write_frame, asked, file).result, None
+            for workers in options.workers:
+                out, load = Path(scratch) / f"model-{asked}-{workers}", os.getloadavg()[0]
+                results = context.SimpleQueue()
+                process = context.Process(target=learn, args=(results, workers, file, str(out)))
+                process.start()
+                process.join()
+                if process.exitcode:
+                    raise SystemExit(f"{n:,} decisions, {workers} workers: failed")
+                seconds, own, others, read_mb, peak, of_worker = results.get()
+                saved = json.loads((out / MANIFEST_FILE).read_text(encoding="utf-8"))
+                first = first or saved
+                print(
+                    f"| {n:,} | {workers or 'none'} | {seconds:.1f} | {own:.1f} | {others:.1f} | {read_mb:,.0f} | "
+                    f"{peak:,.0f} | {of_worker:,.0f} | {load:.1f} | {'the same' if saved == first else 'another'} |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""A round from ledger to ledger: who comes up is read from it, decided on, and recorded in it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from propensity import contract
+from propensity.audiences import Audiences
+from propensity.contract import Column
+from propensity.decide_file import decide_file
+from propensity.features import required_columns
+from propensity.known import read_by
+from propensity.ledger import Ledger
+from propensity.ledger.due import people_due
+from propensity.model import DecisionModel
+from propensity.playbook import Playbook
+from propensity.wave_file import WaveFile, WaveSummary
+
+WEEK_DAYS = 7.0
+
+
+@dataclass(frozen=True)
+class Round:
+    """When a round is decided, and within what.
+
+    Attributes
+    ----------
+    at : Timestamp
+    campaign : str
+        One for each round, so that holdouts of a campaign are drawn anew; the holdout of all campaigns stays.
+    budget : float or None
+        Currency; None: the playbook's.
+    weeks : float or None
+        Of capacity; None: those of the playbook's decision window, after which the next round comes.
+    seen_within_days : float or None
+        How old a person's newest snapshot may be; None: the playbook's decision window, so that everybody was seen
+        since the last round.
+    """
+
+    at: pd.Timestamp
+    campaign: str
+    budget: float | None = None
+    weeks: float | None = None
+    seen_within_days: float | None = None
+
+
+def decide_round(
+    model: DecisionModel,
+    ledger: Ledger,
+    asked: Round,
+    out: Path,
+    *,
+    audiences: Audiences | None = None,
+    show: Callable[[int, int], None] = lambda done, total: None,
+) -> WaveSummary | None:
+    """Decide on everybody who comes up (see `ledger.due`), within limits, and record it.
+
+    Parameters
+    ----------
+    model : DecisionModel
+    ledger : Ledger
+    asked : Round
+    out : Path
+        Where the decisions are written; see `decide_file`.
+    audiences : Audiences, optional
+        Lists to write beside it.
+    show : callable
+        Told how many people are done, of how many.
+
+    Returns
+    -------
+    WaveSummary or None
+        None where nobody comes up; nothing is written then.
+
+    Raises
+    ------
+    ContractError
+        A snapshot lacks what the playbook needs.
+    JobError
+        The ledger cannot record the wave; nothing is written then.
+    """
+    playbook, program = model.playbook, model.playbook.program
+    due = people_due(
+        ledger,
+        at=asked.at,
+        cooling_off_days=program.cooling_off_days,
+        horizon_days=program.horizon_days,
+        window_days=program.attribution_window_days,
+        seen_within_days=program.decision_window_days if asked.seen_within_days is None else asked.seen_within_days,
+    )
+    weeks = program.decision_window_days / WEEK_DAYS if asked.weeks is None else asked.weeks
+    with tempfile.TemporaryDirectory(prefix="propensity-wave-") as aside:
+        file = Path(aside) / "customers.parquet"
+        if not _written(file, (_as_read(people, playbook) for people in due)):
+            return None
+        wave = WaveFile(file, asked.at, asked.campaign, weeks, asked.budget, ledger=ledger)
+        return decide_file(model, wave, out, audiences=audiences, show=show)
+
+
+def _as_read(people: pd.DataFrame, playbook: Playbook) -> pd.DataFrame:
+    """Snapshots with the columns that deciding by a playbook reads, the same and of the same kinds in every part."""
+    columns = required_columns(playbook)
+    named = [c.name for c in (*contract.CUSTOMERS, *columns)]
+    others = sorted(read_by(playbook).difference(named))
+    table = people.reindex(columns=[*named, *others])
+    columns += [Column(name, "text", "read by a rule", nullable=True) for name in others]
+    return contract.check("customers", table, extra=columns).good
+
+
+def _written(file: Path, parts: Iterator[pd.DataFrame]) -> bool:
+    """Write tables below one another; whether there were any."""
+    writer: pq.ParquetWriter | None = None
+    try:
+        for part in parts:
+            table = _in_arrow(part)
+            if writer is None:
+                writer = pq.ParquetWriter(file, table.schema)
+            writer.write_table(table.cast(writer.schema))
+    finally:
+        if writer is not None:
+            writer.close()
+    return writer is not None
+
+
+def _in_arrow(people: pd.DataFrame) -> pa.Table:
+    # Arrow reads a column of times with a zone by a way that pandas is giving up
+    times = [str(name) for name in people if isinstance(people[name].dtype, pd.DatetimeTZDtype)]
+    naive = people.assign(**{name: people[name].dt.tz_convert(None) for name in times})
+    table = pa.Table.from_pandas(naive, preserve_index=False)
+    for name in times:
+        in_utc = table[name].cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
+        table = table.set_column(table.column_names.index(name), name, in_utc)
+    return table

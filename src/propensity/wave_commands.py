@@ -1,0 +1,87 @@
+"""`propensity wave`: one round from ledger to ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from propensity.cli import DEFAULT_LEDGER, LedgerUrl, utc_time
+from propensity.decide_commands import show_wave
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(wave)
+
+
+def wave(
+    campaign: Annotated[str, typer.Argument(help="name of the round, such as win-back-2026-03: one for each")],
+    ledger: LedgerUrl = DEFAULT_LEDGER,
+    out: Annotated[Path, typer.Option(help="where to write the decisions: .parquet or .csv")] = Path(
+        "decisions.parquet"
+    ),
+    model: Annotated[str | None, typer.Option(help="registered model; default: the only one")] = None,
+    alias: Annotated[str, typer.Option(help="alias of the version to decide with")] = "champion",
+    at: Annotated[
+        str | None, typer.Option(help="when the decisions are taken, UTC where it names no zone; default: now")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(min=0, help="currency to spend; default: the playbook's")] = None,
+    weeks: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="weeks until the next round; default: the playbook's decision window"),
+    ] = None,
+    seen_within: Annotated[
+        float | None,
+        typer.Option(min=0, help="days that a person's newest snapshot may be old; default: the decision window"),
+    ] = None,
+    audiences: Annotated[Path | None, typer.Option(help="also write one list a channel and offer here")] = None,
+    hashed_email: Annotated[
+        str | None, typer.Option(help="column of addresses, of which lists carry the SHA-256")
+    ] = None,
+) -> None:
+    """Decide on everybody in the ledger who comes up, and record it there: the round of a month.
+
+    People come up who left inside the playbook's horizon, were seen lately, are not back, and have no decision whose
+    attribution window is still open. Run again at the same time it changes nothing: decisions stand.
+    """
+    import math
+    from contextlib import closing
+
+    import pandas as pd
+
+    from propensity import registry
+    from propensity.audiences import Audiences
+    from propensity.errors import InputError
+    from propensity.ledger import Ledger
+    from propensity.monthly_wave import Round, decide_round
+    from propensity.progress import CountBar
+
+    campaign = campaign.strip()
+    if not campaign:
+        raise InputError("CAMPAIGN: expected a name, found nothing; a round's decisions are found by it")
+    for option, value in (("--budget", budget), ("--weeks", weeks), ("--seen-within", seen_within)):
+        if value is not None and not math.isfinite(value):
+            raise InputError(f"{option} {value}: expected a finite number; leave {option} out for the default")
+    if hashed_email is not None and audiences is None:
+        raise InputError("--hashed-email: is for lists; name a directory with --audiences")
+    time = pd.Timestamp.now("UTC") if at is None else utc_time(at, "--at")
+    loaded, registered = registry.load(model, alias)
+    lists = Audiences(audiences, hashed_email) if audiences else None
+    with closing(Ledger(ledger).open()) as opened, CountBar("Deciding") as bar:
+        found = decide_round(
+            loaded, opened, Round(time, campaign, budget, weeks, seen_within), out, audiences=lists, show=bar.show
+        )
+        name = opened.name
+    if found is None:
+        typer.echo(f"Nobody in {name} comes up for a decision at {time:%Y-%m-%d %H:%M} UTC; nothing was written.")
+        return
+    show_wave(found, loaded.playbook.currency)
+    kept = f"; {found.standing:,} had a decision already, which stands" if found.standing else ""
+    typer.echo(
+        f"Decided on {found.people:,} people as of {time:%Y-%m-%d %H:%M} UTC with {registered.name} version "
+        f"{registered.version}{kept}. Ledger: {name}. Decisions: {out}"
+    )
+    if audiences:
+        typer.echo(f"Lists: {audiences}")

@@ -1,0 +1,180 @@
+"""The whole loop in a small world, against what else a company could do."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from simulated_waves import FEW_ACTIONS
+
+from propensity import registry
+from propensity.contract import CONTROL
+from propensity.policy import is_held_out
+from propensity.simulation.world import Course, Shift, World, world_playbook
+from propensity_training.program import foresight as foresight_module
+from propensity_training.program.chart import gains_chart, gains_table
+from propensity_training.program.contest import (
+    FORESIGHT,
+    NAME,
+    NOBODY,
+    ORACLE,
+    POLICIES,
+    Contest,
+    Results,
+    WorldResult,
+    mean_with_interval,
+    recovery,
+    table,
+)
+from propensity_training.program.foresight import foresight
+from propensity_training.program.product import Product, Schedule
+from propensity_training.program.rivals import Rival, Setting, by_rules, by_truth, nobody, within, worth
+
+SETTING = Setting(budget_per_person=0.05, weeks=30 / 7)
+WAVES = 5
+
+
+def small_world(seed: int, newcomers: int) -> World:
+    book = world_playbook()
+    actions = {name: book.actions[name] for name in FEW_ACTIONS}
+    return World(seed, newcomers, playbook=book.model_copy(update={"actions": actions}), effect_scale=3, shifts=[])
+
+
+@pytest.fixture(scope="module")
+def product(mlflow_database, tmp_path_factory) -> Product:
+    """The product after some waves in a small world, which it went through with files of its own."""
+    directory = tmp_path_factory.mktemp("program")
+    (directory / "mlflow.db").write_bytes(mlflow_database.read_bytes())
+    world = small_world(1, 400)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{directory / 'mlflow.db'}")
+        made = Product(Course(world), directory, SETTING, Schedule(growth=1.2, held_out_share=0.3), "small")
+        made.begin(world.pilot(2_500))
+        for wave in range(1, WAVES + 1):
+            made.play(wave)
+        made.champion_title = registry.find("small").title
+    yield made
+    made.ledger.close()
+
+
+def test_everybody_who_comes_up_is_decided_on_once_with_chances(product):
+    for wave in range(1, WAVES + 1):
+        recorded = product.ledger.assignments(f"program-{wave:02d}")
+        assert recorded["customer_id"].is_unique
+        chances = recorded.filter(like="probability_")
+        np.testing.assert_allclose(chances.sum(axis=1), 1.0)
+        served = chances.to_numpy()[
+            np.arange(len(recorded)), chances.columns.get_indexer("probability_" + recorded["action"])
+        ]
+        np.testing.assert_allclose(served, recorded["probability"])
+        held = is_held_out(recorded["customer_id"], f"program-{wave:02d}", product.playbook.learning)
+        assert (recorded.loc[held, "action"] == CONTROL).all()
+        assert recorded["spend"].fillna(0).sum() <= SETTING.budget_per_person * len(recorded) * (1 + 1e-9)
+
+
+def test_it_retrains_when_windows_have_closed_and_says_what_the_gate_said(product):
+    waves = [training.wave for training in product.trainings]
+    # the windows of the first wave close before the fourth; the pilot taught before the first
+    assert waves[0] == 1
+    assert set(waves[1:]) <= {4, 5}
+    assert len(waves) > 1
+    taught = [training.decisions for training in product.trainings]
+    assert taught == sorted(taught)
+    assert all(training.why for training in product.trainings)
+    promoted = [f"small/{i + 1}" for i, training in enumerate(product.trainings) if training.promoted]
+    assert product.champion_title == promoted[-1]
+    rows = [row["to_version"] for row in product.ledger.promotions("small")]
+    assert [f"small/{version}" for version in rows] == promoted[1:]
+
+
+def test_nothing_is_worth_more_than_the_oracle(product):
+    """In waves of the same people; the oracle spends what is truly spent, within the same budget and holdouts."""
+    world = product.course.world
+    rivals = [Rival(c.__name__, c, Course(world), _any_model(product), SETTING) for c in (nobody, by_truth)]
+    for wave in range(1, WAVES + 1):
+        for rival in rivals:
+            rival.play(wave)
+    nothing, oracle = (sum(rival.worth) for rival in rivals)
+    assert nothing < oracle
+    assert sum(product.worth) < oracle
+
+
+def _any_model(product):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{product.directory / 'mlflow.db'}")
+        return product.champion
+
+
+def test_rivals_keep_holdouts_rules_and_limits(product):
+    world, model = product.course.world, _any_model(product)
+    for choose in (by_rules, by_truth):
+        rival = Rival("r", choose, Course(world), model, SETTING)
+        for wave in (1, 2):
+            due = rival.course.due(wave)
+            asked = rival._asked(wave, due)
+            action = within(np.where(asked.served, choose(asked), CONTROL), asked.limits, asked.labels)
+            contacted = action != CONTROL
+            assert contacted.any()
+            assert asked.served[contacted].all()
+            column = asked.labels.get_indexer(pd.Index(action[contacted]))
+            allowed = asked.people.eligible.allowed.to_numpy()
+            assert allowed[contacted, column].all()
+            spent = asked.limits[0].use.to_numpy()[contacted, column].sum()
+            assert spent <= SETTING.budget_per_person * len(due) * (1 + 1e-9)
+            if choose is by_truth:
+                assert worth(due, action, rival.course) > worth(due, np.full(len(due), CONTROL), rival.course)
+
+
+def test_what_features_can_tell_lies_between(product, monkeypatch):
+    monkeypatch.setattr(foresight_module, "PEOPLE", 6_000)
+    world, model = product.course.world, _any_model(product)
+    known = foresight(world, 1)
+    gains = {}
+    for name, choose in (("nobody", nobody), ("features", known), ("truth", by_truth)):
+        rival = Rival(name, choose, Course(world), model, SETTING)
+        rival.play(1)
+        gains[name] = rival.worth[0]
+    assert gains["nobody"] < gains["features"] < gains["truth"]
+
+
+@pytest.fixture
+def results() -> Results:
+    rng = np.random.default_rng(0)
+    contest = Contest(worlds=4, waves=6, shifts=(Shift(3, {}, "a release"),))
+    size = {name: k for k, name in enumerate(POLICIES)}
+    worlds = [
+        WorldResult(seed, {name: (k * (10 + rng.random(6))).tolist() for name, k in size.items()}, [100] * 6, ())
+        for seed in range(4)
+    ]
+    return Results(contest, tuple(worlds))
+
+
+def test_tables_are_means_over_worlds(results):
+    made = table(results).set_index("policy")
+    assert NOBODY not in made.index
+    own, oracle = results.gained(NAME).sum(axis=1), results.gained(ORACLE).sum(axis=1)
+    assert made.loc[NAME, "gained"] == pytest.approx(own.mean())
+    assert made.loc[NAME, "of_oracle"] == pytest.approx((own / oracle).mean())
+    assert made.loc[NAME, "low"] < own.mean() < made.loc[NAME, "high"]
+    around = recovery(results, results.contest.shifts)
+    assert around["wave"].tolist() == [2, 3, 4, 5, 6]
+    features = results.gained(FORESIGHT)
+    assert around["share"].iloc[1] == pytest.approx((results.gained(NAME)[:, 2] / features[:, 2]).mean())
+    json.dumps(results.to_json())
+
+
+def test_intervals_of_means_cover():
+    rng = np.random.default_rng(1)
+    held = sum(low <= 3 <= high for _, low, high in (mean_with_interval(rng.normal(3, 1, 5)) for _ in range(2_000)))
+    assert 0.935 < held / 2_000 < 0.965
+    assert np.isnan(mean_with_interval(np.array([1.0]))[1:]).all()
+
+
+def test_the_chart_shows_the_tables_sums(results):
+    shown = gains_table(results)
+    last = shown[(shown["policy"] == POLICIES[NAME]) & (shown["wave"] == 6)].iloc[0]
+    assert last["gained"] == pytest.approx(results.total(NAME)[0] / 1_000)
+    assert gains_chart(results).to_dict()["layer"]

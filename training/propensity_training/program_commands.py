@@ -1,0 +1,112 @@
+"""`propensity simulate program`: the whole loop in simulated worlds, against what else a company could do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from propensity.cli import simulate_app
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from propensity_training.program.contest import Results
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command, to those of `simulate`."""
+    simulate_app.command()(program)
+
+
+def program(
+    waves: Annotated[int, typer.Option(min=1, help="months, a wave each")] = 12,
+    worlds: Annotated[int, typer.Option(min=1, help="so many worlds, each with customers and luck of its own")] = 1,
+    newcomers: Annotated[int, typer.Option(min=100, help="people who come up for the first time in a wave")] = 4_000,
+    pilot: Annotated[
+        int, typer.Option(min=2_000, help="people of the randomised wave before the first, to learn from")
+    ] = 20_000,
+    budget_per_person: Annotated[float, typer.Option(min=0, help="currency for each person who comes up")] = 0.25,
+    effect_scale: Annotated[float, typer.Option(min=0, help="multiplies every effect; 0: contact does nothing")] = 1.0,
+    steady: Annotated[bool, typer.Option("--steady", help="nothing shifts: no release, no offer that tires")] = False,
+    chart: Annotated[Path | None, typer.Option(help="write the chart to this SVG, PNG or HTML file")] = None,
+    result: Annotated[Path | None, typer.Option(help="write all figures to this JSON file")] = None,
+) -> None:
+    """Run the whole loop, wave after wave, in simulated worlds, against what else a company could do.
+
+    Each month customers leave and come up for a decision; who is not back after 90 days comes up once more. What
+    happens is reported late. This product begins with a randomised pilot, decides from its ledger, retrains when
+    enough windows have closed, and promotes what passes the gate. In wave 6 a release makes we_got_better twice as
+    effective; from wave 9 on the extended trial does a third of what it did. All policies meet the same people, with
+    the same luck, holdouts, rules and limits, and are worth what they truly bring on average.
+    """
+    import json
+
+    from propensity.files import write_text
+    from propensity.simulation.world import SHIFTS
+    from propensity.terminal import show
+    from propensity_training.program.chart import write_chart
+    from propensity_training.program.contest import Contest, play
+    from propensity_training.program.rivals import Setting
+
+    contest = Contest(
+        worlds=worlds,
+        waves=waves,
+        newcomers=newcomers,
+        pilot=pilot,
+        setting=Setting(budget_per_person, 30 / 7),
+        effect_scale=effect_scale,
+        shifts=() if steady else SHIFTS,
+    )
+    results = play(contest, lambda line: typer.echo(line))
+    show(_table(results))
+    for line in _sentences(results):
+        typer.echo(line)
+    if chart is not None:
+        write_chart(results, chart)
+        typer.echo(f"Chart: {chart}")
+    if result is not None:
+        write_text(result, json.dumps(results.to_json(), indent=1))
+        typer.echo(f"All figures: {result}")
+
+
+def _table(results: Results) -> Table:
+    from propensity.terminal import new_table
+    from propensity_training.program.contest import POLICIES, table
+
+    contest = results.contest
+    worlds = f"{contest.worlds} worlds" if contest.worlds > 1 else "one world"
+    made = new_table(
+        f"Gained above contacting nobody in {contest.waves} waves, mean of {worlds}, in currency",
+        ["policy"],
+        ["gained", "95 % interval", "of the oracle's", "of the best by features", "times the rule playbook's"],
+    )
+    for row in table(results).itertuples():
+        interval = f"{row.low:,.0f} to {row.high:,.0f}" if contest.worlds > 1 else ""
+        made.add_row(
+            POLICIES[row.policy],
+            f"{row.gained:,.0f}",
+            interval,
+            f"{row.of_oracle:.0%}",
+            f"{row.of_best_by_features:.0%}",
+            f"{row.of_rules:.2f}",
+        )
+    return made
+
+
+def _sentences(results: Results) -> list[str]:
+    from propensity_training.program.contest import recovery
+
+    told = []
+    for world in results.worlds[:1]:
+        for training in world.trainings:
+            promoted = "promoted" if training.promoted else "kept back"
+            told.append(
+                f"World {world.seed}, wave {training.wave}: learnt from {training.decisions:,} decisions, {promoted}. "
+                f"{training.why}"
+            )
+    for shift, rows in recovery(results, results.contest.shifts).groupby("shift", sort=False):
+        shares = ", ".join(f"{row.share:.0%} in wave {row.wave}" for row in rows.itertuples())
+        told.append(f"Around {shift}, this product's share of the best by features: {shares}.")
+    return told
