@@ -344,7 +344,7 @@ def expectations(model: DecisionModel, frame: pd.DataFrame, predictions: Predict
 
     ``amount`` is what a person brings in who comes back; each is a DataFrame (n, actions with control).
     """
-    encoded = model.reactivation.encoder_.transform(model.features.transform(frame, frame["decided_at"]))
+    encoded = model._encode(frame, frame["decided_at"])
     return {
         "reactivated": predictions.reactivated,
         "revenue": predictions.revenue,

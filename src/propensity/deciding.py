@@ -44,7 +44,7 @@ from propensity.policy import (
     within_limits,
     within_room,
 )
-from propensity.reasons.assignment import Assigned, assigned
+from propensity.reasons.assignment import Assigned, Told
 from propensity.segments import Segmented
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Wave:
         """The same people decided on by this wave's model under another playbook; see `DecisionModel.under`."""
         other = replace(self, model=model)
         # what cached properties hold: what was learnt of these people is the same
-        other.__dict__.update(people=self.people, _features=self._features, _encoded=self._encoded)
+        other.__dict__.update(people=self.people, _features=self._features, _told=self._told, _encoded=self._encoded)
         other.__dict__["predictions"] = self.predictions.under(model.playbook, model.actions)
         return other
 
@@ -120,7 +120,7 @@ class Wave:
         """The same people, told apart by the reasons that they stated themselves: no model is asked for one."""
         other = replace(self)
         fallback = self.model.playbook.reasons.unknown_as
-        stated = assigned(self.people.texts("reason"), {}, 0.0, fallback, {})
+        stated = Told.by_themselves(self.people.texts("reason")).assigned(0.0, fallback)
         other.__dict__.update(people=self.people, _assigned=stated)
         return other
 
@@ -136,7 +136,7 @@ class Wave:
 
     @cached_property
     def _encoded(self) -> np.ndarray:
-        return self.model._encode_columns(self._features, len(self.people))
+        return self.model._encode_columns(self._features, self._told)
 
     @cached_property
     def _features(self) -> dict[str, Any]:
@@ -148,11 +148,13 @@ class Wave:
         return self._assigned.frame(self.people.index)
 
     @cached_property
+    def _told(self) -> Told:
+        return self.model.reason_models.told_of(self.people, lambda: self._features)
+
+    @cached_property
     def _assigned(self) -> Assigned:
         rules = self.model.playbook.reasons
-        return self.model.reason_models.of_people(
-            self.people, lambda: self._features, rules.min_probability, rules.unknown_as
-        )
+        return self._told.assigned(rules.min_probability, rules.unknown_as)
 
     @property
     def _reason(self) -> np.ndarray:

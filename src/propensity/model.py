@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from propensity import __version__
+from propensity.answering import AnswerFeatures
 from propensity.contact_times import ContactTimes
 from propensity.contract import CONTROL
 from propensity.deciding import PolicyMode, Wave
@@ -28,6 +29,7 @@ from propensity.learners.explanation import IMPORTANCE_COLUMNS, EffectExplainer
 from propensity.learners.hurdle import AmountModel
 from propensity.learners.sample import derive_seed
 from propensity.monitoring.reference import Reference
+from propensity.people import People
 from propensity.persistence import load_state, save_state
 from propensity.playbook import FACTORS, Learning, Playbook
 from propensity.policy import Eligibility, best_action
@@ -35,10 +37,11 @@ from propensity.policy.exploration import adapted, open_share
 from propensity.predictions import Predictions
 from propensity.reactivation import ReactivationPropensity
 from propensity.reasons import ReasonModels
+from propensity.reasons.assignment import Told
 from propensity.segments import SegmentBuilder
 from propensity.training_evidence import TrainingEvidence, measure_effects, weigh_evidence
 
-FORMAT = 5
+FORMAT = 6
 """Of saved models; those of another cannot be read."""
 
 MADE_UP = 2_500
@@ -69,6 +72,8 @@ class DecisionModel:
         replaces it by `assessment.measured_effects` of people whom no fit saw.
     reason_models : ReasonModels
         Tell the reason for churn of those who stated none.
+    answers : AnswerFeatures
+        What effects are told from beside the playbook's features, where people's reasons are known at all.
     explainer : EffectExplainer or None
         What the effects on coming back rest on; None where they are the same for everybody.
     mode : {"per_person", "one_action", "nobody"}
@@ -103,7 +108,9 @@ class DecisionModel:
         seen = set(frame["action"])
         self.actions = all_actions([a for a in self.playbook.labels if a in seen])
         self.features = FeatureBuilder.fit(frame, self.playbook)
-        X = self.features.transform(frame, frame["decided_at"])
+        self.reason_models = self._fit_reasons(frame)
+        self.answers = AnswerFeatures.of(self.playbook) if "reason" in frame else AnswerFeatures({})
+        X = self.effect_features(frame, frame["decided_at"])
         propensity = logged_propensity(frame, self.actions)
         reactivated = frame["reactivated"].to_numpy(dtype=float)
         self.reactivation = UpliftStack(derive_seed(self.random_state, "reactivation"), tuned=self.tuned).fit(
@@ -115,7 +122,6 @@ class DecisionModel:
         self.explainer = self._explain_effects(X)
         self.reference = Reference.fit(frame, self.features, self.playbook.program.attribution_window_days)
         self.segments = SegmentBuilder.fit(frame, frame["decided_at"], self.playbook)
-        self.reason_models = self._fit_reasons(frame)
         encoded = self.reactivation.encoder_.transform(X)
         self._fit_money(X, frame, propensity)
         self.evidence_ = weigh_evidence(self, frame, propensity, predicted)
@@ -137,6 +143,13 @@ class DecisionModel:
     def learning(self) -> Learning:
         """Shares of holdout and exploration: the playbook's, with exploration as open as it is what is best."""
         return adapted(self.playbook.learning, self.open_share)
+
+    def effect_features(self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> pd.DataFrame:
+        """What effects are told from, (n, d): the features, and how likely each archetype answers why they left."""
+        people = People.of(customers)
+        columns = self.features.columns(people, at)
+        answered = self.answers.columns(self.reason_models.told_of(people, lambda: columns))
+        return pd.DataFrame(columns | answered, index=customers.index)
 
     def reason_features(self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> pd.DataFrame:
         """What the reason for churn is told from, (n, d): all features but the reason and what is made from it."""
@@ -246,11 +259,13 @@ class DecisionModel:
         return made[1]
 
     def _encode(self, customers: pd.DataFrame, at: pd.Timestamp | pd.Series) -> np.ndarray:
-        return self._encode_columns(self.features.columns(customers, at), len(customers))
+        people = People.of(customers)
+        columns = self.features.columns(people, at)
+        return self._encode_columns(columns, self.reason_models.told_of(people, lambda: columns))
 
-    def _encode_columns(self, features: Mapping[str, Any], n: int) -> np.ndarray:
+    def _encode_columns(self, features: Mapping[str, Any], told: Told) -> np.ndarray:
         # one encoding for all parts of the model: they were fitted on the same table
-        return self.reactivation.encoder_.matrix(features, n)
+        return self.reactivation.encoder_.matrix({**features, **self.answers.columns(told)}, len(told.stated))
 
     def _predict(self, encoded: np.ndarray, index: pd.Index) -> Predictions:
         effect = self.reactivation._effect(encoded)
@@ -415,6 +430,7 @@ class DecisionModel:
                 "propensity": asdict(self.propensity),
                 "segments": self.segments.to_state(),
                 "reasons": self.reason_models.to_state(),
+                "answers": self.answers.to_state(),
                 "amount": self.amount.to_state(),
                 "revenue": self.revenue.to_state() if self.revenue else None,
                 "unsubscribe_effect": self.unsubscribe_effect.tolist(),
@@ -452,6 +468,7 @@ class DecisionModel:
         model.propensity = ReactivationPropensity(**state["propensity"])
         model.segments = SegmentBuilder.from_state(state["segments"])
         model.reason_models = ReasonModels.from_state(state["reasons"])
+        model.answers = AnswerFeatures.from_state(state["answers"])
         model.amount = AmountModel().load_state(state["amount"])
         model.revenue = UpliftStack().load_state(state["revenue"]) if state["revenue"] else None
         model.unsubscribe_effect = np.asarray(state["unsubscribe_effect"])

@@ -42,20 +42,20 @@ def program(
     the same luck, holdouts, rules and limits, and are worth what they truly bring on average.
     """
     import json
+    from dataclasses import replace
 
     from propensity.files import write_text
     from propensity.simulation.world import SHIFTS
     from propensity.terminal import show
     from propensity_training.program.chart import write_chart
-    from propensity_training.program.contest import Contest, play
-    from propensity_training.program.rivals import Setting
+    from propensity_training.program.contest import SETTING, Contest, play
 
     contest = Contest(
         worlds=worlds,
         waves=waves,
         newcomers=newcomers,
         pilot=pilot,
-        setting=Setting(budget_per_person, 30 / 7),
+        setting=replace(SETTING, budget_per_person=budget_per_person),
         effect_scale=effect_scale,
         shifts=() if steady else SHIFTS,
     )

@@ -8,7 +8,7 @@ from scipy import stats
 from propensity.playbook import Learning
 
 OPEN_SHARE = 0.25
-"""Chance that another action is better, from which on the playbook's share is tried out: halfway from sure to a coin."""
+"""Chance that another action is better, from which on the whole share is tried out: halfway from sure to a coin."""
 LEAST = 0.25
 """Times the playbook's share that are tried out even where it is certain what is best: the world may change."""
 
@@ -48,6 +48,6 @@ def open_share(value: np.ndarray, error: np.ndarray, possible: np.ndarray) -> fl
 
 
 def adapted(learning: Learning, open_now: float) -> Learning:
-    """The playbook's learning with the share to try out that fits how open it is (`open_share`), never more than its own."""
+    """The playbook's learning, of which so much is tried out as is open (`open_share`), and never more than it says."""
     times = float(np.clip(open_now / OPEN_SHARE, LEAST, 1.0))
     return learning.model_copy(update={"explore_share": learning.explore_share * times})

@@ -143,6 +143,50 @@ def assigned(
     return Assigned(reason, probability, source)
 
 
+class Told(NamedTuple):
+    """What is known of the reasons of n people, by source.
+
+    Attributes
+    ----------
+    stated : array (n,)
+        Checked reasons; None where none was stated.
+    chances : dict of Chances
+        Of people who stated none, by source, the more trusted first.
+    shares : dict
+        See `assigned_reasons`.
+    """
+
+    stated: np.ndarray
+    chances: Mapping[str, Chances]
+    shares: Mapping[str, Mapping[str, float]]
+
+    @classmethod
+    def by_themselves(cls, stated: np.ndarray) -> Told:
+        """What people stated, and nothing else."""
+        return cls(stated, {}, {})
+
+    def assigned(self, minimum: float, fallback: str) -> Assigned:
+        """The reason that each person is treated by; see `assigned_reasons`."""
+        return assigned(self.stated, self.chances, minimum, fallback, self.shares)
+
+    def probabilities(self) -> np.ndarray:
+        """Chance of each reason (n, reasons of the taxonomy): 1 of the stated one, else what the first source says.
+
+        Missing in the whole row of whom no source knows anything.
+        """
+        found = np.full((len(self.stated), len(REASONS)), np.nan)
+        for chances in reversed(list(self.chances.values())):
+            known = ~np.isnan(chances.values).any(axis=1)
+            found[chances.people[known]] = 0.0
+            columns = [REASONS.index(reason) for reason in chances.reasons]
+            found[np.ix_(chances.people[known], columns)] = chances.values[known]
+        for position, reason in enumerate(REASONS):
+            rows = self.stated == reason
+            found[rows] = 0.0
+            found[rows, position] = 1.0
+        return found
+
+
 def archetype_probabilities(reasons: pd.DataFrame, playbook: Playbook) -> pd.DataFrame:
     """Chances of archetypes from chances of reasons.
 

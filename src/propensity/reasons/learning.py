@@ -14,7 +14,7 @@ from propensity.learners._typing import State
 from propensity.learners.sample import derive_seed
 from propensity.people import People as PeopleByColumn
 from propensity.people import taken
-from propensity.reasons.assignment import Assigned, Chances, assigned
+from propensity.reasons.assignment import Chances, Told
 from propensity.reasons.classifier import People, ReasonClassifier, checked_reasons
 from propensity.reasons.model import ReasonModel
 from propensity.reasons.report import MINIMUMS, ReasonReport, least_people, reason_report
@@ -138,12 +138,22 @@ class ReasonModels:
             found = model.probabilities(features(stated.index[rows]))
             return Chances(rows, found.to_numpy(), model.reasons_)
 
-        return self._assigned(texts, answers, by_features, minimum, fallback).frame(stated.index)
+        return self._told(texts, answers, by_features).assigned(minimum, fallback).frame(stated.index)
 
-    def of_people(
-        self, people: PeopleByColumn, features: Callable[[], Mapping[str, Any]], minimum: float, fallback: str
-    ) -> Assigned:
-        """`assign` for checked customers; ``features`` gives the columns of the model matrix, if they are needed."""
+    def told_of(self, people: PeopleByColumn, features: Callable[[], Mapping[str, Any]]) -> Told:
+        """What is known of checked customers' reasons.
+
+        Parameters
+        ----------
+        people : People
+        features : callable
+            Gives the columns of the model matrix, if they are needed.
+
+        Raises
+        ------
+        InputError
+            A stated reason is not of the taxonomy.
+        """
         model = self.features.model if self.features else None
 
         def by_features(rows: np.ndarray) -> Chances | None:
@@ -155,16 +165,11 @@ class ReasonModels:
         if any(text is not None and text not in REASONS for text in stated.tolist()):
             checked_reasons(people.table["reason"])
         answers = people.table["exit_answer"] if "exit_answer" in people else None
-        return self._assigned(stated, answers, by_features, minimum, fallback)
+        return self._told(stated, answers, by_features)
 
-    def _assigned(
-        self,
-        stated: np.ndarray,
-        answers: pd.Series | None,
-        by_features: Callable[[np.ndarray], Chances | None],
-        minimum: float,
-        fallback: str,
-    ) -> Assigned:
+    def _told(
+        self, stated: np.ndarray, answers: pd.Series | None, by_features: Callable[[np.ndarray], Chances | None]
+    ) -> Told:
         silent = np.flatnonzero(stated == None)  # noqa: E711 - element by element
         told: dict[str, Chances] = {}
         shares: dict[str, dict[str, float]] = {}
@@ -179,7 +184,7 @@ class ReasonModels:
             predicted = by_features(silent)
             if predicted is not None:
                 told["predicted"], shares["predicted"] = predicted, self.features.model.shares
-        return assigned(stated, told, minimum, fallback, shares)
+        return Told(stated, told, shares)
 
     def to_state(self) -> State:
         """As JSON-ready values and Boosters."""

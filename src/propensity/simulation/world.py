@@ -58,16 +58,12 @@ SHIFTS = (
 
 @dataclass(frozen=True, eq=False)
 class Due:
-    """People who come up for a decision, and the truth about them; everything in the order of ``customers``.
-
-    ``first_time`` (n,) says for whom it is the first of the two decisions.
-    """
+    """People who come up for a decision, and the truth about them; everything in the order of ``customers``."""
 
     customers: pd.DataFrame
     traits: Traits
     response: Response
     draws: Draws
-    first_time: Flags
 
     def __len__(self) -> int:
         return len(self.customers)
@@ -82,7 +78,6 @@ class Due:
             _some(self.traits, kept),
             replace(response, **{name: by_person[name][kept] for name in of_people}),
             _some(self.draws, kept),
-            self.first_time[kept],
         )
 
     def profit(self, playbook: Playbook) -> pd.DataFrame:
@@ -164,7 +159,7 @@ class World:
             name = CONSENT_PREFIX + channel
             customers[name] = customers[name].mask(silent, False)
         response = self._response(traits, self.strength(wave))
-        everybody = Due(customers, traits, response, draws, np.arange(len(customers)) < len(first[0]))
+        everybody = Due(customers, traits, response, draws)
         return everybody.only(~customers["customer_id"].isin(back).to_numpy())
 
     def under(self, due: Due, strength: Mapping[str, float]) -> Due:

@@ -19,7 +19,7 @@ from propensity.playbook import Playbook
 from propensity.progress import Silent
 from propensity.simulation.world import Course, Pilot
 from propensity_training import pipeline, promotion
-from propensity_training.program.rivals import CAMPAIGN, Setting, worth
+from propensity_training.program.rivals import Setting, campaign, worth
 
 NAME = "this product"
 WHO = "propensity simulate program"
@@ -114,7 +114,7 @@ class Product:
         due = self.course.due(wave)
         self.ledger.add_customers(due.customers)
         budget = self.setting.budget_per_person * len(due)
-        asked = Round(world.at(wave), CAMPAIGN.format(name="program", wave=wave), budget, self.setting.weeks)
+        asked = Round(world.at(wave), campaign(wave), budget, self.setting.weeks)
         out = self.directory / f"decisions-{wave:02d}.parquet"
         if decide_round(self.champion, self.ledger, asked, out) is None:
             raise InputError(f"wave {wave}: nobody comes up")

@@ -17,7 +17,11 @@ from propensity.simulation.world import Course, Due
 
 BEST_PART_SHARE = 0.5
 """Share of people that targeting by the chance to return contacts."""
-CAMPAIGN = "{name}-{wave:02d}"
+
+
+def campaign(wave: int) -> str:
+    """The name of a wave: each draws the holdout of its campaign anew."""
+    return f"program-{wave:02d}"
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ class Rival:
                     "decision_id": keys,
                     "customer_id": due.customers["customer_id"].to_numpy(),
                     "decided_at": self.course.world.at(wave),
-                    "campaign": CAMPAIGN.format(name="program", wave=wave),
+                    "campaign": campaign(wave),
                     "action": action,
                 }
             )
@@ -148,18 +152,18 @@ class Rival:
         self.worth.append(worth(due, action, self.course))
 
     def _asked(self, wave: int, due: Due) -> Asked:
-        at, campaign = self.course.world.at(wave), CAMPAIGN.format(name="program", wave=wave)
+        at, name = self.course.world.at(wave), campaign(wave)
         # a wave before which nothing was reported has a table without kinds
         told = [table for table in self._outcomes if len(table)]
         contacts = pd.concat(self._contacts, ignore_index=True) if told else None
         outcomes = pd.concat(told, ignore_index=True) if told else None
-        people = Wave(self.base, due.customers, at, campaign, self.course.opted_out, contacts, outcomes)
+        people = Wave(self.base, due.customers, at, name, self.course.opted_out, contacts, outcomes)
         book = self.base.playbook
         labels = people.eligible.allowed.columns
         chances = due.response.reactivation()[:, [due.response.actions.index(a) for a in labels]]
         spent = spend_table(chances, book, labels, due.customers.index)
         limits = wave_limits(book, spent, weeks=self.setting.weeks, budget=self.setting.budget_per_person * len(due))
-        served = ~is_held_out(due.customers["customer_id"], campaign, book.learning)
+        served = ~is_held_out(due.customers["customer_id"], name, book.learning)
         return Asked(wave, due, people, limits, served, self.course.world.strength(wave), self.setting)
 
 
