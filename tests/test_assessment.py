@@ -14,6 +14,7 @@ from propensity.assessment import (
     PEOPLE,
     Assessment,
     _best_gains,
+    _Fit,
     _gate,
     _HeldOut,
     _known_actions,
@@ -206,9 +207,10 @@ def test_an_older_model_without_the_newest_action_is_assessed_without_bias(wave,
 # ------------------------------------------------------------------------------------------------------------- gate
 
 N = 400
+NOTHING_TOLD = _Fit(False, 0.0, 0.0)
 
 
-def gate(proposed, per_person, one_action, closer=False):
+def gate(proposed, per_person, one_action, fit=NOTHING_TOLD):
     """The gate on people whose policies are worth this on average, with noise of standard error 0.05 each."""
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(2, N))
@@ -217,9 +219,8 @@ def gate(proposed, per_person, one_action, closer=False):
     chosen = {
         m: np.full(N, a, dtype=object) for m, a in [("nobody", CONTROL), ("one_action", "a"), ("per_person", "b")]
     }
-    model = SimpleNamespace(evidence_=SimpleNamespace(supported_mode=proposed))
     held_out = _HeldOut(scores, scores, {"expected_value": scores}, pd.Series(dtype=float))
-    return _gate(model, held_out, chosen, closer_than_averages=closer)
+    return _gate(proposed, held_out, chosen, fit)
 
 
 @pytest.mark.parametrize(
@@ -244,20 +245,32 @@ def test_gate(proposed, per_person, one_action, granted, why):
 
 
 def test_effects_that_come_closer_grant_a_choice_that_is_not_shown_to_be_worth_less():
-    closer = gate("per_person", 0.5, 0.5, closer=True)
+    fit = _Fit(True, 0.0, 0.0)
+    closer = gate("per_person", 0.5, 0.5, fit)
     assert closer.granted == "per_person"
     assert "came closer to what happened" in closer.why
-    assert gate("per_person", 0.3, 0.6, closer=True).granted == "one_action"
-    assert gate("per_person", 0.02, 0.02, closer=True).granted == "nobody"
+    assert gate("per_person", 0.3, 0.6, fit).granted == "one_action"
+    assert gate("per_person", 0.02, 0.02, fit).granted == "nobody"
+
+
+def test_a_choice_that_few_got_is_granted_where_it_pays_with_the_least_that_contact_was_shown_to_do():
+    shown = _Fit(True, 0.4, 0.01)
+    found = gate("per_person", 0.05, 0.02, shown)
+    assert found.granted == "per_person"
+    assert "did at least 40% of what is expected of it" in found.why
+    for fit in (_Fit(True, 0.4, -0.01), _Fit(True, -0.1, 0.01)):
+        assert gate("per_person", 0.05, 0.02, fit).granted == "nobody"
+    # nor where it is measured to lose, or for an action that was the best of many
+    assert gate("per_person", -0.01, -0.02, shown).granted == "nobody"
+    assert gate("one_action", 0.05, 0.02, shown).granted == "nobody"
 
 
 def test_where_nobody_would_get_another_action_the_gate_says_so():
     scores = pd.DataFrame({CONTROL: np.zeros(N), "a": np.linspace(0.4, 0.6, N)})
     all_a, nobody = np.full(N, "a", dtype=object), np.full(N, CONTROL, dtype=object)
-    model = SimpleNamespace(evidence_=SimpleNamespace(supported_mode="per_person"))
     chosen = {"nobody": nobody, "one_action": all_a, "per_person": all_a}
     held_out = _HeldOut(scores, scores, {"expected_value": scores}, pd.Series(dtype=float))
-    found = _gate(model, held_out, chosen, closer_than_averages=False)
+    found = _gate("per_person", held_out, chosen, NOTHING_TOLD)
     assert found.granted == "one_action"
     assert "another action than the rest" in found.why
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from propensity.evaluation import (
     calibration_table,
     calibration_test,
     dr_scores,
+    effect_multiple,
     policy_value,
     qini_score,
 )
@@ -193,7 +194,7 @@ def assess_people(model: DecisionModel, people: HeldOutPeople, *, mode: PolicyMo
     chosen: dict[PolicyMode, np.ndarray] = {
         each: best_action(model.choice_value(predictions, each), people.allowed) for each in MODES
     }
-    gate = _gate(model, held_out, chosen, _closer_than_averages(model, people))
+    gate = _gate(model.evidence_.supported_mode, held_out, chosen, _fit(model, people, chosen["per_person"]))
     assessed = chosen[mode or gate.granted]
     gain, observed_gain = people.predicted_gain, people.observed_gain
     untouched = (frame["action"] == CONTROL).to_numpy()
@@ -388,26 +389,47 @@ def outcome_scores(
     }
 
 
-def _closer_than_averages(model: DecisionModel, people: HeldOutPeople) -> bool:
-    """Whether the effects that differ between people come closer to what happened than each action's average."""
-    effect = people.predictions.effect
+class _Fit(NamedTuple):
+    """What all held-out people say of the predicted effects, whatever they were served.
+
+    Attributes
+    ----------
+    closer_than_averages : bool
+        Effects that differ between people come closer to what happened than each action's average.
+    least_multiple : float
+        Contact of every kind had at least so many times the predicted effects (95 % interval).
+    least_value : float
+        What choosing per person is predicted to bring then, in currency a person.
+    """
+
+    closer_than_averages: bool
+    least_multiple: float
+    least_value: float
+
+
+def _fit(model: DecisionModel, people: HeldOutPeople, per_person: np.ndarray) -> _Fit:
+    predictions, effect = people.predictions, people.predictions.effect
     of_action = dict(zip(model.reactivation.actions_[1:], model.reactivation.averages_.shrunk, strict=True))
     averages = pd.DataFrame({a: of_action[str(a)] for a in effect}, index=effect.index)
-    found = better_fit(
-        people.frame["reactivated"].to_numpy(dtype=float),
-        people.frame["action"],
-        people.propensity,
-        people.predictions.reactivated,
-        [effect, averages],
-    )
-    return found is not None and found.low > 0
+    returned = people.frame["reactivated"].to_numpy(dtype=float)
+    known = (returned, people.frame["action"], people.propensity, predictions.reactivated)
+    better, multiple = better_fit(*known, [effect, averages]), effect_multiple(*known, effect)
+    least = 0.0 if multiple is None else multiple.low
+    # what offers cost is left as it is with the whole effect
+    missing = (1 - min(least, 1.0)) * model.playbook.value.margin_share * predictions.extra_revenue
+    value = (predictions.net_value - missing).assign(**{CONTROL: 0.0})
+    of_chosen = value.to_numpy()[np.arange(len(value)), value.columns.get_indexer(pd.Index(per_person))]
+    return _Fit(better is not None and better.low > 0, least, float(of_chosen.mean()))
 
 
-def _gate(
-    model: DecisionModel, held_out: _HeldOut, chosen: dict[PolicyMode, np.ndarray], closer_than_averages: bool
-) -> Gate:
-    """Grant the proposed mode, or a simpler one where held-out people do not confirm it."""
-    proposed = model.evidence_.supported_mode
+def _gate(proposed: PolicyMode, held_out: _HeldOut, chosen: dict[PolicyMode, np.ndarray], fit: _Fit) -> Gate:
+    """Grant the proposed mode, or a simpler one where held-out people do not confirm it.
+
+    The value of a policy rests on the few who happened to get what they would get by it: with many actions it cannot be
+    told from nothing in most programs that pay. Everybody tells by what multiple the predicted effects are right, and
+    choosing per person is granted too where it pays with the least of it. For an action for everybody, whose effect was
+    the largest of many averages, nothing but its own value counts.
+    """
     if proposed == "nobody":
         return Gate(
             proposed, "nobody", "Training found no effect of contact that covers its cost, so nobody is contacted."
@@ -427,7 +449,7 @@ def _gate(
                 "Training found that people differ; on the held-out people choosing per person did as well as the same "
                 "action for everybody, within chance."
             )
-        elif gain.high >= 0 and closer_than_averages:
+        elif gain.high >= 0 and fit.closer_than_averages:
             # the value rests on the few who got what they would; the effects are judged by everybody
             why = (
                 "Training found that people differ, and what it expects of each came closer to what happened on the "
@@ -440,6 +462,12 @@ def _gate(
                 "than the same action for everybody."
             )
     worth = policy_value(scores, chosen[mode], chosen["nobody"])
+    if worth.low <= 0 < worth.value and mode == "per_person" and fit.least_multiple > 0 and fit.least_value > 0:
+        why += (
+            " Few of them got what they would get now; but contact of every kind did at least "
+            f"{fit.least_multiple:.0%} of what is expected of it (95 % interval), and even so choosing per person pays."
+        )
+        return Gate(proposed, mode, why)
     if worth.low <= 0:
         return Gate(
             proposed,

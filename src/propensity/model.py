@@ -109,7 +109,7 @@ class DecisionModel:
         self.actions = all_actions([a for a in self.playbook.labels if a in seen])
         self.features = FeatureBuilder.fit(frame, self.playbook)
         self.reason_models = self._fit_reasons(frame)
-        self.answers = AnswerFeatures.of(self.playbook) if "reason" in frame else AnswerFeatures({})
+        self.answers = AnswerFeatures.of(self.playbook) if _reasons_are_known(frame) else AnswerFeatures({})
         X = self.effect_features(frame, frame["decided_at"])
         propensity = logged_propensity(frame, self.actions)
         reactivated = frame["reactivated"].to_numpy(dtype=float)
@@ -477,6 +477,11 @@ class DecisionModel:
         model.contact_times = ContactTimes.from_state(state["contact_times"])
         model.open_share = state["open_share"]
         return model
+
+
+def _reasons_are_known(frame: pd.DataFrame) -> bool:
+    """Whether anybody stated why they left, or wrote something of it."""
+    return any(frame[name].notna().any() for name in ("reason", "exit_answer") if name in frame)
 
 
 def _is_same(one: Playbook, other: Playbook, action: str) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from propensity.evaluation import better_fit
+from propensity.evaluation import better_fit, effect_multiple
 
 
 def test_better_effects_fit_better_under_a_policy_that_gives_nearly_everybody_the_same():
@@ -27,3 +28,36 @@ def test_better_effects_fit_better_under_a_policy_that_gives_nearly_everybody_th
     flipped = right.assign(a=-right["a"])
     assert better_fit(outcome, served, propensity, expected, [flipped, right]).high < 0
     assert better_fit(outcome, served, propensity, expected, [right, right.copy()]) is None
+
+
+def decisions(rng: np.random.Generator, n: int, times: float) -> tuple[pd.DataFrame, tuple]:
+    """Predicted effects of five actions that differ between people, and people on whom they are so many times that."""
+    actions = ["control", *"abcde"]
+    predicted = pd.DataFrame(rng.gamma(2, 0.02, (n, 5)), columns=actions[1:])
+    chances = rng.dirichlet(np.full(6, 2.0), n)
+    arm = (rng.random(n)[:, None] >= chances.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    true = np.column_stack([np.zeros(n), times * predicted.to_numpy()])
+    outcome = (rng.random(n) < 0.03 + true[np.arange(n), arm]).astype(float)
+    # what is expected without contact is off, as models are
+    expected = pd.DataFrame(0.05 + np.column_stack([np.zeros(n), predicted.to_numpy()]), columns=actions)
+    served = pd.Series(np.array(actions, dtype=object)[arm])
+    return predicted, (outcome, served, pd.DataFrame(chances, columns=actions), expected)
+
+
+@pytest.mark.parametrize("times", [0.0, 0.5, 1.0])
+def test_the_interval_of_the_multiple_holds_the_true_one_in_95_of_100_cases(times):
+    rng = np.random.default_rng(2)
+    runs = 800
+    found = []
+    for _ in range(runs):
+        predicted, known = decisions(rng, 1_500, times)
+        found.append(effect_multiple(*known, predicted))
+    holds = np.mean([x.low <= times <= x.high for x in found])
+    above = np.mean([x.low > times for x in found])
+    assert holds == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / runs))
+    assert above == pytest.approx(0.025, abs=3 * np.sqrt(0.025 * 0.975 / runs))
+
+
+def test_where_no_effect_is_predicted_there_is_no_multiple():
+    predicted, known = decisions(np.random.default_rng(0), 100, 1.0)
+    assert effect_multiple(*known, 0 * predicted) is None

@@ -99,7 +99,12 @@ def test_facts_in_words(level):
 
 
 @pytest.mark.parametrize(
-    ("fact", "said"), [("region=north_east", "region north east"), ("trial_canceller=1", "trial canceller yes")]
+    ("fact", "said"),
+    [
+        ("region=north_east", "region north east"),
+        ("trial_canceller=1", "trial canceller yes"),
+        ("answered_by_we_miss_you_high", 'a high chance that "we miss you" answers why they left'),
+    ],
 )
 def test_values_in_words(fact, said):
     assert words.fact_words(fact) == said

@@ -3,7 +3,7 @@
 from propensity.evaluation.calibration import CalibrationTest, calibration_slope, calibration_table, calibration_test
 from propensity.evaluation.cost import cost_curve, cost_qini_score
 from propensity.evaluation.estimate import Estimate, mean_estimate
-from propensity.evaluation.fit import better_fit
+from propensity.evaluation.fit import better_fit, effect_multiple
 from propensity.evaluation.policy import ips_value, policy_scores, policy_value, snips_value
 from propensity.evaluation.ranking import autoc_score, auuc_score, qini_curve, qini_points, qini_score, toc_curve
 from propensity.evaluation.regression import BestLinearPredictor, best_linear_predictor
@@ -24,6 +24,7 @@ __all__ = [
     "cost_curve",
     "cost_qini_score",
     "dr_scores",
+    "effect_multiple",
     "ips_value",
     "mean_estimate",
     "policy_scores",

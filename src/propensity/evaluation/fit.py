@@ -1,4 +1,4 @@
-"""Which of two models' effects come closer to what happened."""
+"""How effects that models predict fit what happened to people of whom they learnt nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from propensity.evaluation.estimate import Estimate, mean_estimate
 
@@ -45,12 +46,59 @@ def better_fit(
     Wager 2021). The best effects make it smallest, whatever the chances were, and in it two models are told apart by
     far fewer people than in the value of their policies, which rests on the few who happened to get what they would.
     """
+    left, told = _residuals(outcome, action, propensity, expected, effects)
+    first, second = ((left - by_effect) ** 2 for by_effect in told)
+    return None if np.array_equal(first, second) else mean_estimate(second - first, FIT_LEVEL)
+
+
+def effect_multiple(
+    outcome: np.ndarray,
+    action: pd.Series,
+    propensity: pd.DataFrame,
+    expected: pd.DataFrame,
+    effect: pd.DataFrame,
+) -> Estimate | None:
+    """How many times the predicted effects contact of every kind had, with its 95 % interval.
+
+    Parameters
+    ----------
+    outcome, action, propensity, expected
+        See `better_fit`.
+    effect : DataFrame (n, actions without control)
+
+    Returns
+    -------
+    Estimate or None
+        1: as predicted, 0: contact does nothing. None where no effect is predicted.
+
+    Notes
+    -----
+    The multiple b of the predicted effects whose R-loss is smallest: b = sum D r / sum D^2 with r the residual of the
+    outcome and D = sum_a (1{A=a} - e_a(X)) tau_a(X); its standard error is that of White (1980). Everybody tells of it,
+    whatever they were served, so that it is known far better than the value of a policy. What it cannot tell is whether
+    effects are as overstated for the actions that a policy picks as they are for all.
+    """
+    left, (told,) = _residuals(outcome, action, propensity, expected, [effect])
+    size = float(told @ told)
+    if size == 0:
+        return None
+    slope = float(told @ left) / size
+    error = float(np.sqrt((told**2 * (left - slope * told) ** 2).sum())) / size
+    half = float(stats.norm.ppf(0.975)) * error
+    return Estimate(slope, error, slope - half, slope + half, len(left), 0.95)
+
+
+def _residuals(
+    outcome: np.ndarray,
+    action: pd.Series,
+    propensity: pd.DataFrame,
+    expected: pd.DataFrame,
+    effects: Sequence[pd.DataFrame],
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Residual of the outcome (n,), and of each of the effects (n,), as the R-loss has them."""
     actions = list(propensity.columns)
     served = action.to_numpy(dtype=object)[:, None] == np.array(actions, dtype=object)[None, :]
     chances = propensity.to_numpy()
     treatment = pd.DataFrame(served - chances, columns=actions)
     left = outcome - (chances * expected[actions].to_numpy()).sum(axis=1)
-    first, second = (
-        (left - (treatment[list(e.columns)].to_numpy() * np.nan_to_num(e.to_numpy())).sum(axis=1)) ** 2 for e in effects
-    )
-    return None if np.array_equal(first, second) else mean_estimate(second - first, FIT_LEVEL)
+    return left, [(treatment[list(e.columns)].to_numpy() * np.nan_to_num(e.to_numpy())).sum(axis=1) for e in effects]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from propensity.answering import ANSWERED_BY
 from propensity.learners.explanation import LESS, LEVELS, MORE
 from propensity.pages.words import LEFT_ALONE, NOT_OF_DECISIONS, OF_A_CHANNEL, action_words, left_alone, listed
 from propensity.policy import codes
@@ -133,6 +134,9 @@ def _alternative(decision: Mapping[Any, Any], currency: str) -> list[str]:
 
 def fact_words(fact: str) -> str:
     """A fact of an effect code (see `EffectExplainer.reasons`) for people: "high tenure months", "region north"."""
+    if fact.startswith(ANSWERED_BY):
+        archetype, _, level = fact.removeprefix(ANSWERED_BY).rpartition("_")
+        return f'a {level} chance that "{action_words(archetype)}" answers why they left'
     name, is_, value = fact.partition("=")
     if is_:
         return f"{action_words(name)} {action_words(YES_OR_NO.get(value, value))}"
