@@ -1,6 +1,6 @@
-"""How much of what can be gained does the stack learn, and are its effects of the right size?
+"""How much of what can be gained does a model learn, and are its effects of the right size?
 
-Draws simulated programs, whose truth is known, and fits `UpliftStack()` on the first decisions of half of the
+Draws simulated programs, whose truth is known, and fits a `DecisionModel` on the first decisions of half of the
 customers, to the number that is asked for: `python benchmarks/oracle_share.py --runs 3 --contacts 100000`. Seeds are
 0, 1, 2, ...; none is left out. The share is of the oracle's gain in returns over the truly best action for everybody,
 on the customers of the other half, each person getting the eligible action of greatest effect. The slope is that of
@@ -16,9 +16,8 @@ import numpy as np
 import pandas as pd
 
 from propensity import playbook
-from propensity.features import FeatureBuilder
-from propensity.frame import all_actions, is_held_out_of_training, logged_propensity, training_frame
-from propensity.learners import UpliftStack
+from propensity.frame import all_actions, is_held_out_of_training, training_frame
+from propensity.model import DecisionModel
 from propensity.simulation import simulate
 
 TENTHS = np.linspace(0, 1, 11)[1:-1]
@@ -51,20 +50,14 @@ def main() -> None:
             raise ValueError(f"expected {options.contacts:,} contacts to learn from, found {contacted[-1]:,}")
         train = train[contacted <= options.contacts].reset_index(drop=True)
         actions = all_actions([a for a in book.labels if a in set(train["action"])])
-        features = FeatureBuilder.fit(train, book)
         start = time.monotonic()
-        stack = UpliftStack(seed).fit(
-            features.transform(train, train["decided_at"]),
-            train["action"],
-            train["reactivated"].to_numpy(dtype=float),
-            propensity=logged_propensity(train, actions),
-            factors=book.factors(),
-        )
+        model = DecisionModel(book, seed).fit(train)
+        stack = model.reactivation
         seconds = time.monotonic() - start
         chance = program.truth.reactivation_probability.loc[unseen["customer_id"], actions].to_numpy()
         allowed = program.truth.eligible.loc[unseen["customer_id"], actions[1:]].to_numpy()
         true = chance[:, 1:] - chance[:, :1]
-        predicted = stack.effect(features.transform(unseen, unseen["decided_at"])).to_numpy()
+        predicted = model.predict(unseen, unseen["decided_at"]).effect[actions[1:]].to_numpy()
 
         def gain(by: np.ndarray, allowed: np.ndarray = allowed, true: np.ndarray = true) -> float:
             value = np.where(allowed, by, 0.0)

@@ -310,7 +310,7 @@ def test_revenue_may_be_learnt_directly(direct, tmp_path):
     customers = wave.unseen_customers
     first, second = model.predict(customers, AT), loaded.predict(customers, AT)
     pd.testing.assert_frame_equal(first.net_value, second.net_value, check_exact=True)
-    revenue = model.revenue.effect(model.features.transform(customers, AT))
+    revenue = model.revenue.effect(model.effect_features(customers, AT))
     for action in model.actions[1:]:
         gained = first.revenue[action] - first.revenue[CONTROL]
         assert gained.to_numpy() == pytest.approx(revenue[action].to_numpy())

@@ -17,6 +17,7 @@ from propensity.contact_times import ContactTimes
 from propensity.contract import CONTROL
 from propensity.deciding import PolicyMode, Wave
 from propensity.errors import InputError
+from propensity.evaluation.estimate import Estimate
 from propensity.evaluation.expected import MeasuredEffects
 from propensity.evaluation.scores import score_matrix
 from propensity.features import FeatureBuilder, without_reason
@@ -27,7 +28,8 @@ from propensity.learners.base import UpliftLearner
 from propensity.learners.dense_trees import getting_ready
 from propensity.learners.explanation import IMPORTANCE_COLUMNS, EffectExplainer
 from propensity.learners.hurdle import AmountModel
-from propensity.learners.sample import derive_seed
+from propensity.learners.recency import Recency, recency
+from propensity.learners.sample import check_sample, derive_seed, factor_codes
 from propensity.monitoring.reference import Reference
 from propensity.people import People
 from propensity.persistence import load_state, save_state
@@ -84,6 +86,8 @@ class DecisionModel:
         training, of people whom no fit saw.
     contact_times : ContactTimes
         The best time of each channel; none until it is set.
+    recency : Recency
+        How much older decisions count in learning effects; by `fit`.
     open_share : float
         How open it is which action is best, from 0 to 0.5; by `fit`. What is tried out follows from it (`learning`).
     version : str
@@ -113,8 +117,14 @@ class DecisionModel:
         X = self.effect_features(frame, frame["decided_at"])
         propensity = logged_propensity(frame, self.actions)
         reactivated = frame["reactivated"].to_numpy(dtype=float)
+        weight = self._weigh_by_age(X, frame, reactivated, propensity)
         self.reactivation = UpliftStack(derive_seed(self.random_state, "reactivation"), tuned=self.tuned).fit(
-            X, frame["action"], reactivated, propensity=propensity, factors=self.playbook.factors()
+            X,
+            frame["action"],
+            reactivated,
+            propensity=propensity,
+            factors=self.playbook.factors(),
+            sample_weight=weight,
         )
         untouched = (frame["action"] == CONTROL).to_numpy()
         predicted = self.reactivation.out_of_fold_outcome_
@@ -123,7 +133,7 @@ class DecisionModel:
         self.reference = Reference.fit(frame, self.features, self.playbook.program.attribution_window_days)
         self.segments = SegmentBuilder.fit(frame, frame["decided_at"], self.playbook)
         encoded = self.reactivation.encoder_.transform(X)
-        self._fit_money(X, frame, propensity)
+        self._fit_money(X, frame, propensity, weight)
         self.evidence_ = weigh_evidence(self, frame, propensity, predicted)
         self.measured_ = measure_effects(self, frame, propensity, encoded)
         self.mode: PolicyMode = self.evidence_.supported_mode
@@ -177,7 +187,17 @@ class DecisionModel:
             encoder.transform(X), self.reactivation._effect, self.actions[1:], encoder
         )
 
-    def _fit_money(self, X: pd.DataFrame, frame: pd.DataFrame, propensity: pd.DataFrame) -> None:
+    def _weigh_by_age(
+        self, X: pd.DataFrame, frame: pd.DataFrame, reactivated: np.ndarray, propensity: pd.DataFrame
+    ) -> np.ndarray:
+        """How much each decision (n,) counts in learning effects, which follows from `recency`."""
+        days_old = ((frame["decided_at"].max() - frame["decided_at"]) / pd.Timedelta(days=1)).to_numpy(dtype=float)
+        sample = check_sample(X, frame["action"], reactivated, propensity)
+        factors = factor_codes(self.playbook.factors(), sample.actions)
+        self.recency = recency(sample, days_old, factors, derive_seed(self.random_state, "recency"))
+        return self.recency.weights(days_old)
+
+    def _fit_money(self, X: pd.DataFrame, frame: pd.DataFrame, propensity: pd.DataFrame, weight: np.ndarray) -> None:
         revenue = frame["revenue"].to_numpy(dtype=float)
         came_back = (frame["reactivated"] > 0).to_numpy()
         encoder = self.reactivation.encoder_
@@ -188,7 +208,12 @@ class DecisionModel:
         self.revenue: UpliftStack | None = None
         if self.playbook.value.revenue_effect == "direct":
             self.revenue = UpliftStack(derive_seed(self.random_state, "revenue")).fit(
-                X, frame["action"], revenue, propensity=propensity, factors=self.playbook.factors()
+                X,
+                frame["action"],
+                revenue,
+                propensity=propensity,
+                factors=self.playbook.factors(),
+                sample_weight=weight,
             )
         unsubscribed = frame["unsubscribed"].to_numpy(dtype=float)
         share = np.full((len(frame), len(self.actions)), unsubscribed.mean())
@@ -438,6 +463,7 @@ class DecisionModel:
                 "reference": self.reference.to_state(),
                 "contact_times": self.contact_times.to_state(),
                 "open_share": self.open_share,
+                "recency": {"half_life_days": self.recency.half_life_days, "gain": self.recency.gain},
             },
             directory,
         )
@@ -476,6 +502,8 @@ class DecisionModel:
         model.reference = Reference.from_state(state["reference"])
         model.contact_times = ContactTimes.from_state(state["contact_times"])
         model.open_share = state["open_share"]
+        gain = state["recency"]["gain"]
+        model.recency = Recency(state["recency"]["half_life_days"], Estimate(*gain) if gain else None)
         return model
 
 

@@ -278,7 +278,8 @@ def _evidence(model: DecisionModel) -> str:
         "one_action": "contact pays, but no difference between people is supported",
         "nobody": "no effect that covers its cost",
     }[model.evidence_.supported_mode]
-    return f"{found} (p = {model.evidence_.heterogeneity_p:.2g} that people do not differ)"
+    aged = "" if model.recency.gain is None else f"; {model.recency.sentence}"
+    return f"{found} (p = {model.evidence_.heterogeneity_p:.2g} that people do not differ){aged}"
 
 
 def _aliases(registered: registry.Registered, alias: str) -> str:
@@ -297,6 +298,7 @@ def _parameters(dataset: Dataset, model: DecisionModel, sides: Split) -> dict[st
         "playbook_version": dataset.playbook.version,
         "propensity_version": __version__,
         "split": sides.kind,
+        "half_life_days": model.recency.half_life_days,
         "n_training": len(sides.training),
         "n_held_out": len(sides.held_out),
         "supported_mode": model.evidence_.supported_mode,
