@@ -62,6 +62,22 @@ Shuffle = Annotated[
 ]
 LedgerUrl = Annotated[str, typer.Option("--ledger", help="sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE")]
 DEFAULT_LEDGER = "sqlite:///ledger.db"
+DecisionsFile = Annotated[Path, typer.Option("--out", help="where to write the decisions: .parquet or .csv")]
+DEFAULT_DECISIONS = Path("decisions.parquet")
+ModelName = Annotated[str | None, typer.Option("--model", help="registered model; default: the only one")]
+ModelAlias = Annotated[str, typer.Option("--alias", help="alias of the version to decide with")]
+DecidedAt = Annotated[
+    str | None, typer.Option("--at", help="when the decisions are taken, UTC where it names no zone; default: now")
+]
+BudgetOption = Annotated[
+    float | None, typer.Option("--budget", min=0, help="currency to spend; default: the playbook's")
+]
+ListsDirectory = Annotated[
+    Path | None, typer.Option("--audiences", help="also write one list a channel and offer here")
+]
+AddressColumn = Annotated[
+    str | None, typer.Option("--hashed-email", help="column of addresses, of which lists carry the SHA-256")
+]
 
 
 def utc_time(text: str, option: str) -> pd.Timestamp:

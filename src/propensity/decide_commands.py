@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from propensity.cli import utc_time
+from propensity.cli import (
+    DEFAULT_DECISIONS,
+    AddressColumn,
+    BudgetOption,
+    DecidedAt,
+    DecisionsFile,
+    ListsDirectory,
+    ModelAlias,
+    ModelName,
+    utc_time,
+)
 from propensity.engines.chosen import EngineName, EngineOption, Scheduler, Workers, chosen
 
 if TYPE_CHECKING:
@@ -28,16 +38,12 @@ def register(app: typer.Typer) -> None:
 
 def decide(
     file: Annotated[Path, typer.Argument(help="customers: Parquet, CSV or Arrow")],
-    out: Annotated[Path, typer.Option(help="where to write the decisions: .parquet or .csv")] = Path(
-        "decisions.parquet"
-    ),
-    model: Annotated[str | None, typer.Option(help="registered model; default: the only one")] = None,
-    alias: Annotated[str, typer.Option(help="alias of the version to decide with")] = "champion",
-    at: Annotated[
-        str | None, typer.Option(help="when the decisions are taken, UTC where it names no zone; default: now")
-    ] = None,
+    out: DecisionsFile = DEFAULT_DECISIONS,
+    model: ModelName = None,
+    alias: ModelAlias = "champion",
+    at: DecidedAt = None,
     campaign: Annotated[str, typer.Option(help="campaign that the decisions belong to")] = "default",
-    budget: Annotated[float | None, typer.Option(min=0, help="currency to spend; default: the playbook's")] = None,
+    budget: BudgetOption = None,
     weeks: Annotated[
         float,
         typer.Option(
@@ -54,10 +60,8 @@ def decide(
     ledger: Annotated[
         str | None, typer.Option(help="record the wave in this ledger, and go by what it knows of these people")
     ] = None,
-    audiences: Annotated[Path | None, typer.Option(help="also write one list a channel and offer here")] = None,
-    hashed_email: Annotated[
-        str | None, typer.Option(help="column of addresses, of which lists carry the SHA-256")
-    ] = None,
+    audiences: ListsDirectory = None,
+    hashed_email: AddressColumn = None,
     what_if: Annotated[
         bool, typer.Option("--what-if", help="write no decisions; show what the wave would do, and other scenarios")
     ] = False,

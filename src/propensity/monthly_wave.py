@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from propensity.playbook import Playbook
 from propensity.wave_file import WaveFile, WaveSummary
 
 WEEK_DAYS = 7.0
+MEND = "Report these people's snapshots again, with what the playbook needs, before the round"
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,9 @@ def decide_round(
     weeks = program.decision_window_days / WEEK_DAYS if asked.weeks is None else asked.weeks
     with tempfile.TemporaryDirectory(prefix="propensity-wave-") as aside:
         file = Path(aside) / "customers.parquet"
-        if not _written(file, (_as_read(people, playbook) for people in due)):
-            return None
+        with closing(due):
+            if not _written(file, (_as_read(people, playbook) for people in due)):
+                return None
         wave = WaveFile(file, asked.at, asked.campaign, weeks, asked.budget, ledger=ledger)
         return decide_file(model, wave, out, audiences=audiences, show=show)
 
@@ -111,7 +114,7 @@ def _as_read(people: pd.DataFrame, playbook: Playbook) -> pd.DataFrame:
     others = sorted(read_by(playbook).difference(named))
     table = people.reindex(columns=[*named, *others])
     columns += [Column(name, "text", "read by a rule", nullable=True) for name in others]
-    return contract.check("customers", table, extra=columns).good
+    return contract.check("customers", table, extra=columns, fix=MEND).good
 
 
 def _written(file: Path, parts: Iterator[pd.DataFrame]) -> bool:

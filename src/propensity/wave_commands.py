@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from propensity.cli import DEFAULT_LEDGER, LedgerUrl, utc_time
+from propensity.cli import (
+    DEFAULT_DECISIONS,
+    DEFAULT_LEDGER,
+    AddressColumn,
+    BudgetOption,
+    DecidedAt,
+    DecisionsFile,
+    LedgerUrl,
+    ListsDirectory,
+    ModelAlias,
+    ModelName,
+    utc_time,
+)
 from propensity.decide_commands import show_wave
 
 
@@ -19,15 +30,11 @@ def register(app: typer.Typer) -> None:
 def wave(
     campaign: Annotated[str, typer.Argument(help="name of the round, such as win-back-2026-03: one for each")],
     ledger: LedgerUrl = DEFAULT_LEDGER,
-    out: Annotated[Path, typer.Option(help="where to write the decisions: .parquet or .csv")] = Path(
-        "decisions.parquet"
-    ),
-    model: Annotated[str | None, typer.Option(help="registered model; default: the only one")] = None,
-    alias: Annotated[str, typer.Option(help="alias of the version to decide with")] = "champion",
-    at: Annotated[
-        str | None, typer.Option(help="when the decisions are taken, UTC where it names no zone; default: now")
-    ] = None,
-    budget: Annotated[float | None, typer.Option(min=0, help="currency to spend; default: the playbook's")] = None,
+    out: DecisionsFile = DEFAULT_DECISIONS,
+    model: ModelName = None,
+    alias: ModelAlias = "champion",
+    at: DecidedAt = None,
+    budget: BudgetOption = None,
     weeks: Annotated[
         float | None,
         typer.Option(min=0.01, help="weeks until the next round; default: the playbook's decision window"),
@@ -36,10 +43,8 @@ def wave(
         float | None,
         typer.Option(min=0, help="days that a person's newest snapshot may be old; default: the decision window"),
     ] = None,
-    audiences: Annotated[Path | None, typer.Option(help="also write one list a channel and offer here")] = None,
-    hashed_email: Annotated[
-        str | None, typer.Option(help="column of addresses, of which lists carry the SHA-256")
-    ] = None,
+    audiences: ListsDirectory = None,
+    hashed_email: AddressColumn = None,
 ) -> None:
     """Decide on everybody in the ledger who comes up, and record it there: the round of a month.
 

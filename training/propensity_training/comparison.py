@@ -18,6 +18,10 @@ from propensity.model import DecisionModel
 from propensity.playbook import Playbook
 from propensity.policy import best_action
 
+WORSE_LEVEL = 0.8
+"""Of the interval by which effects are said to fit worse: of two models that are as good one in ten is said so. A later
+one that learnt from more is kept back for nothing then; one with a part that is wrong is far below."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -107,6 +111,7 @@ def compare(challenger: DecisionModel, champion: DecisionModel, frame: pd.DataFr
             propensity,
             merged["reactivated"],
             [p.effect for p in predictions],
+            level=WORSE_LEVEL,
         ),
     )
 

@@ -12,7 +12,7 @@ from propensity.evaluation.estimate import Estimate, mean_estimate
 
 FIT_LEVEL = 0.5
 """Of the interval by which one model's effects are said to fit better: one in four times they are said so by chance.
-Of two that are as good it does no harm to take the later one; one with a part that is wrong is far below."""
+Of two that are as good it does no harm to take either; one with a part that is wrong is far below."""
 
 
 def better_fit(
@@ -21,6 +21,7 @@ def better_fit(
     propensity: pd.DataFrame,
     expected: pd.DataFrame,
     effects: Sequence[pd.DataFrame],
+    level: float = FIT_LEVEL,
 ) -> Estimate | None:
     """How much smaller the first effects' R-loss is than the second's, per person.
 
@@ -34,11 +35,13 @@ def better_fit(
         Logged chances, and the outcome expected under each action by a model that favours neither.
     effects : two DataFrames (n, actions without control)
         An action that one does not know has no effect by it.
+    level : float
+        Confidence of the interval.
 
     Returns
     -------
     Estimate or None
-        In squared units of the outcome, at `FIT_LEVEL`; None where both predict the same.
+        In squared units of the outcome, at ``level``; None where both predict the same.
 
     Notes
     -----
@@ -48,7 +51,7 @@ def better_fit(
     """
     left, told = _residuals(outcome, action, propensity, expected, effects)
     first, second = ((left - by_effect) ** 2 for by_effect in told)
-    return None if np.array_equal(first, second) else mean_estimate(second - first, FIT_LEVEL)
+    return None if np.array_equal(first, second) else mean_estimate(second - first, level)
 
 
 def effect_multiple(

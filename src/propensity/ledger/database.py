@@ -220,15 +220,8 @@ class Database:
         LedgerUnavailable
             The database cannot answer now.
         """
-        try:
-            with self.engine.connect() as connection:
-                yield connection
-        except sa.exc.SQLAlchemyError as error:
-            if not is_unavailable(error):
-                raise
-            raise LedgerUnavailable(
-                f"ledger {self.name}: is not available now ({first_line(error)}); try again later"
-            ) from error
+        with self._telling(), self.engine.connect() as connection:
+            yield connection
 
     def write(self, change: Callable[[sa.Connection], T], *, rows: int) -> T:
         """Carry out a change that is harmless when repeated; few rows go with those of other threads if `grouped`.
@@ -277,13 +270,19 @@ class Database:
             raise LedgerUnavailable(
                 f"ledger {self.name}: its tables are of another revision; run: propensity ledger init"
             )
-        try:
+        with self._telling():
             try:
                 return act()
             except sa.exc.DBAPIError as error:
                 if not is_cut(error):
                     raise
                 return act()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Errors of a database that is away as `LedgerUnavailable`, collisions as `Collided`."""
+        try:
+            yield
         except sa.exc.SQLAlchemyError as error:
             if not is_unavailable(error):
                 raise

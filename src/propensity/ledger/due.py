@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import timedelta
 from typing import Any
 
@@ -25,7 +25,7 @@ def people_due(
     horizon_days: float,
     window_days: float,
     seen_within_days: float,
-) -> Iterator[pd.DataFrame]:
+) -> Generator[pd.DataFrame, None, None]:
     """Newest snapshots of the people who come up at a time, as contract tables of many each.
 
     Parameters
@@ -77,7 +77,7 @@ def people_due(
     yield from _parts(ledger, query)
 
 
-def _parts(ledger: Database, query: sa.Select[Any]) -> Iterator[pd.DataFrame]:
+def _parts(ledger: Database, query: sa.Select[Any]) -> Generator[pd.DataFrame, None, None]:
     """The rows of a query on snapshots, many at a time, all of the same moment."""
     with ledger.reading() as connection:
         rows = connection.execution_options(yield_per=PEOPLE_TOGETHER).execute(query)
