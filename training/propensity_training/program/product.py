@@ -44,10 +44,11 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Retraining:
-    """A training in a wave: decisions that taught, and what the gate said."""
+    """A training in a wave: decisions that taught, after how long one counted half, and what the gate said."""
 
     wave: int
     decisions: int
+    half_life_days: float | None
     promoted: bool
     why: str
 
@@ -157,7 +158,7 @@ class Product:
             why, promoted = verdict.sentence, verdict.passed
             if promoted:
                 promotion.promote(self.ledger, verdict, who=WHO, why=why, forced=False)
-        self.trainings.append(Retraining(wave, self._taught, promoted, why))
+        self.trainings.append(Retraining(wave, self._taught, trained.model.recency.half_life_days, promoted, why))
         outcome = "promoted" if promoted else "kept back"
         self.say(f"wave {wave}: learnt from {self._taught:,} decisions, {outcome}: {why}")
         return True
