@@ -28,6 +28,27 @@ def init(ledger: Address = DEFAULT_LEDGER) -> None:
     typer.echo(f"The ledger is ready: {Ledger(ledger).create().name}")
 
 
+@ledger_app.command("import")
+def import_directory(
+    directory: Annotated[Path, typer.Argument(help="holds customers, contacts or outcomes, as .parquet or .csv")],
+    ledger: LedgerUrl = DEFAULT_LEDGER,
+    playbook: Annotated[str, typer.Option(help="whose actions and columns they are")] = "default",
+) -> None:
+    """Record what is known already: snapshots of customers, past contacts, what people did. Again changes nothing."""
+    from contextlib import closing
+
+    from propensity import playbook as playbooks
+    from propensity.ledger import Ledger
+    from propensity.ledger_import import import_tables
+
+    book = playbooks.load(playbook)
+    with closing(Ledger(ledger).open()) as opened:
+        for found in import_tables(opened, directory, book):
+            new = "" if found.new is None else f", {found.new:,} of them new"
+            typer.echo(f"{found.table}: {found.rows:,} rows{new}")
+        typer.echo(f"Ledger: {opened.name}")
+
+
 @ledger_app.command("upgrade")
 def upgrade(
     revision: Annotated[str, typer.Argument(help="where to; head is the newest")] = "head",
