@@ -83,9 +83,9 @@ def wave(
         typer.echo(f"Nobody in {name} comes up for a decision at {time:%Y-%m-%d %H:%M} UTC; nothing was written.")
         seen = loaded.playbook.program.decision_window_days if seen_within is None else seen_within
         typer.echo(
-            f"Who comes up has a snapshot of the last {seen:g} days (--seen-within), left inside the playbook's horizon, "
-            "is not back, and has no decision whose window is open. Snapshots come in "
-            "by `propensity ledger import` or PUT /v1/customers."
+            f"Who comes up has a snapshot of the last {seen:g} days (--seen-within), left inside the playbook's "
+            "horizon, is not back, and has no decision whose window is open. Snapshots come in by `propensity ledger "
+            "import` or PUT /v1/customers."
         )
         return
     show_wave(found, loaded.playbook.currency)
