@@ -22,10 +22,10 @@ import numpy as np
 import pandas as pd
 
 from propensity import playbook
-from propensity.assessment import held_out_people, measured_effects
 from propensity.contract import CONTROL
 from propensity.deciding import Wave
 from propensity.frame import training_frame
+from propensity.held_out import held_out_people, measured_effects
 from propensity.model import DecisionModel, Predictions
 from propensity.policy import Limit, allocate, is_held_out, rule_action, used_by
 from propensity.simulation import SimulatedProgram, simulate

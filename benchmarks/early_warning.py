@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 
 from propensity import playbook
-from propensity.assessment import held_out_people
 from propensity.dataset import Dataset, OutcomeWords
 from propensity.frame import split, training_frame
+from propensity.held_out import held_out_people
 from propensity.model import DecisionModel
 from propensity.monitoring.early import Early, came_back_early, early_effects, early_warning
 from propensity.monitoring.results import LEVEL, Check

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from propensity import playbook
-from propensity.assessment import held_out_people
 from propensity.frame import split, training_frame
+from propensity.held_out import held_out_people
 from propensity.model import DecisionModel
 from propensity.monitoring.early import Early
 from propensity.monitoring.monitor import Observed, came_true, monitor

@@ -10,22 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from propensity.assessment import (
-    PEOPLE,
-    Assessment,
-    _best_gains,
-    _Fit,
-    _gate,
-    _HeldOut,
-    _known_actions,
-    assess,
-    assess_people,
-    held_out_people,
-    slope_estimate,
-)
+from propensity.assessment import PEOPLE, Assessment, assess, assess_people, slope_estimate
 from propensity.contract import CONTROL
 from propensity.evaluation import dr_scores, policy_value
 from propensity.frame import logged_propensity
+from propensity.granting import Fit, grant
+from propensity.held_out import Scored, _best_gains, _known_actions, held_out_people
 from propensity.model import DecisionModel
 from propensity.policy import net_value, rule_action
 
@@ -146,7 +136,7 @@ def test_gains_are_judged_only_on_actions_that_had_a_chance():
     effect = pd.DataFrame([[0.1, 0.9], [0.2, 0.1], [0.5, 0.4]], columns=labels)
     allowed = pd.DataFrame([[True, False], [True, True], [False, False]], columns=labels)
     scores = pd.DataFrame([[1.0, 4.0, 100.0], [0.5, 3.0, 100.0], [0.0, 100.0, 100.0]], columns=[CONTROL, *labels])
-    held_out = _HeldOut(effect, allowed, {"reactivations": scores}, pd.Series(dtype=float))
+    held_out = Scored(effect, allowed, {"reactivations": scores}, pd.Series(dtype=float))
     predicted, observed = _best_gains(effect, held_out)
     assert predicted.tolist() == [0.1, 0.2]
     assert observed.tolist() == [3.0, 2.5]
@@ -207,7 +197,7 @@ def test_an_older_model_without_the_newest_action_is_assessed_without_bias(wave,
 # ------------------------------------------------------------------------------------------------------------- gate
 
 N = 400
-NOTHING_TOLD = _Fit(False, 0.0, 0.0)
+NOTHING_TOLD = Fit(False, 0.0, 0.0)
 
 
 def gate(proposed, per_person, one_action, fit=NOTHING_TOLD):
@@ -219,8 +209,8 @@ def gate(proposed, per_person, one_action, fit=NOTHING_TOLD):
     chosen = {
         m: np.full(N, a, dtype=object) for m, a in [("nobody", CONTROL), ("one_action", "a"), ("per_person", "b")]
     }
-    held_out = _HeldOut(scores, scores, {"expected_value": scores}, pd.Series(dtype=float))
-    return _gate(proposed, held_out, chosen, fit)
+    held_out = Scored(scores, scores, {"expected_value": scores}, pd.Series(dtype=float))
+    return grant(proposed, held_out, chosen, fit)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +235,7 @@ def test_gate(proposed, per_person, one_action, granted, why):
 
 
 def test_effects_that_come_closer_grant_a_choice_that_is_not_shown_to_be_worth_less():
-    fit = _Fit(True, 0.0, 0.0)
+    fit = Fit(True, 0.0, 0.0)
     closer = gate("per_person", 0.5, 0.5, fit)
     assert closer.granted == "per_person"
     assert "came closer to what happened" in closer.why
@@ -254,11 +244,11 @@ def test_effects_that_come_closer_grant_a_choice_that_is_not_shown_to_be_worth_l
 
 
 def test_a_choice_that_few_got_is_granted_where_it_pays_with_the_least_that_contact_was_shown_to_do():
-    shown = _Fit(True, 0.4, 0.01)
+    shown = Fit(True, 0.4, 0.01)
     found = gate("per_person", 0.05, 0.02, shown)
     assert found.granted == "per_person"
     assert "did at least 40% of what is expected of it" in found.why
-    for fit in (_Fit(True, 0.4, -0.01), _Fit(True, -0.1, 0.01)):
+    for fit in (Fit(True, 0.4, -0.01), Fit(True, -0.1, 0.01)):
         assert gate("per_person", 0.05, 0.02, fit).granted == "nobody"
     # nor where it is measured to lose, or for an action that was the best of many
     assert gate("per_person", -0.01, -0.02, shown).granted == "nobody"
@@ -269,8 +259,8 @@ def test_where_nobody_would_get_another_action_the_gate_says_so():
     scores = pd.DataFrame({CONTROL: np.zeros(N), "a": np.linspace(0.4, 0.6, N)})
     all_a, nobody = np.full(N, "a", dtype=object), np.full(N, CONTROL, dtype=object)
     chosen = {"nobody": nobody, "one_action": all_a, "per_person": all_a}
-    held_out = _HeldOut(scores, scores, {"expected_value": scores}, pd.Series(dtype=float))
-    found = _gate("per_person", held_out, chosen, NOTHING_TOLD)
+    held_out = Scored(scores, scores, {"expected_value": scores}, pd.Series(dtype=float))
+    found = grant("per_person", held_out, chosen, NOTHING_TOLD)
     assert found.granted == "one_action"
     assert "another action than the rest" in found.why
 

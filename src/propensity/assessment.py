@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,26 +17,20 @@ from propensity.deciding import Wave
 from propensity.evaluation import (
     Estimate,
     autoc_score,
-    better_fit,
     calibration_slope,
     calibration_table,
     calibration_test,
-    dr_scores,
-    effect_multiple,
     policy_value,
     qini_score,
 )
-from propensity.evaluation.expected import MeasuredEffects
-from propensity.frame import all_actions, logged_propensity
-from propensity.model import MODES, DecisionModel, PolicyMode, Predictions
-from propensity.playbook import Playbook
-from propensity.policy import best_action, best_column, contact_costs, profit, rule_action
+from propensity.granting import Gate, fit_of, grant
+from propensity.held_out import CURRENCIES, HeldOutPeople, Scored, held_out_people
+from propensity.model import MODES, DecisionModel, PolicyMode
+from propensity.policy import best_action, contact_costs, rule_action
 from propensity.targeting import TargetingCurves, targeting_curves
 
 PEOPLE = 1000
 """Policies are compared per so many people."""
-CURRENCIES = ("reactivations", "revenue", "net_value", "expected_value")
-"""What policies are compared in; fields of `PolicyResult`."""
 
 
 @dataclass(frozen=True)
@@ -67,22 +61,6 @@ class PolicyResult:
     net_value: Estimate
     expected_value: Estimate
     model_minus_this: dict[str, Estimate]
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Whether held-out people confirm what training supports.
-
-    Attributes
-    ----------
-    proposed, granted : {"per_person", "one_action", "nobody"}
-    why : str
-        One sentence.
-    """
-
-    proposed: PolicyMode
-    granted: PolicyMode
-    why: str
 
 
 @dataclass(frozen=True)
@@ -158,16 +136,6 @@ class Assessment:
         )
 
 
-@dataclass(frozen=True)
-class _HeldOut:
-    """Scores of the held-out people under each action, in each of the `CURRENCIES`."""
-
-    frame: pd.DataFrame
-    allowed: pd.DataFrame
-    scores: dict[str, pd.DataFrame]
-    costs: pd.Series
-
-
 def assess(model: DecisionModel, frame: pd.DataFrame, *, mode: PolicyMode | None = None) -> Assessment:
     """Assess a model and grant it a mode; the model itself is not changed.
 
@@ -190,11 +158,11 @@ def assess_people(model: DecisionModel, people: HeldOutPeople, *, mode: PolicyMo
     """`assess` from people who were predicted and scored already."""
     frame, predictions = people.frame, people.predictions
     costs = pd.Series(contact_costs(model.playbook, model.actions), index=model.actions)
-    held_out = _HeldOut(frame, people.allowed, people.scores, costs)
+    held_out = Scored(frame, people.allowed, people.scores, costs)
     chosen: dict[PolicyMode, np.ndarray] = {
         each: best_action(model.choice_value(predictions, each), people.allowed) for each in MODES
     }
-    gate = _gate(model.evidence_.supported_mode, held_out, chosen, _fit(model, people, chosen["per_person"]))
+    gate = grant(model.evidence_.supported_mode, held_out, chosen, fit_of(model, people, chosen["per_person"]))
     assessed = chosen[mode or gate.granted]
     gain, observed_gain = people.predicted_gain, people.observed_gain
     untouched = (frame["action"] == CONTROL).to_numpy()
@@ -236,255 +204,14 @@ def slope_estimate(predicted: np.ndarray, observed: np.ndarray) -> Estimate | No
     return calibration_test(predicted, observed).slope
 
 
-@dataclass(frozen=True)
-class HeldOutPeople:
-    """People whom a model has not seen, as it predicts them and as they scored: what `assess` judges by.
-
-    Attributes
-    ----------
-    frame : DataFrame (n, ...)
-        Rows of the training frame: people who were served an action that the model knows.
-    propensity : DataFrame (n, actions with control)
-        Logged chances.
-    predictions : Predictions
-    allowed : DataFrame (n, actions without control) of bool
-        What they may get and had a chance of.
-    scores : dict of DataFrame (n, actions with control)
-        Doubly robust scores in each of the `CURRENCIES`, per person.
-    reachable : array (n,) of bool
-        Who may get any action.
-    predicted_gain, observed_gain : array (n reachable,)
-        Of each one's most effective allowed action, in reactivations: what AUTOC, QINI and the effect's calibration
-        are of.
-    n_unknown : int
-        People who were left out because they were served an action that the model does not know.
-    """
-
-    frame: pd.DataFrame
-    propensity: pd.DataFrame
-    predictions: Predictions
-    allowed: pd.DataFrame
-    scores: dict[str, pd.DataFrame]
-    reachable: np.ndarray
-    predicted_gain: np.ndarray
-    observed_gain: np.ndarray
-    n_unknown: int
-
-
-def held_out_people(model: DecisionModel, frame: pd.DataFrame) -> HeldOutPeople:
-    """Predict and score people of a training frame whom a model has not seen."""
-    known, propensity = _known_actions(frame, model.actions)
-    predictions = model.predict(known, known["decided_at"])
-    held_out = _score(model, known, propensity, predictions)
-    predicted, observed = _best_gains(predictions.effect, held_out)
-    return HeldOutPeople(
-        frame=known,
-        propensity=propensity,
-        predictions=predictions,
-        allowed=held_out.allowed,
-        scores=held_out.scores,
-        reachable=held_out.allowed.any(axis=1).to_numpy(),
-        predicted_gain=predicted,
-        observed_gain=observed,
-        n_unknown=len(frame) - len(known),
-    )
-
-
-def measured_effects(people: HeldOutPeople) -> dict[str, MeasuredEffects]:
-    """What contact did to them by what was predicted: `DecisionModel.measured_`, on people whom no fit saw."""
-    predicted = {"reactivated": people.predictions.effect, "revenue": people.predictions.extra_revenue}
-    scores = {"reactivated": people.scores["reactivations"], "revenue": people.scores["revenue"]}
-    best = best_column(people.predictions.net_value, people.allowed)
-    return {
-        name: MeasuredEffects.fit(scores[name].to_numpy(), effect.where(people.allowed).to_numpy(), best)
-        for name, effect in predicted.items()
-    }
-
-
-def _known_actions(frame: pd.DataFrame, actions: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The people who were served one of the actions, and the chances of these, given that it was one of them.
-
-    A champion may be older than an action that these people were served.
-    """
-    known = frame["action"].isin(actions).to_numpy()
-    labels = all_actions(list({*frame["action"], *actions} - {CONTROL}))
-    propensity = logged_propensity(frame, labels).loc[known, actions].reset_index(drop=True)
-    if not known.all():
-        propensity = propensity.div(propensity.sum(axis=1), axis=0)
-    return frame[known].reset_index(drop=True), propensity
-
-
-def _best_gains(effect: pd.DataFrame, held_out: _HeldOut) -> tuple[np.ndarray, np.ndarray]:
-    """Predicted and observed gain (score against control's) of each person's most effective allowed action.
-
-    Only people who have one: where an action had no chance its score is the prediction itself and would confirm it.
-    """
-    reachable = held_out.allowed.any(axis=1).to_numpy()
-    predicted = np.where(held_out.allowed[effect.columns].to_numpy(), effect.to_numpy(), -np.inf)[reachable]
-    scores = held_out.scores["reactivations"][reachable]
-    rows, best = np.arange(len(predicted)), predicted.argmax(axis=1)
-    observed = scores[effect.columns].to_numpy()[rows, best] - scores[CONTROL].to_numpy()
-    return predicted[rows, best], observed
-
-
-def _score(model: DecisionModel, frame: pd.DataFrame, propensity: pd.DataFrame, predictions: Predictions) -> _HeldOut:
-    allowed = model.eligible(frame, frame["decided_at"]).allowed
-    # what had no chance of being served cannot be judged on these people
-    allowed &= propensity[allowed.columns].to_numpy() > 0
-    scores = outcome_scores(frame, propensity, expectations(model, frame, predictions), model.playbook)
-    return _HeldOut(
-        frame=frame,
-        allowed=allowed,
-        scores={currency: scores[currency] for currency in CURRENCIES},
-        costs=pd.Series(contact_costs(model.playbook, model.actions), index=model.actions),
-    )
-
-
-def expectations(model: DecisionModel, frame: pd.DataFrame, predictions: Predictions) -> dict[str, pd.DataFrame]:
-    """What `outcome_scores` starts from: the model's ``reactivated``, ``revenue``, ``unsubscribed`` and ``amount``.
-
-    ``amount`` is what a person brings in who comes back; each is a DataFrame (n, actions with control).
-    """
-    encoded = model._encode(frame, frame["decided_at"])
-    return {
-        "reactivated": predictions.reactivated,
-        "revenue": predictions.revenue,
-        "unsubscribed": predictions.unsubscribed,
-        "amount": pd.DataFrame(model.amount.predict(encoded), columns=model.actions, index=frame.index),
-    }
-
-
-def outcome_scores(
-    frame: pd.DataFrame, propensity: pd.DataFrame, expected: dict[str, pd.DataFrame], playbook: Playbook
-) -> dict[str, pd.DataFrame]:
-    """Doubly robust scores (n, actions with control) of people, in each of the `CURRENCIES` and of ``unsubscribed``.
-
-    Parameters
-    ----------
-    frame : DataFrame (n, ...)
-        Training frame of people that no model behind ``expected`` has seen.
-    propensity : DataFrame (n, actions with control)
-    expected : dict of DataFrame
-        As from `expectations`.
-    playbook : Playbook
-        Turns outcomes into money.
-    """
-    actions = list(propensity.columns)
-    reactivated, revenue, unsubscribed = (
-        dr_scores(frame[name], frame["action"], propensity, expected[name])
-        for name in ("reactivated", "revenue", "unsubscribed")
-    )
-    through_return = playbook.value.revenue_effect == "through_reactivation"
-
-    def value(money: pd.DataFrame) -> pd.DataFrame:
-        parts = (money.to_numpy(), reactivated.to_numpy(), unsubscribed.to_numpy())
-        return pd.DataFrame(profit(*parts, playbook, actions), columns=actions, index=frame.index)
-
-    return {
-        "reactivations": reactivated,
-        "revenue": revenue,
-        "net_value": value(revenue),
-        "expected_value": value(reactivated * expected["amount"] if through_return else revenue),
-        "unsubscribed": unsubscribed,
-    }
-
-
-class _Fit(NamedTuple):
-    """What all held-out people say of the predicted effects, whatever they were served.
-
-    Attributes
-    ----------
-    closer_than_averages : bool
-        Effects that differ between people come closer to what happened than each action's average.
-    least_multiple : float
-        Contact of every kind had at least so many times the predicted effects (95 % interval).
-    least_value : float
-        What choosing per person is predicted to bring then, in currency a person.
-    """
-
-    closer_than_averages: bool
-    least_multiple: float
-    least_value: float
-
-
-def _fit(model: DecisionModel, people: HeldOutPeople, per_person: np.ndarray) -> _Fit:
-    predictions, effect = people.predictions, people.predictions.effect
-    of_action = dict(zip(model.reactivation.actions_[1:], model.reactivation.averages_.shrunk, strict=True))
-    averages = pd.DataFrame({a: of_action[str(a)] for a in effect}, index=effect.index)
-    returned = people.frame["reactivated"].to_numpy(dtype=float)
-    known = (returned, people.frame["action"], people.propensity, predictions.reactivated)
-    better, multiple = better_fit(*known, [effect, averages]), effect_multiple(*known, effect)
-    least = 0.0 if multiple is None else multiple.low
-    # what offers cost is left as it is with the whole effect
-    missing = (1 - min(least, 1.0)) * model.playbook.value.margin_share * predictions.extra_revenue
-    value = (predictions.net_value - missing).assign(**{CONTROL: 0.0})
-    of_chosen = value.to_numpy()[np.arange(len(value)), value.columns.get_indexer(pd.Index(per_person))]
-    return _Fit(better is not None and better.low > 0, least, float(of_chosen.mean()))
-
-
-def _gate(proposed: PolicyMode, held_out: _HeldOut, chosen: dict[PolicyMode, np.ndarray], fit: _Fit) -> Gate:
-    """Grant the proposed mode, or a simpler one where held-out people do not confirm it.
-
-    The value of a policy rests on the few who happened to get what they would get by it: with many actions it cannot be
-    told from nothing in most programs that pay. Everybody tells by what multiple the predicted effects are right, and
-    choosing per person is granted too where it pays with the least of it. For an action for everybody, whose effect was
-    the largest of many averages, nothing but its own value counts.
-    """
-    if proposed == "nobody":
-        return Gate(
-            proposed, "nobody", "Training found no effect of contact that covers its cost, so nobody is contacted."
-        )
-    scores = held_out.scores["expected_value"]
-    mode: PolicyMode = proposed
-    why = "Training found one action that pays for itself, and no difference between people to act on."
-    if proposed == "per_person" and (chosen["per_person"] == chosen["one_action"]).all():
-        mode = "one_action"
-        why = "Training found that people differ, but not so much that anybody would get another action than the rest."
-    elif proposed == "per_person":
-        gain = policy_value(scores, chosen["per_person"], chosen["one_action"])
-        if gain.low > 0:
-            why = "Training found that people differ, and choosing per person did better on the held-out people."
-        elif gain.value > 0:
-            why = (
-                "Training found that people differ; on the held-out people choosing per person did as well as the same "
-                "action for everybody, within chance."
-            )
-        elif gain.high >= 0 and fit.closer_than_averages:
-            # the value rests on the few who got what they would; the effects are judged by everybody
-            why = (
-                "Training found that people differ, and what it expects of each came closer to what happened on the "
-                "held-out people than averages did; that choosing per person is worth more is not shown yet."
-            )
-        else:
-            mode = "one_action"
-            why = (
-                "Training found that people differ, but on the held-out people choosing per person did not do better "
-                "than the same action for everybody."
-            )
-    worth = policy_value(scores, chosen[mode], chosen["nobody"])
-    if worth.low <= 0 < worth.value and mode == "per_person" and fit.least_multiple > 0 and fit.least_value > 0:
-        why += (
-            " Few of them got what they would get now; but contact of every kind did at least "
-            f"{fit.least_multiple:.0%} of what is expected of it (95 % interval), and even so choosing per person pays."
-        )
-        return Gate(proposed, mode, why)
-    if worth.low <= 0:
-        return Gate(
-            proposed,
-            "nobody",
-            "On the held-out people, the value of contact cannot be told from nothing, so nobody is contacted.",
-        )
-    return Gate(proposed, mode, why)
-
-
-def _by_rule(model: DecisionModel, held_out: _HeldOut) -> np.ndarray:
+def _by_rule(model: DecisionModel, held_out: Scored) -> np.ndarray:
     changed = Wave(model, held_out.frame, held_out.frame["decided_at"]).changed if model.playbook.changes else None
     return rule_action(held_out.frame, model.playbook, held_out.allowed, changed)
 
 
 def _compare(
     model: DecisionModel,
-    held_out: _HeldOut,
+    held_out: Scored,
     granted: np.ndarray,
     chosen: dict[PolicyMode, np.ndarray],
     returning: np.ndarray,

@@ -71,7 +71,7 @@ class DecisionModel:
     measured_ : dict of MeasuredEffects
         Measured effects on ``reactivated`` and on ``revenue`` by predicted ones, for totals over other people. By
         `fit`: out of fold, which understates what the model itself brings, for it learnt from more people; training
-        replaces it by `assessment.measured_effects` of people whom no fit saw.
+        replaces it by `held_out.measured_effects` of people whom no fit saw.
     reason_models : ReasonModels
         Tell the reason for churn of those who stated none.
     answers : AnswerFeatures

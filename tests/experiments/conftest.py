@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from propensity.assessment import Assessment, Gate
+from propensity.assessment import Assessment
+from propensity.granting import Gate
 from propensity.ledger import Ledger
 from propensity.model import PolicyMode
 

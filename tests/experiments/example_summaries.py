@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from propensity.assessment import CURRENCIES, Assessment, Gate, PolicyResult
+from propensity.assessment import Assessment, PolicyResult
 from propensity.evaluation import Estimate
+from propensity.granting import Gate
+from propensity.held_out import CURRENCIES
 from propensity.inference import SampleRatio
 from propensity.targeting import TargetingCurves
 from propensity_experiments.contents import (

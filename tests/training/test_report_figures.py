@@ -13,9 +13,10 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from propensity import registry
-from propensity.assessment import assess_people, held_out_people
+from propensity.assessment import assess_people
 from propensity.contract import CONTROL
 from propensity.evaluation import policy_value
+from propensity.held_out import held_out_people
 from propensity.model import MODES
 from propensity.policy import contact_costs
 from propensity_training.report import document, model_report

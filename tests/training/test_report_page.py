@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from propensity import registry
-from propensity.assessment import Gate, assess_people, held_out_people
+from propensity.assessment import assess_people
 from propensity.contact_times import BestTime, ContactTimes
 from propensity.dataset import OutcomeWords
 from propensity.errors import JobError
 from propensity.evaluation import Estimate
 from propensity.frame import training_frame
+from propensity.granting import Gate
+from propensity.held_out import held_out_people
 from propensity.model import DecisionModel
 from propensity.pages.words import left_alone
 from propensity.playbook import Playbook

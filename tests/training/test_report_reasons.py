@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from propensity.assessment import held_out_people
 from propensity.evaluation import Estimate
+from propensity.held_out import held_out_people
 from propensity.reasons import Learnt, ReasonModels
 from propensity_training.report import document, model_report, render
 

@@ -52,7 +52,8 @@ def evaluate(
     import pandas as pd
 
     from propensity import registry
-    from propensity.assessment import assess_people, held_out_people
+    from propensity.assessment import assess_people
+    from propensity.held_out import held_out_people
     from propensity.progress import Steps
     from propensity.terminal import show
     from propensity_training import tables

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from propensity.assessment import PEOPLE, expectations, outcome_scores
+from propensity.assessment import PEOPLE
 from propensity.contract import CONTROL
 from propensity.errors import InputError
 from propensity.evaluation import Estimate, better_fit, mean_estimate, policy_scores, policy_value
 from propensity.features import DERIVED, SEGMENT_FEATURES
 from propensity.frame import all_actions, logged_propensity
+from propensity.held_out import expectations, outcome_scores
 from propensity.model import DecisionModel
 from propensity.playbook import Playbook
 from propensity.policy import best_action

@@ -10,18 +10,12 @@ from typing import Any
 import pandas as pd
 
 from propensity import __version__, registry
-from propensity.assessment import (
-    CURRENCIES,
-    Assessment,
-    HeldOutPeople,
-    assess_people,
-    held_out_people,
-    measured_effects,
-)
+from propensity.assessment import Assessment, assess_people
 from propensity.contact_times import ContactTimes
 from propensity.datasets import Dataset
 from propensity.evaluation import Estimate
 from propensity.frame import Split, SplitKind, split
+from propensity.held_out import CURRENCIES, HeldOutPeople, held_out_people, measured_effects
 from propensity.model import DecisionModel
 from propensity.monitoring.early import Early
 from propensity.monitoring.monitor import came_true

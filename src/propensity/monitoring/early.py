@@ -18,7 +18,7 @@ from propensity.monitoring.results import Check, Finding, concluded, p_words
 from propensity.policy import best_column
 
 if TYPE_CHECKING:
-    from propensity.assessment import HeldOutPeople
+    from propensity.held_out import HeldOutPeople
 
 EARLY_DAYS = 30.0
 """After a decision; a return by then is early."""

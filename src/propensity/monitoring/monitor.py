@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from propensity.assessment import HeldOutPeople, held_out_people
 from propensity.contract import CONTROL, PROBABILITY_PREFIX, SHOW_THAT_IT_WAS_SENT
 from propensity.errors import InputError
 from propensity.frame import training_frame, with_snapshots
+from propensity.held_out import HeldOutPeople, held_out_people
 from propensity.model import DecisionModel
 from propensity.monitoring.answers import attached, missing_outcomes, responses
 from propensity.monitoring.calibration import calibration

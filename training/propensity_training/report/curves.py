@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from propensity.assessment import PEOPLE, HeldOutPeople
+from propensity.assessment import PEOPLE
 from propensity.contract import CONTROL
 from propensity.evaluation import cost_curve, toc_curve
+from propensity.held_out import HeldOutPeople
 from propensity.model import DecisionModel
 from propensity.policy import contact_costs
 from propensity.targeting import TargetingCurves, gross_value

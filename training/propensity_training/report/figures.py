@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from propensity.assessment import PEOPLE, Assessment, HeldOutPeople
+from propensity.assessment import PEOPLE, Assessment
 from propensity.contract import CONTROL
 from propensity.dataset import Dataset
 from propensity.deciding import POLICY_CODES, Wave
 from propensity.evaluation import mean_estimate
+from propensity.held_out import HeldOutPeople
 from propensity.inference import sample_ratio_test
 from propensity.model import DecisionModel
 from propensity.policy import best_action

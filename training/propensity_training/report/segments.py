@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from propensity.assessment import PEOPLE, HeldOutPeople
+from propensity.assessment import PEOPLE
 from propensity.evaluation import mean_estimate, segment_effects
+from propensity.held_out import HeldOutPeople
 from propensity.model import DecisionModel
 from propensity_training.report.contents import FOUND_BELOW, Segments
 

@@ -1,0 +1,121 @@
+"""Which mode held-out people grant a model: what its training supports, or something simpler."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from propensity.contract import CONTROL
+from propensity.evaluation import better_fit, effect_multiple, policy_value
+from propensity.held_out import HeldOutPeople, Scored
+from propensity.model import DecisionModel, PolicyMode
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Whether held-out people confirm what training supports.
+
+    Attributes
+    ----------
+    proposed, granted : {"per_person", "one_action", "nobody"}
+    why : str
+        One sentence.
+    """
+
+    proposed: PolicyMode
+    granted: PolicyMode
+    why: str
+
+
+class Fit(NamedTuple):
+    """What all held-out people say of the predicted effects, whatever they were served.
+
+    Attributes
+    ----------
+    closer_than_averages : bool
+        Effects that differ between people come closer to what happened than each action's average.
+    least_multiple : float
+        Contact of every kind had at least so many times the predicted effects (95 % interval).
+    least_value : float
+        What choosing per person is predicted to bring then, in currency a person; 0 where revenue is learnt directly.
+    """
+
+    closer_than_averages: bool
+    least_multiple: float
+    least_value: float
+
+
+def fit_of(model: DecisionModel, people: HeldOutPeople, per_person: np.ndarray) -> Fit:
+    """How the predicted effects fit what happened to held-out people; ``per_person`` (n,) is what each would get."""
+    predictions, effect = people.predictions, people.predictions.effect
+    of_action = dict(zip(model.reactivation.actions_[1:], model.reactivation.averages_.shrunk, strict=True))
+    averages = pd.DataFrame({a: of_action[str(a)] for a in effect}, index=effect.index)
+    returned = people.frame["reactivated"].to_numpy(dtype=float)
+    known = (returned, people.frame["action"], people.propensity, predictions.reactivated)
+    better, multiple = better_fit(*known, [effect, averages]), effect_multiple(*known, effect)
+    least = 0.0 if multiple is None else multiple.low
+    # what offers cost is left as it is with the whole effect
+    missing = (1 - min(least, 1.0)) * model.playbook.value.margin_share * predictions.extra_revenue
+    value = (predictions.net_value - missing).assign(**{CONTROL: 0.0})
+    of_chosen = value.to_numpy()[np.arange(len(value)), value.columns.get_indexer(pd.Index(per_person))]
+    # revenue that is learnt by itself does not follow from returns
+    told = model.revenue is None
+    return Fit(better is not None and better.low > 0, least, float(of_chosen.mean()) if told else 0.0)
+
+
+def grant(proposed: PolicyMode, held_out: Scored, chosen: dict[PolicyMode, np.ndarray], fit: Fit) -> Gate:
+    """Grant the proposed mode, or a simpler one where held-out people do not confirm it.
+
+    The value of a policy rests on the few who happened to get what they would get by it: with many actions it cannot be
+    told from nothing in most programs that pay. Everybody tells by what multiple the predicted effects are right, and
+    choosing per person is granted too where it pays with the least of it. For an action for everybody, whose effect was
+    the largest of many averages, nothing but its own value counts.
+    """
+    if proposed == "nobody":
+        return Gate(
+            proposed, "nobody", "Training found no effect of contact that covers its cost, so nobody is contacted."
+        )
+    scores = held_out.scores["expected_value"]
+    mode: PolicyMode = proposed
+    why = "Training found one action that pays for itself, and no difference between people to act on."
+    if proposed == "per_person" and (chosen["per_person"] == chosen["one_action"]).all():
+        mode = "one_action"
+        why = "Training found that people differ, but not so much that anybody would get another action than the rest."
+    elif proposed == "per_person":
+        gain = policy_value(scores, chosen["per_person"], chosen["one_action"])
+        if gain.low > 0:
+            why = "Training found that people differ, and choosing per person did better on the held-out people."
+        elif gain.value > 0:
+            why = (
+                "Training found that people differ; on the held-out people choosing per person did as well as the same "
+                "action for everybody, within chance."
+            )
+        elif gain.high >= 0 and fit.closer_than_averages:
+            # the value rests on the few who got what they would; the effects are judged by everybody
+            why = (
+                "Training found that people differ, and what it expects of each came closer to what happened on the "
+                "held-out people than averages did; that choosing per person is worth more is not shown yet."
+            )
+        else:
+            mode = "one_action"
+            why = (
+                "Training found that people differ, but on the held-out people choosing per person did not do better "
+                "than the same action for everybody."
+            )
+    worth = policy_value(scores, chosen[mode], chosen["nobody"])
+    if worth.low <= 0 < worth.value and mode == "per_person" and fit.least_multiple > 0 and fit.least_value > 0:
+        why += (
+            " Few of them got what they would get now; but contact of every kind did at least "
+            f"{fit.least_multiple:.0%} of what is expected of it (95 % interval), and even so choosing per person pays."
+        )
+        return Gate(proposed, mode, why)
+    if worth.low <= 0:
+        return Gate(
+            proposed,
+            "nobody",
+            "On the held-out people, the value of contact cannot be told from nothing, so nobody is contacted.",
+        )
+    return Gate(proposed, mode, why)
