@@ -45,6 +45,9 @@ def evaluate(
     report: Report = None,
     seed: SimulatedSeed = 0,
     shuffle_arms: Shuffle = None,
+    from_ledger: Annotated[
+        str | None, typer.Option(help="judge by what this ledger's decisions brought, instead of by --data")
+    ] = None,
 ) -> None:
     """Say what a registered model is worth on people whom its training never saw."""
     from dataclasses import asdict
@@ -53,20 +56,30 @@ def evaluate(
 
     from propensity import registry
     from propensity.assessment import assess_people
+    from propensity.errors import InputError
     from propensity.held_out import held_out_people
     from propensity.progress import Steps
     from propensity.terminal import show
     from propensity_training import tables
     from propensity_training.comparison import require_fit, require_known
+    from propensity_training.source import LedgerSource
     from propensity_training.unseen import fingerprint, unseen_people
 
+    if from_ledger is not None and (data != "auto" or mapping or playbook or quarantine or shuffle_arms is not None):
+        raise InputError(
+            "--from-ledger: takes the place of --data, --mapping, --playbook, --quarantine and --shuffle-arms"
+        )
     with Steps(3) as steps:
         with steps.step("Find the model") as step:
             loaded, registered = registry.load(model, alias)
             step.result = f"{registered.title}; policy: {loaded.mode.replace('_', ' ')}"
-        dataset = read_data(data_source(data, mapping, playbook, quarantine, seed, shuffle_arms), quarantine, steps)
+        now = pd.Timestamp.now("UTC")
+        if from_ledger is None:
+            dataset = read_data(data_source(data, mapping, playbook, quarantine, seed, shuffle_arms), quarantine, steps)
+        else:
+            dataset = read_data(LedgerSource(from_ledger, now, loaded.playbook), None, steps)
         with steps.step("Assess on people whom its training never saw") as step:
-            unseen = unseen_people(dataset, [registered], pd.Timestamp.now("UTC"))
+            unseen = unseen_people(dataset, [registered], now)
             require_fit(loaded, registered.title, dataset.playbook, unseen.frame)
             require_known(set(unseen.frame["action"]), set(loaded.actions), registered.title)
             people = held_out_people(loaded, unseen.frame)

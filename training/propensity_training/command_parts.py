@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from propensity.datasets import Dataset
     from propensity.progress import Steps
-    from propensity_training.source import Source
+    from propensity_training.source import LedgerSource, Source
 
 Result = Annotated[Path | None, typer.Option("--result", help="write what came out to this JSON file")]
 Report = Annotated[Path | None, typer.Option("--report", help="write the model report to this HTML file")]
@@ -32,7 +32,7 @@ def data_source(
     )
 
 
-def read_data(source: Source, quarantine: Path | None, steps: Steps) -> Dataset:
+def read_data(source: Source | LedgerSource, quarantine: Path | None, steps: Steps) -> Dataset:
     """Read and check the data, and set faulty rows aside where that is asked for."""
     from propensity import datasets
 
