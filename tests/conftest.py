@@ -38,6 +38,16 @@ CHROMIUM = Path(os.environ.get("PROPENSITY_TEST_CHROMIUM", "/usr/bin/chromium"))
 LONGEST = (
     "training/test_from_ledger.py",
     "end_to_end/test_run.py",
+    "ledger/test_waves.py",
+    "engines/test_dask_engine.py",
+    "learners/test_heterogeneity.py",
+    "experiments/test_browser.py",
+    "survival/test_kills.py",
+    "training/test_planted_model.py",
+    "training/test_pipeline.py",
+    "training/test_commands.py",
+    "survival/test_postgresql_away.py",
+    "test_decide_file.py",
 )
 """The files that take longest, the longest first: they begin first, so that no core waits for another in the end."""
 
