@@ -35,13 +35,33 @@ POSTGRES = os.environ.get("PROPENSITY_TEST_POSTGRES", "postgresql+psycopg://post
 CHROMIUM = Path(os.environ.get("PROPENSITY_TEST_CHROMIUM", "/usr/bin/chromium"))
 
 
-LONGEST = {"survival", "end_to_end", "training", "experiments"}
-"""Directories whose files take longest: they come first, so that no core waits for another in the end."""
+LONGEST = (
+    "training/test_from_ledger.py",
+    "end_to_end/test_run.py",
+    "ledger/test_waves.py",
+    "engines/test_dask_engine.py",
+    "learners/test_heterogeneity.py",
+    "experiments/test_browser.py",
+    "survival/test_kills.py",
+    "training/test_planted_model.py",
+    "training/test_pipeline.py",
+    "training/test_commands.py",
+    "survival/test_postgresql_away.py",
+    "test_decide_file.py",
+)
+"""The files that take longest, the longest first: they begin first, so that no core waits for another in the end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep pytest-xdist from beginning with the files of most tests, which are quick ones."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files of `LONGEST` first."""
-    items.sort(key=lambda item: LONGEST.isdisjoint(item.path.parts))
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def lacking(what: str) -> NoReturn:

@@ -158,6 +158,17 @@ def test_a_failed_job_is_exit_one(propensity):
     assert "secret" not in error
 
 
+def test_commands_that_follow_one_another_in_a_process_are_added_once(propensity):
+    for _ in range(2):
+        assert propensity("data", "dictionary")[0] == 0
+    names = [command.callback.__qualname__ for command in cli.app.registered_commands if command.callback]
+    assert {"run", "train", "serve"} <= set(names)
+    groups = [group.name for group in cli.app.registered_groups]
+    assert {"data", "ledger", "experiment"} <= set(groups)
+    for added in (names, groups):
+        assert sorted(set(added)) == sorted(added)
+
+
 def test_a_fault_of_ours_is_exit_one_and_says_how_to_see_more(propensity, monkeypatch):
     def fail(*_, **__):
         raise ZeroDivisionError("oops\nand more")

@@ -100,7 +100,7 @@ def keep(state: Path, alias: str, pointed: Pointed, files: Path) -> None:
     digest = file_digest(files / MANIFEST_FILE)
     target = home / f"{_safe(pointed.version)}-{digest[:12]}"
     if not _is_intact(target, digest):
-        _copy(files, target)
+        _copy(files, target, digest)
     os.utime(target)  # the newest is what served last, not what was trained last
     note: dict[str, Any] = {
         "name": pointed.name,
@@ -115,22 +115,29 @@ def keep(state: Path, alias: str, pointed: Pointed, files: Path) -> None:
     _forget_old(home)
 
 
-def _copy(files: Path, target: Path) -> None:
+def _copy(files: Path, target: Path, digest: str) -> None:
     aside = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
     try:
         shutil.copytree(files, aside)
         check_files(aside)
-        if target.exists():  # what is there is not intact
-            with contextlib.suppress(FileNotFoundError):
-                target.rename(aside.with_suffix(".old"))
-        # another worker may have put the same there meanwhile
         try:
             os.rename(aside, target)
         except OSError:
-            check_files(target)
+            # what another worker put there meanwhile may be in use already and stays
+            if not _is_intact(target, digest):
+                _replace(target, aside)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(aside.with_suffix(".old"), ignore_errors=True)
+
+
+def _replace(target: Path, aside: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        target.rename(aside.with_suffix(".old"))
+    try:
+        os.rename(aside, target)
+    except OSError:  # another worker was as quick
+        check_files(target)
 
 
 def _is_intact(directory: Path, digest: str) -> bool:

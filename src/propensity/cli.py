@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -187,8 +188,9 @@ app.add_typer(data_app, name="data")
 app.add_typer(simulate_app, name="simulate")
 
 
+@cache
 def application() -> typer.Typer:
-    """The application with the commands of every installed door."""
+    """The application with the commands of every installed door, which are added once in a process."""
     from propensity import (
         decide_commands,
         ledger_commands,

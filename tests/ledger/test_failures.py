@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -292,6 +293,23 @@ def test_a_lock_that_outlasts_patience_is_told_and_waited_for_no_longer(sqlite, 
         assert list(ledger.standing(["d-a"])) == ["d-a"]  # readers are not in the way, nor are they kept waiting
     record(ledger, decided("b"), spend=0.5)
     assert_once(ledger, 2)
+
+
+def test_a_new_ledger_waits_for_whoever_is_making_it(tmp_path):
+    file = tmp_path / "ledger.db"
+    url = f"sqlite:///{file}"
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with (
+            closing(Ledger(url, patience_seconds=0.2)) as hasty,
+            pytest.raises(LedgerUnavailable, match="database is locked"),
+        ):
+            hasty.create()
+        release = threading.Timer(0.5, other.execute, ["ROLLBACK"])
+        release.start()
+        with closing(Ledger(url)) as patient:
+            assert patient.create().open().revision() is not None
+        release.join()
 
 
 def test_a_read_only_database_is_told(sqlite, mode):

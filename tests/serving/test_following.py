@@ -374,6 +374,21 @@ def test_workers_that_keep_the_same_copy_at_once_leave_one_that_is_whole(version
     assert [p for p in home.iterdir() if p.is_dir()] == [kept]
 
 
+def test_a_copy_that_another_worker_put_there_meanwhile_stays_in_its_place(versions, settings, monkeypatch):
+    pointed = look(MODEL, "champion")
+    copytree, put = shutil.copytree, []
+
+    def another_is_quicker(*arguments: object) -> object:
+        monkeypatch.setattr(shutil, "copytree", copytree)
+        copies.keep(settings.state, "champion", pointed, model_files(pointed.directory))
+        put.append(copies.last_good(settings.state, "champion").pointed.directory.stat().st_ino)
+        return copytree(*arguments)
+
+    monkeypatch.setattr(shutil, "copytree", another_is_quicker)
+    copies.keep(settings.state, "champion", pointed, model_files(pointed.directory))
+    assert [copies.last_good(settings.state, "champion").pointed.directory.stat().st_ino] == put
+
+
 def test_nothing_that_is_kept_is_a_pickle_and_only_a_few_versions_are(versions, worker, settings):
     for number in range(1, copies.KEPT + 3):
         versions.promote(str(number))

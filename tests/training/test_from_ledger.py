@@ -126,6 +126,10 @@ def test_two_at_once_are_one(start, url, taught, propensity, tmp_path):
     assert registry.find(NAME, "champion").version == "1"
     assert not list((tmp_path / "cache" / "propensity" / "training").iterdir())
 
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_training_is_made_again_and_judged_from_the_ledger_as_it_is_now(taught, url, empty_mlflow, propensity):
+    assert propensity("train", "--from-ledger", url, "--as-of", AS_OF)[0] == 0
     # the same once more is nothing, unless asked for; a later time without another closed window is the same
     code, out, _ = propensity("train", "--from-ledger", url, "--as-of", "2026-08-09")
     assert (code, versions()) == (0, ["1"])

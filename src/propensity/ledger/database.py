@@ -6,6 +6,8 @@ import hashlib
 import json
 import logging
 import re
+import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +45,8 @@ MOST_ROWS_IN_A_GROUP = 200
 
 _ROWS_PER_STATEMENT = 500  # SQLite allows 32,766 parameters in one statement
 _IDS_PER_QUERY = 900
+_PAUSE_SECONDS = 0.02
+"""Between two looks at a lock that SQLite does not wait for itself."""
 
 
 class Database:
@@ -376,8 +380,18 @@ def _engine(url: str, patience_seconds: float) -> sa.Engine:
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     """Readers beside a writer, and commits that survive a power cut."""
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
-        cursor.execute(f"PRAGMA {pragma}")
+    (patience_milliseconds,) = cursor.execute("PRAGMA busy_timeout").fetchone()
+    ends = time.monotonic() + patience_milliseconds / 1_000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:
+            # where another connection writes to a ledger that is new, SQLite does not wait itself
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+    cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
 
 
