@@ -155,6 +155,9 @@ def test_a_training_is_made_again_and_judged_from_the_ledger_as_it_is_now(taught
     assert f"was {told['data_fingerprint']}" in out
     assert "1 person was erased from the ledger since then" in out
     # whoever judges a challenger reads the ledger again, without the erased
+    code, out, _ = propensity("evaluate", "--from-ledger", url, "--model", "propensity-small", "--alias", "1")
+    assert code == 0
+    assert "were in training and do not count" in out
     code, out, err = propensity("promote", "2", "--ledger", url, "--who", "Ann")
     assert "Read the data of its training again" in out, err
     assert len(versions()) == 2
@@ -193,6 +196,8 @@ def test_options_that_go_with_a_ledger_only(propensity):
     for options in (["--again"], ["--as-of", "2026-01-01"], ["--campaign", "a"]):
         assert propensity("train", *options)[0] == 2
     assert propensity("train", "--from-ledger", "sqlite:///x.db", "--data", "simulated")[0] == 2
+    code, _, error = propensity("evaluate", "--from-ledger", "sqlite:///x.db", "--data", "simulated")
+    assert (code, "takes the place of --data" in error) == (2, True)
     assert job.TRAINING != job.OF
 
 
