@@ -81,7 +81,7 @@ def test_importance_is_in_points_and_states_its_fidelity(wave_model):
     assert table["mean_absolute"].to_numpy() == pytest.approx(
         100 * wave_model.explainer.importance()["mean_absolute"].to_numpy()
     )
-    assert set(table["feature"]) == set(wave_model.features.numeric) | set(wave_model.features.categories)
+    assert set(table["feature"]) == set(wave_model.reactivation.encoder_.columns)
 
 
 def test_a_policy_for_everybody_gives_no_personal_reasons(copy, wave):

@@ -1,8 +1,9 @@
 """How likely each archetype answers why a person left: what the playbook knows of messages, as features of people.
 
 Which archetype answers which reason is the playbook's knowledge, and few people state their reason. Learners are told
-both at once: one number an archetype, from what people said or what is told of them, so that they need not find out
-from rare returns what every marketer knows. How much it counts they learn.
+both at once: one number an archetype, from the reason that people stated or what is told of it by their features, so
+that they need not find out from rare returns what every marketer knows. How much it counts they learn. What people
+wrote is left out: it is kept nowhere, so that a later training would not have it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from propensity.reasons.assignment import Told
 
 ANSWERED_BY = "answered_by_"
 """Before an archetype's name: the feature's."""
+BY_FEATURES = "predicted"
+"""The source of chances (`reasons.assignment.SOURCES`) that tells reasons from features."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,9 @@ class AnswerFeatures:
         """Features of n people, arrays (n,) from 0 to 1; missing where nothing is known of the reason."""
         if not self.answers:
             return {}
-        chances = told.probabilities()
-        return {ANSWERED_BY + name: chances @ np.array(answered) for name, answered in self.answers.items()}
+        chances = told.probabilities(BY_FEATURES)
+        # row by row the same for one person as among many, which a product of matrices is not to the last digit
+        return {ANSWERED_BY + name: (chances * answered).sum(axis=1) for name, answered in self.answers.items()}
 
     def to_state(self) -> dict[str, list[float]]:
         """As JSON-ready values."""

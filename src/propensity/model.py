@@ -508,8 +508,8 @@ class DecisionModel:
 
 
 def _reasons_are_known(frame: pd.DataFrame) -> bool:
-    """Whether anybody stated why they left, or wrote something of it."""
-    return any(frame[name].notna().any() for name in ("reason", "exit_answer") if name in frame)
+    """Whether anybody stated why they left."""
+    return "reason" in frame and bool(frame["reason"].notna().any())
 
 
 def _is_same(one: Playbook, other: Playbook, action: str) -> bool:

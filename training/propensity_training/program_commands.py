@@ -12,7 +12,7 @@ from propensity.cli import simulate_app
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from propensity_training.program.contest import Results
+    from propensity_training.program.contest import Contest, Results
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +31,12 @@ def program(
     effect_scale: Annotated[float, typer.Option(min=0, help="multiplies every effect; 0: contact does nothing")] = 1.0,
     steady: Annotated[bool, typer.Option("--steady", help="nothing shifts: no release, no offer that tires")] = False,
     chart: Annotated[Path | None, typer.Option(help="write the chart to this SVG, PNG or HTML file")] = None,
-    result: Annotated[Path | None, typer.Option(help="write all figures to this JSON file")] = None,
+    result: Annotated[
+        Path | None,
+        typer.Option(
+            help="write all figures to this JSON file, after every world; worlds that it holds are not played"
+        ),
+    ] = None,
 ) -> None:
     """Run the whole loop, wave after wave, in simulated worlds, against what else a company could do.
 
@@ -59,7 +64,13 @@ def program(
         effect_scale=effect_scale,
         shifts=() if steady else SHIFTS,
     )
-    results = play(contest, lambda line: typer.echo(line))
+    before = None if result is None or not result.exists() else _kept(result, contest)
+
+    def keep(results: Results) -> None:
+        if result is not None:
+            write_text(result, json.dumps(results.to_json(), indent=1))
+
+    results = play(contest, lambda line: typer.echo(line), before=before, keep=keep)
     show(_table(results))
     for line in _sentences(results):
         typer.echo(line)
@@ -67,8 +78,23 @@ def program(
         write_chart(results, chart)
         typer.echo(f"Chart: {chart}")
     if result is not None:
-        write_text(result, json.dumps(results.to_json(), indent=1))
         typer.echo(f"All figures: {result}")
+
+
+def _kept(file: Path, contest: Contest) -> Results:
+    """What an earlier run wrote there."""
+    import json
+
+    from propensity.errors import InputError
+    from propensity_training.program.contest import Results
+
+    try:
+        found = Results.from_json(json.loads(file.read_text(encoding="utf-8")), contest)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"--result {file}: exists and holds no figures of this command; name another file") from error
+    if found is None:
+        raise InputError(f"--result {file}: holds the figures of other worlds; name another file, or the same options")
+    return found
 
 
 def _table(results: Results) -> Table:

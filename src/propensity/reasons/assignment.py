@@ -169,13 +169,14 @@ class Told(NamedTuple):
         """The reason that each person is treated by; see `assigned_reasons`."""
         return assigned(self.stated, self.chances, minimum, fallback, self.shares)
 
-    def probabilities(self) -> np.ndarray:
-        """Chance of each reason (n, reasons of the taxonomy): 1 of the stated one, else what the first source says.
+    def probabilities(self, source: str) -> np.ndarray:
+        """Chance of each reason (n, reasons of the taxonomy): 1 of the stated one, else what the source says.
 
-        Missing in the whole row of whom no source knows anything.
+        Missing in the whole row of whom it knows nothing.
         """
         found = np.full((len(self.stated), len(REASONS)), np.nan)
-        for chances in reversed(list(self.chances.values())):
+        if source in self.chances:
+            chances = self.chances[source]
             known = ~np.isnan(chances.values).any(axis=1)
             found[chances.people[known]] = 0.0
             columns = [REASONS.index(reason) for reason in chances.reasons]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -102,6 +103,22 @@ class Results:
         """As JSON-ready values."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, content: dict[str, Any], contest: Contest) -> Results | None:
+        """The results that `to_json` described; None where they are of another contest (the number of worlds aside)."""
+
+        def described(of: dict[str, Any]) -> str:
+            return json.dumps({**of, "worlds": 0}, sort_keys=True)
+
+        if described(content["contest"]) != described(asdict(contest)):
+            return None
+        worlds = [
+            WorldResult(**{**world, "trainings": tuple(Retraining(**training) for training in world["trainings"])})
+            for world in content["worlds"]
+            if world["seed"] < contest.worlds
+        ]
+        return cls(contest, tuple(worlds))
+
 
 def mean_with_interval(values: np.ndarray) -> tuple[float, float, float]:
     """Mean of independent values (n,) and its 95 % interval (Student's t); without bounds where there is one."""
@@ -112,7 +129,13 @@ def mean_with_interval(values: np.ndarray) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
-def play(contest: Contest, say: Callable[[str], None] = lambda line: None) -> Results:
+def play(
+    contest: Contest,
+    say: Callable[[str], None] = lambda line: None,
+    *,
+    before: Results | None = None,
+    keep: Callable[[Results], None] = lambda results: None,
+) -> Results:
     """Play all worlds, side by side on the cores that there are.
 
     Parameters
@@ -120,19 +143,27 @@ def play(contest: Contest, say: Callable[[str], None] = lambda line: None) -> Re
     contest : Contest
     say : callable
         Told what happens, line by line.
+    before : Results, optional
+        Of a run that was stopped: its worlds are not played again.
+    keep : callable
+        Told the results so far after every world.
     """
+    found = list(before.worlds) if before else []
+    seeds = sorted(set(range(contest.worlds)) - {world.seed for world in found})
+    if not seeds:
+        return Results(contest, tuple(found))
     say("Learning from the truth what features can tell")
     some = World(0, contest.newcomers, shifts=contest.shifts, effect_scale=contest.effect_scale)
     known = foresight(some, contest.waves)
-    found = []
-    with ProcessPoolExecutor(min(available_threads(), contest.worlds), get_context("spawn")) as pool:
-        waiting = [pool.submit(play_world, contest, seed, known) for seed in range(contest.worlds)]
+    with ProcessPoolExecutor(min(available_threads(), len(seeds)), get_context("spawn")) as pool:
+        waiting = [pool.submit(play_world, contest, seed, known) for seed in seeds]
         for done in as_completed(waiting):
             world = done.result()
-            found.append(world)
+            found = sorted([*found, world], key=lambda x: x.seed)
+            keep(Results(contest, tuple(found)))
             share = sum(world.gained[NAME]) / sum(world.gained[ORACLE])
             say(f"[{len(found)}/{contest.worlds}] world {world.seed}: this product {share:.0%} of the oracle's gain")
-    return Results(contest, tuple(sorted(found, key=lambda world: world.seed)))
+    return Results(contest, tuple(found))
 
 
 def play_world(contest: Contest, seed: int, known: Foresight, say: Callable[[str], None] | None = None) -> WorldResult:
