@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from simulated_waves import FEW_ACTIONS
 from propensity import registry
 from propensity.contract import CONTROL
 from propensity.policy import is_held_out
-from propensity.simulation.world import Course, Shift, World, world_playbook
+from propensity.simulation.world import SHIFTS, Course, Shift, World, world_playbook
 from propensity_training.program import foresight as foresight_module
 from propensity_training.program.chart import gains_chart, gains_table
 from propensity_training.program.contest import (
@@ -25,6 +26,7 @@ from propensity_training.program.contest import (
     Results,
     WorldResult,
     mean_with_interval,
+    play,
     recovery,
     table,
 )
@@ -178,3 +180,34 @@ def test_the_chart_shows_the_tables_sums(results):
     last = shown[(shown["policy"] == POLICIES[NAME]) & (shown["wave"] == 6)].iloc[0]
     assert last["gained"] == pytest.approx(results.total(NAME)[0] / 1_000)
     assert gains_chart(results).to_dict()["layer"]
+
+
+def test_worlds_that_were_played_before_are_not_played_again(results):
+    kept = json.loads(json.dumps(results.to_json()))
+    before = Results.from_json(kept, results.contest)
+    assert before is not None
+    assert before.to_json() == results.to_json()
+    # no world is left to be played, which would take minutes
+    said = []
+    assert play(results.contest, said.append, before=before).to_json() == results.to_json()
+    assert said == []
+    fewer = Results.from_json(kept, replace(results.contest, worlds=1))
+    assert [world.seed for world in fewer.worlds] == [0]
+    assert Results.from_json(kept, replace(results.contest, newcomers=results.contest.newcomers + 1)) is None
+
+
+def test_the_command_shows_what_a_file_holds_and_refuses_other_worlds(results, propensity, tmp_path):
+    contest = replace(results.contest, worlds=2, shifts=SHIFTS)
+    options = ["--worlds", 2, "--waves", contest.waves, "--newcomers", contest.newcomers, "--pilot", contest.pilot]
+    file = tmp_path / "loop.json"
+    content = {**results.to_json(), "contest": json.loads(json.dumps(asdict(contest)))}
+    file.write_text(json.dumps(content), encoding="utf-8")
+    code, out, _ = propensity("simulate", "program", *options, "--result", file)
+    assert code == 0
+    assert "This product" in out
+    code, _, error = propensity("simulate", "program", *options, "--steady", "--result", file)
+    assert (code, "holds the figures of other worlds" in error) == (2, True)
+    for broken in ("", "{}", "[1]"):
+        file.write_text(broken, encoding="utf-8")
+        code, _, error = propensity("simulate", "program", *options, "--result", file)
+        assert (code, "holds no figures of this command" in error) == (2, True)
