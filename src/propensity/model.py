@@ -28,8 +28,8 @@ from propensity.learners.base import UpliftLearner
 from propensity.learners.dense_trees import getting_ready
 from propensity.learners.explanation import IMPORTANCE_COLUMNS, EffectExplainer
 from propensity.learners.hurdle import AmountModel
-from propensity.learners.recency import Recency, recency
-from propensity.learners.sample import check_sample, derive_seed, factor_codes
+from propensity.learners.recency import Recency, recency_of
+from propensity.learners.sample import derive_seed
 from propensity.monitoring.reference import Reference
 from propensity.people import People
 from propensity.persistence import load_state, save_state
@@ -192,9 +192,15 @@ class DecisionModel:
     ) -> np.ndarray:
         """How much each decision (n,) counts in learning effects, which follows from `recency`."""
         days_old = ((frame["decided_at"].max() - frame["decided_at"]) / pd.Timedelta(days=1)).to_numpy(dtype=float)
-        sample = check_sample(X, frame["action"], reactivated, propensity)
-        factors = factor_codes(self.playbook.factors(), sample.actions)
-        self.recency = recency(sample, days_old, factors, derive_seed(self.random_state, "recency"))
+        self.recency = recency_of(
+            X,
+            frame["action"],
+            reactivated,
+            propensity,
+            days_old,
+            self.playbook.factors(),
+            derive_seed(self.random_state, "recency"),
+        )
         return self.recency.weights(days_old)
 
     def _fit_money(self, X: pd.DataFrame, frame: pd.DataFrame, propensity: pd.DataFrame, weight: np.ndarray) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from propensity.learners.recency import HALF_LIVES_DAYS, LEVEL, Recency, recency
+from propensity.learners import recency as module
+from propensity.learners.recency import HALF_LIVES_DAYS, LEVEL, Recency, recency, recency_of
 from propensity.learners.sample import check_sample, factor_codes
 
 ACTIONS = ["control", "a", "b", "c"]
@@ -53,6 +54,19 @@ def test_within_two_months_nothing_is_old():
 
 def test_few_decisions_cannot_tell():
     assert recency(*decisions(0, changed=True, n=1_200), seed=0).gain is None
+
+
+def test_of_very_many_decisions_some_tell(monkeypatch):
+    sample, age, _ = decisions(0, changed=True)
+    known = (pd.DataFrame({"x": sample.X[:, 0]}), pd.Series(np.array(ACTIONS)[sample.arm]), sample.y)
+    propensity = pd.DataFrame(sample.propensity, columns=ACTIONS)
+    monkeypatch.setattr(module, "MOST_ROWS", 4_500)
+    found = recency_of(*known, propensity, age, None, seed=0)
+    assert found.half_life_days in HALF_LIVES_DAYS
+    assert found.gain.n < 4_500 / 2
+    # an action of which too few are among them leaves it open
+    monkeypatch.setattr(module, "MOST_ROWS", 150)
+    assert recency_of(*known, propensity, age, None, seed=0) == Recency(None, None)
 
 
 def test_a_decision_counts_half_after_each_half_life():

@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from propensity.evaluation.estimate import Estimate, mean_estimate
 from propensity.learners._typing import Flags, Matrix, Vector
 from propensity.learners.factored import FactoredLinearLearner
 from propensity.learners.nuisance import cross_fitted_outcome, mean_outcome, outcome_model
-from propensity.learners.sample import MIN_ROWS_PER_ACTION, Sample, derive_seed
+from propensity.learners.sample import MIN_ROWS_PER_ACTION, Sample, check_sample, derive_seed, factor_codes
 
 HALF_LIVES_DAYS = (60.0, 120.0, 240.0)
 """After so many days a decision counts half; these are tried against none."""
 NEWEST_SHARE = 0.25
 LEAST_DAYS = 60.0
 """Between the first and the last decision: within less, nothing is old."""
+MOST_ROWS = 100_000
+"""Decisions by which it is judged; of more, so many at random."""
 LEAST_ROWS = 1_000
 """Of older decisions and of newer ones."""
 LEVEL = 0.05
@@ -51,6 +54,29 @@ class Recency:
         if self.half_life_days is None:
             return "all decisions count alike: giving older ones less weight does not predict the newest better"
         return f"a decision counts half after {self.half_life_days:g} days: that predicts the newest ones better"
+
+
+def recency_of(
+    X: pd.DataFrame,
+    action: pd.Series,
+    y: Vector,
+    propensity: pd.DataFrame,
+    days_old: Vector,
+    factors: pd.DataFrame | None,
+    seed: int,
+) -> Recency:
+    """`recency` of what learners are fitted on (see `UpliftLearner.fit`); of very many decisions, of some at random."""
+    n = len(days_old)
+    if float(np.ptp(days_old)) < LEAST_DAYS:
+        return Recency(None, None)
+    rows = np.arange(n)
+    if n > MOST_ROWS:
+        draw = np.random.default_rng(derive_seed(seed, "rows"))
+        rows = np.sort(draw.choice(n, MOST_ROWS, replace=False))
+        if action.iloc[rows].value_counts().reindex(action.unique(), fill_value=0).min() < MIN_ROWS_PER_ACTION:
+            return Recency(None, None)
+    sample = check_sample(X.iloc[rows], action.iloc[rows], y[rows], propensity.iloc[rows])
+    return recency(sample, days_old[rows], factor_codes(factors, sample.actions), seed)
 
 
 def recency(sample: Sample, days_old: Vector, factors: Matrix, seed: int) -> Recency:
