@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from propensity import __version__
-from propensity.answering import AnswerFeatures
+from propensity.answer_features import AnswerFeatures
 from propensity.contact_times import ContactTimes
 from propensity.contract import CONTROL
 from propensity.deciding import PolicyMode, Wave

@@ -145,3 +145,22 @@ def test_a_model_that_learnt_from_more_passes_unless_it_is_shown_to_be_worse():
     assert not check_value(replace(undecided, better_fit=unclear), 0, "USD").passed
     assert not check_value(replace(undecided, better_fit=farther), 0, "USD", retrained=True).passed
     assert not check_value(replace(worse, better_fit=unclear), 0, "USD", retrained=True).passed
+
+
+@pytest.mark.parametrize(("champion", "passed"), [("one_action", True), ("per_person", False)])
+def test_having_learnt_from_more_counts_for_nothing_where_less_was_granted(trained, champion, passed):
+    """What was not confirmed must not take the place of what was."""
+    undecided = comparison((-5, 6))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trained.model, "mode", "one_action")
+        checks = check_challenger(
+            trained.model,
+            trained.assessment,
+            undecided,
+            trained.split.held_out,
+            margin_currency=0,
+            champion_mode=champion,
+            retrained=True,
+        )
+    assert checks[0].passed is passed
+    assert ("must be shown to be worth more" in checks[0].sentence) is not passed

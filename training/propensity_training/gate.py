@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pandas as pd
 from scipy import stats
@@ -12,9 +12,10 @@ from propensity.contract import CONTROL
 from propensity.evaluation import Estimate
 from propensity.frame import all_actions, logged_propensity
 from propensity.inference import sample_ratio_test
-from propensity.model import DecisionModel
+from propensity.model import MODES, DecisionModel, PolicyMode
 from propensity_training.comparison import Comparison
 
+LESS_FREE = "Held-out people grant it less than the champion has, so that it must be shown to be worth more."
 CALIBRATION_LEVEL = 0.99
 """A right model is called miscalibrated in 1 % of cases, as the sample-ratio test calls a right draw wrong."""
 
@@ -50,6 +51,7 @@ def check_challenger(
     frame: pd.DataFrame,
     *,
     margin_currency: float,
+    champion_mode: PolicyMode = "nobody",
     retrained: bool = False,
 ) -> list[Check]:
     """All checks of a challenger against a champion.
@@ -65,11 +67,19 @@ def check_challenger(
         People whom neither saw in training.
     margin_currency : float
         By how much per 1,000 people the challenger may be worse; at least 0.
+    champion_mode : {"per_person", "one_action", "nobody"}
     retrained : bool
-        See `check_value`.
+        See `check_value`. It counts for nothing where the challenger may decide less freely than the champion: what it
+        learnt from more was not confirmed.
     """
+    less_free = MODES.index(challenger.mode) < MODES.index(champion_mode)
+    value = check_value(
+        comparison, margin_currency, challenger.playbook.currency, retrained=retrained and not less_free
+    )
+    if retrained and less_free and not value.passed:
+        value = replace(value, sentence=f"{value.sentence} {LESS_FREE}")
     checks = [
-        check_value(comparison, margin_currency, challenger.playbook.currency, retrained=retrained),
+        value,
         check_slope("propensity calibration", "chances to return", assessment.slopes.get("propensity")),
     ]
     if challenger.mode == "per_person":

@@ -133,7 +133,13 @@ def examine(
         own = assess(challenger_model, unseen.frame, mode=challenger_model.mode)
         step.result = unseen.line
     checks = check_challenger(
-        challenger_model, own, comparison, unseen.frame, margin_currency=margin_currency, retrained=retrained
+        challenger_model,
+        own,
+        comparison,
+        unseen.frame,
+        margin_currency=margin_currency,
+        champion_mode=champion_model.mode,
+        retrained=retrained,
     )
     return Verdict(challenger, champion, checks, comparison, dataset)
 

@@ -20,3 +20,19 @@ def action_components(factors: Matrix, n_actions: int) -> Matrix:
         return np.hstack([contact, np.eye(n_actions)[:, 1:]])
     levels = [(codes[:, None] == np.unique(codes[1:])).astype(float) for codes in factors.T]
     return np.hstack([contact, *levels])
+
+
+def sum_of_parts(parts: Matrix, components: Matrix) -> Matrix:
+    """Effects (n, actions) from those of the parts (n, parts), with ``components`` (actions, parts) of 0 and 1.
+
+    To the last digit the same for one row as among many, which a product of matrices is not.
+    """
+    effects = np.zeros((len(parts), len(components)))
+    for part, has_it in zip(parts.T, components.T > 0, strict=True):
+        effects[:, has_it] += part[:, None]
+    return effects
+
+
+def row_products(rows: Matrix, table: Matrix) -> Matrix:
+    """The product of rows (n, p) with each row of a table (k, p), (n, k); for one row the same as among many."""
+    return np.column_stack([(rows * each).sum(axis=1) for each in table])

@@ -10,7 +10,7 @@ import numpy as np
 from propensity.learners._typing import Matrix, State, Vector
 from propensity.learners.basis import LinearBasis
 from propensity.learners.boosting import TreeSettings, fit_components, predict_components
-from propensity.learners.components import action_components
+from propensity.learners.components import action_components, row_products, sum_of_parts
 from propensity.learners.effect_learner import EffectLearner
 from propensity.learners.nuisance import N_FOLDS, cross_fitted_outcome, mean_outcome
 from propensity.learners.sample import Sample, derive_seed
@@ -93,7 +93,7 @@ class FactoredLinearLearner(_FactoredLearner):
     def _effect(self, X: Matrix) -> Matrix:
         phi = self.basis_.transform(X)
         phi[:, 0] *= INTERCEPT_SCALE
-        return phi @ self.coefficients_.T @ self.components_[1:].T
+        return sum_of_parts(row_products(phi, self.coefficients_), self.components_[1:])
 
     def _fitted_state(self) -> State:
         return {
@@ -149,7 +149,7 @@ class FactoredBoostedLearner(_FactoredLearner):
         )
 
     def _effect(self, X: Matrix) -> Matrix:
-        return predict_components(self.booster_, X, self.components_.shape[1]) @ self.components_[1:].T
+        return sum_of_parts(predict_components(self.booster_, X, self.components_.shape[1]), self.components_[1:])
 
     def _fitted_state(self) -> State:
         return {**super()._fitted_state(), "booster": self.booster_}

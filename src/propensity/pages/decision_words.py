@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from propensity.answering import ANSWERED_BY
+from propensity.answer_features import ANSWERED_BY
 from propensity.learners.explanation import LESS, LEVELS, MORE
 from propensity.pages.words import LEFT_ALONE, NOT_OF_DECISIONS, OF_A_CHANNEL, action_words, left_alone, listed
 from propensity.policy import codes

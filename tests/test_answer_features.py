@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from propensity import playbook
-from propensity.answering import ANSWERED_BY, BY_FEATURES, AnswerFeatures
+from propensity.answer_features import ANSWERED_BY, BY_FEATURES, AnswerFeatures
 from propensity.contract import REASONS
 from propensity.deciding import Wave
 from propensity.frame import logged_propensity
