@@ -65,8 +65,10 @@ def test_batches_do_not_matter_and_nothing_is_written(model, people, at, source,
     assert list(tmp_path.iterdir()) == [source]
     json.dumps(parts, allow_nan=False)
     for one, other in zip(whole["scenarios"], parts["scenarios"], strict=True):
-        assert one["contacted"] == pytest.approx(other["contacted"], abs=3)  # the last of a budget may go to another
-        assert one["expected"]["revenue"]["value"] == pytest.approx(other["expected"]["revenue"]["value"], rel=0.02)
+        # the last of a budget may go to others: several whose offers cost little instead of one
+        assert one["net_value_predicted"] == pytest.approx(other["net_value_predicted"], rel=0.02)
+        assert one["contacted"] == pytest.approx(other["contacted"], abs=10)
+        assert all(x["limits"]["budget"]["used"] <= x["budget"] for x in (one, other))
 
 
 def test_moves_add_up_and_go_where_the_scenarios_differ(model, people, at):
