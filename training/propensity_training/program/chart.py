@@ -78,7 +78,7 @@ def gains_chart(results: Results) -> alt.LayerChart:
             )
         )
     return alt.layer(*layers).properties(
-        width=WIDTH, height=HEIGHT, padding={"right": 210, "left": 5, "top": 5, "bottom": 5}
+        width=WIDTH, height=HEIGHT, padding=5
     )
 
 
