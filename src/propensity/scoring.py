@@ -31,13 +31,8 @@ class Order:
 
     Attributes
     ----------
-    at : Timestamp
-        When the decisions are taken.
-    campaign : str
-    weeks : float
-        For which capacities a week are meant.
-    budget : float or None
-        Currency; None: the playbook's.
+    at, campaign, weeks, budget
+        See `WaveFile`.
     terms : Terms
         Prices of what is scarce, and how often each action is tried.
     explain : bool

@@ -104,6 +104,9 @@ def test_facts_in_words(level):
         ("region=north_east", "region north east"),
         ("trial_canceller=1", "trial canceller yes"),
         ("answered_by_we_miss_you_high", 'a high chance that "we miss you" answers why they left'),
+        ("answered_by_we_miss_you_unknown", "that nothing is known of why they left"),
+        ("answered_by_we_miss_you=1", 'that "we miss you" answers why they left'),
+        ("answered_by_we_miss_you=0", 'that "we miss you" does not answer why they left'),
     ],
 )
 def test_values_in_words(fact, said):

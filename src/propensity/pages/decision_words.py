@@ -134,14 +134,23 @@ def _alternative(decision: Mapping[Any, Any], currency: str) -> list[str]:
 
 def fact_words(fact: str) -> str:
     """A fact of an effect code (see `EffectExplainer.reasons`) for people: "high tenure months", "region north"."""
-    if fact.startswith(ANSWERED_BY):
-        archetype, _, level = fact.removeprefix(ANSWERED_BY).rpartition("_")
-        return f'a {level} chance that "{action_words(archetype)}" answers why they left'
     name, is_, value = fact.partition("=")
+    if name.startswith(ANSWERED_BY):
+        return _answer_words(name.removeprefix(ANSWERED_BY), value)
     if is_:
         return f"{action_words(name)} {action_words(YES_OR_NO.get(value, value))}"
     name, _, level = fact.rpartition("_")
     return f"{level} {action_words(name)}" if name and level in LEVELS else action_words(fact)
+
+
+def _answer_words(told: str, value: str) -> str:
+    """How likely an archetype answers why a person left: "<archetype>" and "1" or "0", or "<archetype>_<level>"."""
+    if value:
+        return f'that "{action_words(told)}" {"answers" if value == "1" else "does not answer"} why they left'
+    archetype, _, level = told.rpartition("_")
+    if level == "unknown":
+        return "that nothing is known of why they left"
+    return f'a {level} chance that "{action_words(archetype)}" answers why they left'
 
 
 def has_words(code: str) -> bool:

@@ -77,9 +77,7 @@ def gains_chart(results: Results) -> alt.LayerChart:
                 x="wave:Q", y=alt.value(8), text="why:N"
             )
         )
-    return alt.layer(*layers).properties(
-        width=WIDTH, height=HEIGHT, padding=5
-    )
+    return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, padding=5)
 
 
 def write_chart(results: Results, file: Path) -> None:
