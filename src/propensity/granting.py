@@ -71,9 +71,9 @@ def grant(proposed: PolicyMode, held_out: Scored, chosen: dict[PolicyMode, np.nd
 
     The value of a policy rests on the few who happened to get what they would get by it: with many actions it cannot be
     told from nothing in most programs that pay. Everybody tells by what multiple the predicted effects are right, and
-    choosing per person is granted too where it pays with the least of it. Each of the two is by mistake in at most one of
-    forty cases, where training proposed it by mistake. For an action for everybody, whose effect was
-    the largest of many averages, nothing but its own value counts.
+    choosing per person is granted too where it pays with the least of it. Where contact does nothing, each of the two
+    grants it in one of forty cases in which training proposes it. For an action for everybody, whose effect was the
+    largest of many averages, nothing but its own value counts.
     """
     if proposed == "nobody":
         return Gate(
