@@ -51,7 +51,7 @@ def check_challenger(
     frame: pd.DataFrame,
     *,
     margin_currency: float,
-    champion_mode: PolicyMode = "nobody",
+    champion_mode: PolicyMode = "per_person",
     retrained: bool = False,
 ) -> list[Check]:
     """All checks of a challenger against a champion.
