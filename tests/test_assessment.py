@@ -200,7 +200,7 @@ N = 400
 NOTHING_TOLD = Fit(False, 0.0, 0.0)
 
 
-def gate(proposed, per_person, one_action, fit=NOTHING_TOLD):
+def gate(proposed, per_person, one_action, fit=NOTHING_TOLD, standing="nobody"):
     """The gate on people whose policies are worth this on average, with noise of standard error 0.05 each."""
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(2, N))
@@ -210,7 +210,7 @@ def gate(proposed, per_person, one_action, fit=NOTHING_TOLD):
         m: np.full(N, a, dtype=object) for m, a in [("nobody", CONTROL), ("one_action", "a"), ("per_person", "b")]
     }
     held_out = Scored(scores, scores, {"expected_value": scores}, pd.Series(dtype=float))
-    return grant(proposed, held_out, chosen, fit)
+    return grant(proposed, held_out, chosen, fit, standing)
 
 
 @pytest.mark.parametrize(
@@ -226,6 +226,7 @@ def gate(proposed, per_person, one_action, fit=NOTHING_TOLD):
         ("per_person", 0.5, 0.5, "one_action", "did not do better"),
         ("per_person", 0.05, 0.02, "nobody", "cannot be told from nothing"),
         ("per_person", -1.0, 0.05, "nobody", "cannot be told from nothing"),
+        ("per_person", 0.08, 0.12, "one_action", "did not do better"),
     ],
 )
 def test_gate(proposed, per_person, one_action, granted, why):
@@ -248,11 +249,45 @@ def test_a_choice_that_few_got_is_granted_where_it_pays_with_the_least_that_cont
     found = gate("per_person", 0.05, 0.02, shown)
     assert found.granted == "per_person"
     assert "did at least 40% of what is expected of it" in found.why
+    assert gate("per_person", -0.01, -0.02, shown).granted == "per_person"
     for fit in (Fit(True, 0.4, -0.01), Fit(True, -0.1, 0.01)):
         assert gate("per_person", 0.05, 0.02, fit).granted == "nobody"
-    # nor where it is measured to lose, or for an action that was the best of many
-    assert gate("per_person", -0.01, -0.02, shown).granted == "nobody"
+    # nor where it is shown to lose, or for an action that was the best of many
+    assert gate("per_person", -0.15, -0.16, shown).granted == "nobody"
     assert gate("one_action", 0.05, 0.02, shown).granted == "nobody"
+
+
+def test_where_choosing_per_person_is_not_shown_to_pay_the_same_action_for_everybody_is_asked():
+    closer = Fit(True, 0.0, 0.0)
+    found = gate("per_person", 0.06, 0.12, closer)
+    assert found.granted == "one_action"
+    assert "the same action for everybody is what remains" in found.why
+    assert gate("per_person", 0.06, 0.08, closer).granted == "nobody"
+
+
+@pytest.mark.parametrize(
+    ("standing", "proposed", "per_person", "one_action", "granted"),
+    [
+        ("per_person", "per_person", 0.05, 0.02, "per_person"),
+        ("per_person", "per_person", 0.02, 0.05, "per_person"),
+        ("per_person", "per_person", -0.02, 0.12, "one_action"),
+        ("per_person", "per_person", -0.15, -0.05, "one_action"),
+        ("per_person", "per_person", -0.15, -0.15, "nobody"),
+        ("per_person", "one_action", 9.0, 0.05, "one_action"),
+        ("per_person", "nobody", 9.0, 9.0, "nobody"),
+        ("one_action", "per_person", 0.05, 0.02, "one_action"),
+        ("one_action", "per_person", 0.05, -0.15, "nobody"),
+        ("one_action", "one_action", 9.0, 0.05, "one_action"),
+        ("one_action", "one_action", 9.0, -0.15, "nobody"),
+    ],
+)
+def test_what_was_granted_before_stands_unless_these_people_refute_it(
+    standing, proposed, per_person, one_action, granted
+):
+    found = gate(proposed, per_person, one_action, standing=standing)
+    assert found.granted == granted
+    assert gate(proposed, per_person, one_action).granted == ("one_action" if one_action == 0.12 else "nobody")
+    assert ("do not refute it" in found.why) is (granted != "nobody" and one_action != 0.12)
 
 
 def test_where_nobody_would_get_another_action_the_gate_says_so():

@@ -136,7 +136,9 @@ class Assessment:
         )
 
 
-def assess(model: DecisionModel, frame: pd.DataFrame, *, mode: PolicyMode | None = None) -> Assessment:
+def assess(
+    model: DecisionModel, frame: pd.DataFrame, *, mode: PolicyMode | None = None, standing: PolicyMode = "nobody"
+) -> Assessment:
     """Assess a model and grant it a mode; the model itself is not changed.
 
     Parameters
@@ -146,15 +148,19 @@ def assess(model: DecisionModel, frame: pd.DataFrame, *, mode: PolicyMode | None
         Training frame of people that the model has not seen.
     mode : {"per_person", "one_action", "nobody"}, optional
         Of the policy that is assessed; by default the one that these people grant.
+    standing : {"per_person", "one_action", "nobody"}
+        What was granted before; see `granting.grant`.
 
     Returns
     -------
     Assessment
     """
-    return assess_people(model, held_out_people(model, frame), mode=mode)
+    return assess_people(model, held_out_people(model, frame), mode=mode, standing=standing)
 
 
-def assess_people(model: DecisionModel, people: HeldOutPeople, *, mode: PolicyMode | None = None) -> Assessment:
+def assess_people(
+    model: DecisionModel, people: HeldOutPeople, *, mode: PolicyMode | None = None, standing: PolicyMode = "nobody"
+) -> Assessment:
     """`assess` from people who were predicted and scored already."""
     frame, predictions = people.frame, people.predictions
     costs = pd.Series(contact_costs(model.playbook, model.actions), index=model.actions)
@@ -162,7 +168,8 @@ def assess_people(model: DecisionModel, people: HeldOutPeople, *, mode: PolicyMo
     chosen: dict[PolicyMode, np.ndarray] = {
         each: best_action(model.choice_value(predictions, each), people.allowed) for each in MODES
     }
-    gate = grant(model.evidence_.supported_mode, held_out, chosen, fit_of(model, people, chosen["per_person"]))
+    fit = fit_of(model, people, chosen["per_person"])
+    gate = grant(model.evidence_.supported_mode, held_out, chosen, fit, standing)
     assessed = chosen[mode or gate.granted]
     gain, observed_gain = people.predicted_gain, people.observed_gain
     untouched = (frame["action"] == CONTROL).to_numpy()

@@ -11,7 +11,9 @@ import pandas as pd
 from propensity.contract import CONTROL
 from propensity.evaluation import better_fit, effect_multiple, policy_value
 from propensity.held_out import HeldOutPeople, Scored
-from propensity.model import DecisionModel, PolicyMode
+from propensity.model import MODES, DecisionModel, PolicyMode
+
+_SAME: PolicyMode = "one_action"
 
 
 @dataclass(frozen=True)
@@ -66,57 +68,114 @@ def fit_of(model: DecisionModel, people: HeldOutPeople, per_person: np.ndarray) 
     return Fit(better is not None and better.low > 0, least, float(of_chosen.mean()) if told else 0.0)
 
 
-def grant(proposed: PolicyMode, held_out: Scored, chosen: dict[PolicyMode, np.ndarray], fit: Fit) -> Gate:
+def grant(
+    proposed: PolicyMode,
+    held_out: Scored,
+    chosen: dict[PolicyMode, np.ndarray],
+    fit: Fit,
+    standing: PolicyMode = "nobody",
+) -> Gate:
     """Grant the proposed mode, or a simpler one where held-out people do not confirm it.
 
     The value of a policy rests on the few who happened to get what they would get by it: with many actions it cannot be
     told from nothing in most programs that pay. Everybody tells by what multiple the predicted effects are right, and
-    choosing per person is granted too where it pays with the least of it. Where contact does nothing, each of the two
-    grants it in one of forty cases in which training proposes it. For an action for everybody, whose effect was the
-    largest of many averages, nothing but its own value counts.
+    choosing per person is granted too where it pays with the least of it, unless it is shown to lose. Where neither is
+    shown, the same action for everybody is asked for itself; its effect was the largest of many averages, so that
+    nothing but its own value counts. Where contact does nothing, each of the three grants it in at most one of forty
+    cases in which training proposes it.
+
+    Parameters
+    ----------
+    proposed : {"per_person", "one_action", "nobody"}
+        What training supports.
+    held_out : Scored
+    chosen : dict of array (n,)
+        What each mode gives to each person.
+    fit : Fit
+    standing : {"per_person", "one_action", "nobody"}
+        What earlier held-out people granted to a model that learnt as this one did, from fewer decisions. It stands
+        unless these people refute it: what was shown once need not be shown again by a month's few.
+
+    Returns
+    -------
+    Gate
     """
     if proposed == "nobody":
         return Gate(
             proposed, "nobody", "Training found no effect of contact that covers its cost, so nobody is contacted."
         )
     scores = held_out.scores["expected_value"]
-    mode: PolicyMode = proposed
-    why = "Training found one action that pays for itself, and no difference between people to act on."
-    if proposed == "per_person" and (chosen["per_person"] == chosen["one_action"]).all():
-        mode = "one_action"
-        why = "Training found that people differ, but not so much that anybody would get another action than the rest."
-    elif proposed == "per_person":
-        gain = policy_value(scores, chosen["per_person"], chosen["one_action"])
-        if gain.low > 0:
-            why = "Training found that people differ, and choosing per person did better on the held-out people."
-        elif gain.value > 0:
+    preferred, why = _preferred(proposed, scores, chosen, fit, standing)
+    for mode in (preferred, _SAME) if preferred != _SAME else (_SAME,):
+        if mode != preferred:
             why = (
-                "Training found that people differ; on the held-out people choosing per person did as well as the same "
-                "action for everybody, within chance."
+                "Training found that people differ, but on the held-out people the value of choosing per person cannot "
+                "be told from nothing; the same action for everybody is what remains."
             )
-        elif gain.high >= 0 and fit.closer_than_averages:
-            # the value rests on the few who got what they would; the effects are judged by everybody
-            why = (
-                "Training found that people differ, and what it expects of each came closer to what happened on the "
-                "held-out people than averages did; that choosing per person is worth more is not shown yet."
+        worth = policy_value(scores, chosen[mode], chosen["nobody"])
+        if worth.low > 0:
+            return Gate(proposed, mode, why)
+        if worth.high <= 0:
+            continue
+        if mode == "per_person" and fit.least_multiple > 0 and fit.least_value > 0:
+            why += (
+                " Few of them got what they would get now; but contact of every kind did at least "
+                f"{fit.least_multiple:.0%} of what is expected of it (95 % interval), and even so choosing per person "
+                "pays."
             )
-        else:
-            mode = "one_action"
-            why = (
-                "Training found that people differ, but on the held-out people choosing per person did not do better "
-                "than the same action for everybody."
+            return Gate(proposed, mode, why)
+        if MODES.index(mode) <= MODES.index(standing):
+            why += (
+                " That contact pays was shown when the champion was granted it; these people are too few to tell, and "
+                "do not refute it."
             )
-    worth = policy_value(scores, chosen[mode], chosen["nobody"])
-    if worth.low <= 0 < worth.value and mode == "per_person" and fit.least_multiple > 0 and fit.least_value > 0:
-        why += (
-            " Few of them got what they would get now; but contact of every kind did at least "
-            f"{fit.least_multiple:.0%} of what is expected of it (95 % interval), and even so choosing per person pays."
+            return Gate(proposed, mode, why)
+    return Gate(
+        proposed,
+        "nobody",
+        "On the held-out people, the value of contact cannot be told from nothing, so nobody is contacted.",
+    )
+
+
+def _preferred(
+    proposed: PolicyMode,
+    scores: pd.DataFrame,
+    chosen: dict[PolicyMode, np.ndarray],
+    fit: Fit,
+    standing: PolicyMode,
+) -> tuple[PolicyMode, str]:
+    """Which mode these people would have, if contact pays, and why."""
+    if proposed == _SAME:
+        return _SAME, "Training found one action that pays for itself, and no difference between people to act on."
+    if (chosen["per_person"] == chosen[_SAME]).all():
+        return (
+            _SAME,
+            "Training found that people differ, but not so much that anybody would get another action than the rest.",
         )
-        return Gate(proposed, mode, why)
-    if worth.low <= 0:
-        return Gate(
-            proposed,
-            "nobody",
-            "On the held-out people, the value of contact cannot be told from nothing, so nobody is contacted.",
+    gain = policy_value(scores, chosen["per_person"], chosen[_SAME])
+    found = "Training found that people differ"
+    if gain.low > 0:
+        return "per_person", f"{found}, and choosing per person did better on the held-out people."
+    if gain.value > 0:
+        return "per_person", (
+            f"{found}; on the held-out people choosing per person did as well as the same action for everybody, within "
+            "chance."
         )
-    return Gate(proposed, mode, why)
+    if gain.high >= 0 and fit.closer_than_averages:
+        # the value rests on the few who got what they would; the effects are judged by everybody
+        return "per_person", (
+            f"{found}, and what it expects of each came closer to what happened on the held-out people than averages "
+            "did; that choosing per person is worth more is not shown yet."
+        )
+    if gain.high >= 0 and standing == "per_person":
+        return "per_person", (
+            f"{found}, and the champion was granted to choose per person, which the held-out people do not refute."
+        )
+    return _SAME, (
+        f"{found}, but on the held-out people choosing per person did not do better than the same action for everybody."
+    )
+
+
+def mode_of(name: str) -> PolicyMode:
+    """The mode that a run's parameter names."""
+    return next(mode for mode in MODES if mode == name)

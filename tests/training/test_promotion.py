@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
@@ -171,3 +173,15 @@ def test_without_data_the_challengers_own_are_read_again(register_version):
     register_version()
     with pytest.raises(InputError, match=r"propensity-small/2: its run names no data; say with --data"):
         examine(None)
+
+
+def test_what_the_champion_was_granted_stands_for_a_model_that_learns_from_more(registry_copy, small_dataset):
+    more = replace(small_dataset, contacts=pd.concat([small_dataset.contacts, small_dataset.contacts.iloc[:1]]))
+    granted = registry.parameters(registry.find(NAME, "champion"))["mode"]
+    assert granted != "nobody"
+    assert promotion.standing_grant(NAME, more) == granted
+    # not for the same decisions, another playbook, or where there is no champion
+    assert promotion.standing_grant(NAME, small_dataset) == "nobody"
+    other = small_dataset.playbook.model_copy(update={"name": "other"})
+    assert promotion.standing_grant(NAME, replace(more, playbook=other)) == "nobody"
+    assert promotion.standing_grant("nothing", more) == "nobody"

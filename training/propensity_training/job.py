@@ -17,6 +17,7 @@ from propensity.progress import Steps
 from propensity.registry import Registered
 from propensity_training import provenance
 from propensity_training.pipeline import Settings, TrainingResult, experiment_of, settings_told, train
+from propensity_training.promotion import standing_grant
 from propensity_training.source import LedgerSource, address
 from propensity_training.unseen import fingerprint
 
@@ -124,6 +125,7 @@ def _train(
         model_name=name,
         now=source.until,
         source=source,
+        standing=standing_grant(name, dataset),
         work=work / key,
         tags=tags,
         check=held.require,

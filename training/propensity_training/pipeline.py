@@ -16,7 +16,7 @@ from propensity.datasets import Dataset
 from propensity.evaluation import Estimate
 from propensity.frame import Split, SplitKind, split
 from propensity.held_out import CURRENCIES, HeldOutPeople, held_out_people, measured_effects
-from propensity.model import DecisionModel
+from propensity.model import DecisionModel, PolicyMode
 from propensity.monitoring.early import Early
 from propensity.monitoring.monitor import came_true
 from propensity.progress import Steps
@@ -94,6 +94,7 @@ def train(
     now: pd.Timestamp | None = None,
     source: Source | LedgerSource | None = None,
     tuning: Budget | None = None,
+    standing: PolicyMode = "nobody",
     work: Path | None = None,
     tags: dict[str, str] | None = None,
     check: Callable[[], None] = lambda: None,
@@ -115,6 +116,8 @@ def train(
         Decisions whose window is open at this time are left out. Without it, all windows count as closed.
     source : Source or LedgerSource, optional
         Where the data came from, so that a later command finds them again.
+    standing : {"per_person", "one_action", "nobody"}
+        What earlier held-out people granted; see `promotion.standing_grant`.
     work : Path, optional
         Directory in which the fitted model is kept, and found by a later call with the same data and settings after
         this one was stopped.
@@ -132,7 +135,7 @@ def train(
     # a registry that does not answer is said before the learning, not after
     registry.champion_version(name)
     settings = Settings(held_out_share, seed, kind, tuning)
-    learnt = learn(dataset, settings, now=now, steps=steps, work=work)
+    learnt = learn(dataset, settings, now=now, steps=steps, standing=standing, work=work)
     model, sides, assessment = learnt.model, learnt.sides, learnt.assessment
     with steps.step("Write the model report") as step:
         report = model_report(
@@ -154,6 +157,7 @@ def train(
             experiment=experiment_of(dataset),
             parameters=_parameters(dataset, model, sides)
             | settings_told(settings)
+            | {"standing": standing}
             | provenance.parameters()
             | _optional_parameters(model, now, learnt.tuned, source),
             metrics=_metrics(model, assessment) | report.metrics(),
@@ -174,7 +178,13 @@ def train(
 
 
 def learn(
-    dataset: Dataset, settings: Settings, *, now: pd.Timestamp | None, steps: Steps, work: Path | None = None
+    dataset: Dataset,
+    settings: Settings,
+    *,
+    now: pd.Timestamp | None,
+    steps: Steps,
+    standing: PolicyMode = "nobody",
+    work: Path | None = None,
 ) -> Learnt:
     """Fit and assess; see `train`."""
     sides = _hold_out(dataset, now, settings, steps)
@@ -192,7 +202,7 @@ def learn(
         step.result = _evidence(model) + found_by
     with steps.step(f"Assess on {len(sides.held_out):,} decisions on people that training never saw") as step:
         people = held_out_people(model, sides.held_out)
-        assessment = assess_people(model, people)
+        assessment = assess_people(model, people, standing=standing)
         model.restrict(assessment.gate.granted)
         model.measured_ = measured_effects(people)
         early = Early.of(people, dataset.outcomes)

@@ -11,7 +11,9 @@ from propensity import registry
 from propensity.assessment import Assessment, assess
 from propensity.datasets import Dataset
 from propensity.errors import InputError
+from propensity.granting import mode_of
 from propensity.ledger import Ledger
+from propensity.model import PolicyMode
 from propensity.playbook import Playbook
 from propensity.progress import Steps
 from propensity.registry import Registered
@@ -153,6 +155,20 @@ def _require_more_decisions(challenger: Registered, champion: Registered) -> Non
             f"model {challenger.title}: learnt from {n_new:,} decisions, the champion {champion.title} from {n_old:,}: "
             "it is no retraining on more of them; leave --retrained out"
         )
+
+
+def standing_grant(name: str, dataset: Dataset) -> PolicyMode:
+    """What held-out people granted to the champion, if it learnt by the same playbook from fewer decisions.
+
+    A model that learns from more of them need not be granted it anew; see `granting.grant`. ``nobody`` where there is
+    no such champion.
+    """
+    standing = registry.champion_version(name)
+    if standing is None:
+        return "nobody"
+    told = registry.parameters(registry.find(name, standing))
+    fewer = int(told.get("n_contacts", len(dataset.contacts))) < len(dataset.contacts)
+    return mode_of(told["mode"]) if fewer and told.get("playbook") == dataset.playbook.name else "nobody"
 
 
 def _source_of(challenger: Registered, playbook: Playbook, ledger: str | None) -> Source | LedgerSource:

@@ -17,6 +17,7 @@ from propensity.checksums import MANIFEST_FILE
 from propensity.dataset import Dataset
 from propensity.errors import InputError
 from propensity.frame import SplitKind
+from propensity.granting import mode_of
 from propensity.ledger import Ledger, schema
 from propensity.model import DecisionModel
 from propensity.playbook import Playbook
@@ -83,7 +84,13 @@ def reproduce(run_id: str, ledger: str | None, steps: Steps) -> Reproduction:
     _use_threads(told)
     as_of = told.get("as_of")
     with tempfile.TemporaryDirectory() as aside:
-        learnt = learn(dataset, settings_of(told), now=pd.Timestamp(as_of) if as_of else None, steps=steps)
+        learnt = learn(
+            dataset,
+            settings_of(told),
+            now=pd.Timestamp(as_of) if as_of else None,
+            steps=steps,
+            standing=mode_of(told.get("standing", "nobody")),
+        )
         mine = Path(aside) / "mine"
         learnt.model.save(mine)
         its = model_files(registry.download(registered.name, registered.version, Path(aside)))

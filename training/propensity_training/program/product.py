@@ -142,6 +142,7 @@ class Product:
             model_name=self.model_name,
             kind="customers",
             now=now,
+            standing=promotion.standing_grant(self.model_name, dataset),
         )
         self._taught = len(dataset.contacts)
         why, promoted = trained.assessment.gate.why, registry.CHAMPION in trained.registered.aliases
