@@ -63,6 +63,30 @@ def test_a_directory_of_tables_is_read(read_directory):
     assert data.quarantined.empty
 
 
+def test_some_of_the_people_are_the_same_ones_in_all_tables_whatever_their_ids_are_written_as(tmp_path):
+    n = 2_000
+    made = {name: pd.concat([table] * (n // 6 + 1)).head(n).reset_index(drop=True) for name, table in tables().items()}
+    numbers = np.arange(n)
+    made["customers"]["customer_id"] = numbers.astype("int32")
+    made["contacts"] = made["contacts"].assign(customer_id=numbers.astype(str), decision_id=numbers)
+    made["outcomes"] = made["outcomes"].assign(customer_id=numbers.astype(float), event_id=numbers)
+    for name, table in made.items():
+        table.to_parquet(tmp_path / f"{name}.parquet", row_group_size=300)
+    drawn = {}
+    for share in (0.1, 0.4, 1.0):
+        data = datasets.load(str(tmp_path), playbook_path="hillstrom", people_share=share)
+        drawn[share] = set(data.customers["customer_id"])
+        assert abs(len(drawn[share]) - share * n) < 4 * np.sqrt(n * share * (1 - share)) + 1
+        assert set(data.contacts["customer_id"]) == set(data.outcomes["customer_id"]) == drawn[share]
+        assert ("% of the people, at random" in data.origin) is (share < 1)
+    assert drawn[0.1] < drawn[0.4] < drawn[1.0]
+
+
+def test_some_of_the_people_are_read_of_tables_only():
+    with pytest.raises(InputError, match="of a directory of contract tables only"):
+        datasets.load("simulated", people_share=0.5)
+
+
 @pytest.mark.parametrize("missing", ["customers", "contacts", "outcomes"])
 def test_a_directory_that_lacks_a_table_is_refused(tmp_path, read_directory, missing):
     read_directory()

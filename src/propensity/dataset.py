@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from propensity import playbook
 from propensity.contract import Violation
 from propensity.errors import InputError
+from propensity.some_people import rows_of_some
 
 
 class OutcomeWords(BaseModel):
@@ -50,7 +52,7 @@ class Dataset:
     left_out: tuple[str, ...] = ()
 
 
-def read_file(path: Path, texts: Iterable[str] = ()) -> pd.DataFrame:
+def read_file(path: Path, texts: Iterable[str] = (), people_share: float = 1.0) -> pd.DataFrame:
     """Read a CSV (also .gz) or Parquet file as it is.
 
     Parameters
@@ -58,6 +60,8 @@ def read_file(path: Path, texts: Iterable[str] = ()) -> pd.DataFrame:
     path : Path
     texts : iterable of str
         Columns of a CSV that are texts whatever they look like: the key 007 is not the number 7.
+    people_share : float
+        Of a Parquet file: read the rows of so many of the people (see `rows_of_some`), without ever holding all.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def read_file(path: Path, texts: Iterable[str] = ()) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"data {path}: there is no such file; check the name")
     try:
-        frame = _read_parquet(path) if kind == "Parquet" else _read_csv(path, texts)
+        frame = _read_parquet(path, people_share) if kind == "Parquet" else _read_csv(path, texts)
     except pd.errors.EmptyDataError as error:
         raise InputError(f"data {path}: the file is empty; expected a header and at least one row") from error
     except pd.errors.ParserWarning as error:
@@ -90,6 +94,11 @@ def _read_csv(path: Path, texts: Iterable[str]) -> pd.DataFrame:
         return pd.read_csv(path, low_memory=False, index_col=False, dtype=dict.fromkeys(texts, str))
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    frame = pd.read_parquet(path)
+def _read_parquet(path: Path, people_share: float) -> pd.DataFrame:
+    if people_share < 1:
+        with pq.ParquetFile(path) as file:
+            parts = [rows_of_some(pa.Table.from_batches([batch]), people_share) for batch in file.iter_batches()]
+            frame = pa.concat_tables([file.schema_arrow.empty_table(), *parts]).to_pandas()
+    else:
+        frame = pd.read_parquet(path)
     return frame.reset_index(drop=frame.index.names == [None])

@@ -23,6 +23,7 @@ from propensity.errors import InputError
 from propensity.features import required_columns
 from propensity.files import written_aside
 from propensity.mapping import load_mapping
+from propensity.some_people import told_of_some
 from propensity.wide import read_wide
 
 DATA_DIRECTORY_VARIABLE = "PROPENSITY_DATA"
@@ -43,6 +44,7 @@ def load(
     quarantine: bool = False,
     seed: int = 0,
     shuffle_arms: int | None = None,
+    people_share: float = 1.0,
 ) -> Dataset:
     """Read and check a data set.
 
@@ -61,18 +63,27 @@ def load(
         Of the simulated program.
     shuffle_arms : int, optional
         A rehearsal: shuffle with this seed who got what, so that no effect exists and none should be found.
+    people_share : float
+        Of a directory of contract tables: read only so many of the people, at random.
 
     Raises
     ------
     InputError, ContractError, PlaybookError
     """
-    dataset = _load(data, mapping, playbook_path, quarantine, seed)
+    dataset = _load(data, mapping, playbook_path, quarantine, seed, people_share)
     return dataset if shuffle_arms is None else _shuffled(dataset, shuffle_arms)
 
 
 def _load(
-    data: str, mapping: str | Path | None, playbook_path: str | Path | None, quarantine: bool, seed: int
+    data: str,
+    mapping: str | Path | None,
+    playbook_path: str | Path | None,
+    quarantine: bool,
+    seed: int,
+    people_share: float,
 ) -> Dataset:
+    if people_share < 1 and not Path(data).is_dir():
+        raise InputError(f"data {data}: some of the people can be read of a directory of contract tables only")
     if data in ("auto", "hillstrom"):
         path, origin = find_hillstrom()
         if path is not None:
@@ -89,7 +100,7 @@ def _load(
     if not path.exists():
         raise InputError(f"data {data}: no such file or directory (known names: auto, hillstrom, simulated)")
     if path.is_dir():
-        return read_tables(path, playbook_path or "default", quarantine)
+        return read_tables(path, playbook_path or "default", quarantine, people_share)
     if mapping is None:
         raise InputError(f"data {data}: a single file needs --mapping FILE, which says what its columns are")
     return read_wide(path, load_mapping(mapping), f"the file {path.name}, as asked", playbook_path, quarantine)
@@ -183,8 +194,10 @@ def _download_hillstrom(target: Path) -> str:
     return ""
 
 
-def read_tables(directory: Path, playbook_path: str | Path, quarantine: bool = False) -> Dataset:
-    """A directory of contract tables.
+def read_tables(
+    directory: Path, playbook_path: str | Path, quarantine: bool = False, people_share: float = 1.0
+) -> Dataset:
+    """A directory of contract tables; of a share of the people if it is below 1.
 
     Raises
     ------
@@ -199,7 +212,8 @@ def read_tables(directory: Path, playbook_path: str | Path, quarantine: bool = F
         if not file.exists():
             raise InputError(f"data {directory}: has no {name}.parquet; expected {_TABLE_FILES}")
         extra = required_columns(book) if name == "customers" else ()
-        checked = contract.check(name, read_file(file), actions=book.labels, extra=extra, quarantine=quarantine)
+        table = read_file(file, people_share=people_share)
+        checked = contract.check(name, table, actions=book.labels, extra=extra, quarantine=quarantine)
         tables[name] = checked.good
         violations += checked.violations
         bad.append(checked.bad.assign(table=name))
@@ -216,7 +230,7 @@ def read_tables(directory: Path, playbook_path: str | Path, quarantine: bool = F
     return Dataset(
         name=directory.name,
         title=directory.name,
-        origin=f"the contract tables in {directory}, as asked",
+        origin=told_of_some(f"the contract tables in {directory}, as asked", people_share),
         campaign=str(tables["contacts"]["campaign"].iloc[0]),
         words=OutcomeWords(),
         playbook=book,

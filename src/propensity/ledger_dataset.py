@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,10 +24,13 @@ from propensity.ledger.experiments import chances_of
 from propensity.ledger.json_objects import objects
 from propensity.playbook import FACTORS, Learning, Playbook
 from propensity.repeated_decisions import given_earlier
+from propensity.some_people import rows_of_some, told_of_some
 
 NAME = "ledger"
 RARE = 150
 """An action that was served less often cannot be learnt: a split leaves too few on one side."""
+ROWS_SIFTED_AT_ONCE = 1_000_000
+"""Whom they are of is looked up in a table that is made each time."""
 
 _DECISIONS: dict[str, Wants] = {
     "decision_id": Wants("decision_id", "id"),
@@ -74,6 +77,7 @@ def ledger_dataset(
     until: pd.Timestamp,
     campaigns: Sequence[str] | None = None,
     rare: int = RARE,
+    people_share: float = 1.0,
 ) -> Dataset:
     """What the ledger's decisions teach, as checked contract tables.
 
@@ -89,6 +93,8 @@ def ledger_dataset(
         Default: all.
     rare : int
         Decisions for an action that was served less often are left out, as if the playbook had it no longer.
+    people_share : float
+        Read only so many of the people, at random (see `rows_of_some`).
 
     Returns
     -------
@@ -128,7 +134,7 @@ def ledger_dataset(
     window = pd.Timedelta(days=playbook.program.attribution_window_days)
     changed = _changed_actions(ledger, playbook)
     with columns_of(ledger, "") as columns:
-        drawn = _Drawn.of(_decisions(columns, until, campaigns, with_version=bool(changed)))
+        drawn = _Drawn.of(_decisions(columns, until, campaigns, people_share, with_version=bool(changed)))
         drawn.given_earlier(_learning(ledger))
         drawn.rename(changed)
         drawn.select(window, until, playbook.labels, rare)
@@ -150,7 +156,7 @@ def ledger_dataset(
     return Dataset(
         name=NAME,
         title="; ".join(sorted(contacts["campaign"].unique())),
-        origin=f"{what}, until {until:%Y-%m-%d %H:%M} UTC",
+        origin=told_of_some(f"{what}, until {until:%Y-%m-%d %H:%M} UTC", people_share),
         campaign=newest["campaign"],
         words=OutcomeWords(reactivated=newest["reactivated_word"], reactivated_plural=newest["reactivated_words"]),
         playbook=playbook,
@@ -330,12 +336,17 @@ def _changed_actions(ledger: Ledger, playbook: Playbook) -> dict[str, list[str]]
 
 
 def _decisions(
-    columns: Columns, until: pd.Timestamp, campaigns: Sequence[str] | None, *, with_version: bool
+    columns: Columns,
+    until: pd.Timestamp,
+    campaigns: Sequence[str] | None,
+    people_share: float,
+    *,
+    with_version: bool,
 ) -> pa.Table:
     """Decisions that rules did not take, before a time, by key; with the playbook's version where it matters."""
     where = f"assignment <> 'suppressed' AND decided_at < {_sql(until)}"
     wanted = {**_DECISIONS, **_VERSION} if with_version else _DECISIONS
-    found = _rows(columns, Wanted("decisions", wanted, where))
+    found = _rows(columns, Wanted("decisions", wanted, where), lambda part: rows_of_some(part, people_share))
     if campaigns is not None:
         found = found.filter(pc.is_in(found["campaign"], pa.array(list(campaigns), pa.string())))
     # most texts repeat, and are long to sort
@@ -345,7 +356,7 @@ def _decisions(
 
 def _known_then(columns: Columns, decisions: pd.DataFrame, playbook: Playbook) -> pd.DataFrame:
     """The newest snapshot of the person at each decision that has one, with its position as ``decision``."""
-    found = _rows(columns, Wanted("customers", _SNAPSHOTS), decisions["customer_id"])
+    found = _rows(columns, Wanted("customers", _SNAPSHOTS), _of_these(decisions["customer_id"]))
     # of the erased nothing is left in it
     found = found.filter(pc.not_equal(found["attributes"], "{}"))
     attributes = _attributes(found["attributes"], playbook)
@@ -403,7 +414,7 @@ def _outcomes(columns: Columns, decisions: pd.DataFrame, window: pd.Timedelta, u
     """Events inside the decisions' windows, by key."""
     since = decisions["decided_at"].min() if len(decisions) else until
     where = f"at >= {_sql(since)} AND at < {_sql(until)}"
-    events = _pandas(_rows(columns, Wanted("events", _EVENTS, where), decisions["customer_id"]))
+    events = _pandas(_rows(columns, Wanted("events", _EVENTS, where), _of_these(decisions["customer_id"])))
     decided = decisions[["customer_id", "decided_at"]].sort_values("decided_at", kind="stable")
     events = events.sort_values("at", kind="stable")
     last = pd.merge_asof(events, decided, left_on="at", right_on="decided_at", by="customer_id")["decided_at"]
@@ -411,13 +422,22 @@ def _outcomes(columns: Columns, decisions: pd.DataFrame, window: pd.Timedelta, u
     return inside.sort_values(["source", "event_id"], kind="stable").reset_index(drop=True)
 
 
-def _rows(columns: Columns, wanted: Wanted, people: pd.Series | None = None) -> pa.Table:
-    """All rows, or those of some people."""
-    empty = pa.schema([(name, ARROW[column.kind]) for name, column in wanted.columns.items()]).empty_table()
-    table = pa.concat_tables([empty, *columns.tables(wanted)])
-    if people is None:
-        return table
-    return table.filter(pc.is_in(table["customer_id"], pa.array(people.unique(), pa.string())))
+def _rows(columns: Columns, wanted: Wanted, kept: Callable[[pa.Table], pa.Table]) -> pa.Table:
+    """The rows that are kept of what is read."""
+    found = [pa.schema([(name, ARROW[column.kind]) for name, column in wanted.columns.items()]).empty_table()]
+    waiting: list[pa.Table] = []
+    for part in columns.tables(wanted):
+        waiting.append(part)
+        if sum(map(len, waiting)) >= ROWS_SIFTED_AT_ONCE:
+            found.append(kept(pa.concat_tables(waiting)))
+            waiting = []
+    return pa.concat_tables([*found, kept(pa.concat_tables([found[0], *waiting]))])
+
+
+def _of_these(people: pd.Series) -> Callable[[pa.Table], pa.Table]:
+    """Keeps the rows of these people."""
+    known = pa.array(people.unique(), pa.string())
+    return lambda part: part.filter(pc.is_in(part["customer_id"], known))
 
 
 def _pandas(table: pa.Table) -> pd.DataFrame:

@@ -57,6 +57,20 @@ def test_what_was_recorded_teaches_what_the_tables_teach(taught, program, email_
             assert mine[column].dropna().tolist() == its[column].dropna().tolist()
 
 
+def test_some_of_the_people_teach_what_they_teach_among_all(taught, email_playbook, monkeypatch):
+    monkeypatch.setattr("propensity.ledger_dataset.ROWS_SIFTED_AT_ONCE", 70)
+    everybody = ledger_dataset(taught, email_playbook, until=LATER, rare=1)
+    some = ledger_dataset(taught, email_playbook, until=LATER, rare=1, people_share=0.5)
+    assert 0.35 < len(some.customers) / len(everybody.customers) < 0.65
+    for mine, all_of_them in zip(
+        (some.customers, some.contacts, some.outcomes),
+        (everybody.customers, everybody.contacts, everybody.outcomes),
+        strict=True,
+    ):
+        its = all_of_them[all_of_them["customer_id"].isin(some.customers["customer_id"])]
+        pd.testing.assert_frame_equal(mine, its.reset_index(drop=True))
+
+
 @pytest.mark.postgres
 def test_both_databases_give_the_same_data(postgres_database, tmp_path, program, email_playbook):
     prints = []

@@ -177,6 +177,7 @@ def test_what_cannot_be_done_is_one_sentence(propensity, place):
     [
         Source("simulated", seed=3),
         Source("hillstrom", shuffle_arms=2, quarantine=True),
+        Source("tables", people_share=0.25),
         Source("people.csv", mapping="hillstrom", playbook="mine.toml"),
     ],
 )

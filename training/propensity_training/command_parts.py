@@ -17,7 +17,13 @@ Report = Annotated[Path | None, typer.Option("--report", help="write the model r
 
 
 def data_source(
-    data: str, mapping: Path | None, playbook: Path | None, quarantine: Path | None, seed: int, shuffle: int | None
+    data: str,
+    mapping: Path | None,
+    playbook: Path | None,
+    quarantine: Path | None,
+    seed: int,
+    shuffle: int | None,
+    people_share: float = 1.0,
 ) -> Source:
     """What the options of a data set say."""
     from propensity_training.source import Source
@@ -29,6 +35,7 @@ def data_source(
         quarantine=quarantine is not None,
         seed=seed,
         shuffle_arms=shuffle,
+        people_share=people_share,
     )
 
 

@@ -31,6 +31,7 @@ class Source:
     quarantine: bool = False
     seed: int = 0
     shuffle_arms: int | None = None
+    people_share: float = 1.0
 
     def load(self) -> Dataset:
         """Read and check the data; errors as from `datasets.load`."""
@@ -41,6 +42,7 @@ class Source:
             quarantine=self.quarantine,
             seed=self.seed,
             shuffle_arms=self.shuffle_arms,
+            people_share=self.people_share,
         )
 
     def to_parameters(self) -> dict[str, str]:
@@ -55,7 +57,9 @@ class Source:
         told: dict[str, Any] = {k.removeprefix(_PREFIX): v for k, v in parameters.items() if k.startswith(_PREFIX)}
         if "data" not in told:
             return None
-        numbers = {name: int(told[name]) for name in ("seed", "shuffle_arms") if name in told}
+        numbers: dict[str, Any] = {name: int(told[name]) for name in ("seed", "shuffle_arms") if name in told}
+        if "people_share" in told:
+            numbers["people_share"] = float(told["people_share"])
         return cls(**{**told, **numbers, "quarantine": told.get("quarantine") == "True"})
 
 
@@ -73,18 +77,25 @@ class LedgerSource:
     until: pd.Timestamp
     playbook: Playbook
     campaigns: tuple[str, ...] | None = None
+    people_share: float = 1.0
 
     def load(self) -> Dataset:
         """Read the data; errors as from `ledger_dataset`."""
         ledger = Ledger(self.url).open()
         try:
-            return ledger_dataset(ledger, self.playbook, until=self.until, campaigns=self.campaigns)
+            return ledger_dataset(
+                ledger,
+                self.playbook,
+                until=self.until,
+                campaigns=self.campaigns,
+                people_share=self.people_share,
+            )
         finally:
             ledger.close()
 
     def to_parameters(self) -> dict[str, str]:
         """As parameters of a run; the time is that of the training."""
-        told = {f"{_PREFIX}ledger": address(self.url)}
+        told = {f"{_PREFIX}ledger": address(self.url), f"{_PREFIX}people_share": str(self.people_share)}
         if self.campaigns is not None:
             told[f"{_PREFIX}campaigns"] = json.dumps(self.campaigns)
         return told
@@ -116,7 +127,8 @@ def source_of(
         raise InputError(f"ledger {named}: needs its password, which no run is told; name it with --ledger")
     campaigns = parameters.get(f"{_PREFIX}campaigns")
     chosen = None if campaigns is None else tuple(json.loads(campaigns))
-    return LedgerSource(url, pd.Timestamp(parameters["as_of"]), playbook, chosen)
+    share = float(parameters.get(f"{_PREFIX}people_share", 1.0))
+    return LedgerSource(url, pd.Timestamp(parameters["as_of"]), playbook, chosen, share)
 
 
 def address(url: str) -> str:

@@ -68,6 +68,12 @@ def train(
     campaign: Annotated[
         list[str] | None, typer.Option(help="with --from-ledger: of this campaign only; may be repeated")
     ] = None,
+    people_share: Annotated[
+        float,
+        typer.Option(
+            min=0.001, max=1, help="with --from-ledger or a directory of tables: read so many of the people, at random"
+        ),
+    ] = 1.0,
     again: Annotated[
         bool, typer.Option("--again", help="with --from-ledger: even if a version that learnt the same is registered")
     ] = False,
@@ -116,6 +122,7 @@ def train(
                 as_of,
                 campaign,
                 playbook,
+                people_share,
                 pipeline.Settings(held_out, seed, kind, tuning),
                 alias=alias,
                 model_name=model,
@@ -127,7 +134,7 @@ def train(
             return
         _tell_training(done, result, report, alias)
         return
-    source = data_source(data, mapping, playbook, quarantine, seed, shuffle_arms)
+    source = data_source(data, mapping, playbook, quarantine, seed, shuffle_arms, people_share)
     with _fits_by(engine, scheduler, workers), Steps(1 + pipeline.STEPS + (tuning is not None)) as steps:
         dataset = read_data(source, quarantine, steps)
         done = pipeline.train(
@@ -183,7 +190,13 @@ def _tell_training(done: TrainingResult, result: Path | None, report: Path | Non
 
 
 def _train_from_ledger(
-    url: str, as_of: str | None, campaigns: list[str] | None, playbook: Path | None, settings: Settings, **options: Any
+    url: str,
+    as_of: str | None,
+    campaigns: list[str] | None,
+    playbook: Path | None,
+    people_share: float,
+    settings: Settings,
+    **options: Any,
 ) -> TrainingResult | None:
     """The training; None where there was nothing to do, which is told."""
     import pandas as pd
@@ -202,7 +215,7 @@ def _train_from_ledger(
     finally:
         opened.close()
     until = pd.Timestamp.now("UTC") if as_of is None else utc_time(as_of, "--as-of")
-    source = LedgerSource(url, until, book, tuple(campaigns) if campaigns else None)
+    source = LedgerSource(url, until, book, tuple(campaigns) if campaigns else None, people_share)
     with Steps(job.STEPS + pipeline.STEPS + (settings.tuning is not None)) as steps:
         found = job.train_from_ledger(source, settings, steps=steps, **options)
     if isinstance(found, Held):
