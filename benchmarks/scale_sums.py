@@ -8,7 +8,7 @@ Prices are yours. What one person takes was measured by `scoring_parts.py` on th
     hours a wave        = people x (before + max(scoring / cores, together)) / 3600 s, and some seconds for the prices
     compute a month     = waves x core hours x price of a core hour
     storage             = people x (bytes of a customer + waves x months kept x bytes of a decision)
-    memory              = 1 GB + 8 bytes a person, of the process that puts together
+    memory              = 1 GB + 32 bytes a person, of the process that puts together
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ BEFORE, TOGETHER = 5.7, 6.3
 CUSTOMER_BYTES, DECISION_BYTES = 37.0, 101.0
 """Of a row of the simulated program's customers, and of a decision with all its columns, in Parquet."""
 BASE_GB = 1.0
+PERSON_BYTES = 32.0
+"""By which memory grew from one to twenty million people."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def sums(
         compute_month=waves * core_hours * core_hour,
         storage_gb=storage_gb,
         storage_month=storage_gb * gb_month,
-        memory_gb=BASE_GB + 8 * people / 1e9,
+        memory_gb=BASE_GB + PERSON_BYTES * people / 1e9,
     )
 
 

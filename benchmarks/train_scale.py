@@ -5,6 +5,9 @@ people at a time, into one training frame; `DecisionModel.fit` learns from it in
 `--workers 2` fits by which learners are tested and weighed are also made by so many workers of Dask on this machine,
 and it is said whether the saved models are the same, file by file. Memory is the peak of the process that learns, the
 frame included, and the largest of the workers'.
+
+`python benchmarks/train_scale.py --decisions 10000000 --people-share 0.1 0.2` writes the program's contract tables
+instead, and runs `propensity train` on so many of its people: reading, checking, learning and assessing.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ import json
 import multiprocessing
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -52,6 +57,68 @@ def write_frame(n: int, file: str) -> int:
     return written
 
 
+def write_tables(n: int, directory: str) -> int:
+    """Contract tables of no fewer than n decisions; how many there are."""
+    book, written, seed = playbook.load("default"), 0, 0
+    writers: dict[str, pq.ParquetWriter] = {}
+    while written < n:
+        seed += 1
+        program = simulate(CHUNK, seed=seed, playbook=book)
+        tables = {"customers": program.customers, "contacts": program.contacts, "outcomes": program.outcomes}
+        for name, frame in tables.items():
+            keys = [key for key in ("customer_id", "decision_id", "event_id") if key in frame]
+            own = frame.assign(**{key: f"{seed}-" + frame[key] for key in keys})
+            table = pa.Table.from_pandas(own, preserve_index=False)
+            file = str(Path(directory) / f"{name}.parquet")
+            writers[name] = writers.get(name) or pq.ParquetWriter(file, table.schema)
+            writers[name].write_table(table.cast(writers[name].schema))
+        written += len(program.contacts)
+    for writer in writers.values():
+        writer.close()
+    return written
+
+
+def train_on_some(results: Any, directory: str, share: float) -> None:
+    """Run the command; in a process of its own, whose only child it is."""
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{scratch}/mlflow.db"}
+        command = [sys.executable, "-m", "propensity", "train", "--data", directory, "--people-share", str(share)]
+        result = Path(scratch) / "result.json"
+        subprocess.run([*command, "--result", str(result)], cwd=scratch, env=environment, check=True)
+        told = json.loads(result.read_text(encoding="utf-8"))
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = time.perf_counter() - start
+    learnt, judged = told["n_training"], told["assessment"]["n_people"]
+    results.put((learnt, judged, told["mode"], seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024))
+
+
+def show_shares(asked: list[int], shares: list[float]) -> None:
+    """Train on shares of the people of tables with so many decisions."""
+    context = multiprocessing.get_context("spawn")
+    print(f"{available_threads()} threads")
+    print(
+        "| decisions in the tables | people read | learnt from | judged by | granted | seconds | processor | peak, MB |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for n in asked:
+        with tempfile.TemporaryDirectory() as directory:
+            written = in_own_process(write_tables, n, directory).result
+            for share in shares:
+                results = context.SimpleQueue()
+                process = context.Process(target=train_on_some, args=(results, directory, share))
+                process.start()
+                process.join()
+                if process.exitcode:
+                    raise SystemExit(f"{written:,} decisions, {share:g} of the people: failed")
+                learnt, judged, mode, seconds, processor, peak = results.get()
+                print(
+                    f"| {written:,} | {share:.0%} | {learnt:,} | {judged:,} | {mode.replace('_', ' ')} | "
+                    f"{seconds:,.0f} | {processor:,.0f} | {peak:,.0f} |",
+                    flush=True,
+                )
+
+
 def learn(results: Any, workers: int, file: str, out: str) -> None:
     frame = pd.read_parquet(file)
     read_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -69,7 +136,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--decisions", type=int, nargs="+", default=[40_000])
     parser.add_argument("--workers", type=int, nargs="+", default=[0], help="0: threads of one process")
+    parser.add_argument("--people-share", type=float, nargs="+", help="run the command on so many of the people")
     options = parser.parse_args()
+    if options.people_share:
+        show_shares(options.decisions, options.people_share)
+        return
     # workers are processes of their own, which a daemon may not have
     context = multiprocessing.get_context("spawn")
     print(f"{available_threads()} threads in the process that learns, one in each worker")

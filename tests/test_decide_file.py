@@ -205,6 +205,20 @@ def test_decisions_are_told_in_words_where_asked(model, source, people, tmp_path
     assert written["explanation"].str.endswith(".").all()
 
 
+def test_strangers_whose_draws_are_the_same_by_chance_are_no_rows_too_many(
+    model, source, people, tmp_path, monkeypatch
+):
+    """As happens among very many people; here draws are cut to two digits. Who is there twice is still found."""
+    drawn = module.uniform_draws
+    monkeypatch.setattr(module, "uniform_draws", lambda keys, *salt: np.floor(drawn(keys, *salt) * 100) / 100)
+    summary = decide_file(model, WaveFile(source, when(people)), tmp_path / "out.parquet")
+    assert summary.people == len(people)
+    again = tmp_path / "again.parquet"
+    pd.concat([people, people.head(1)]).to_parquet(again)
+    with pytest.raises(InputError, match=f"such as of {people['customer_id'].iloc[0]!r}; keep one row of each"):
+        decide_file(model, WaveFile(again, when(people)), tmp_path / "out.parquet")
+
+
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [

@@ -1,4 +1,4 @@
-"""Decisions for a file of customers in constant memory, but for eight bytes a person.
+"""Decisions for a file of customers in constant memory, but for some thirty bytes a person.
 
 The file is read twice. First everybody is counted and some are drawn, whose values set the prices of what is scarce
 (`plan_wave`); then all pass by, a batch at a time, and each gets what is worth most at these prices. An engine works

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,33 +67,41 @@ def look_through(model: DecisionModel, wave: WaveFile, skip_standing: bool = Tru
             kept = [together[together["_draw"] < threshold]]
     if not draws:
         raise InputError(f"{wave.source}: expected at least one customer, found none")
-    # draws are 53 bits of a hash: of a million people two share one in one file of twenty thousand
     everybody = np.frombuffer(draws)
     everybody.sort()
     twice = everybody[1:] == everybody[:-1]
-    n_twice = int(np.count_nonzero(twice))
-    if n_twice:
-        again = set(everybody[1:][twice])
-        names = ", ".join(map(repr, _first_drawn(model, wave, again)))
-        raise InputError(
-            f"{wave.source}: customer_id: expected each customer once, found {n_twice:,} rows too many, such as of "
-            f"{names}; keep one row of each"
-        )
+    if twice.any():
+        _require_strangers(model, wave, np.unique(everybody[1:][twice]), int(np.count_nonzero(twice)))
     some = pd.concat(kept, ignore_index=True)
     if len(some) > SAMPLE:
         some = some.nsmallest(SAMPLE, "_draw").sort_index()
     return Crowd(len(everybody), n_standing, used, some.drop(columns="_draw").reset_index(drop=True))
 
 
-def _first_drawn(model: DecisionModel, wave: WaveFile, draws: Collection[float], most: int = 3) -> list[str]:
-    """Ids of the first people with these draws."""
-    found: dict[str, None] = {}
+def _require_strangers(model: DecisionModel, wave: WaveFile, draws: np.ndarray, n_rows: int, most: int = 3) -> None:
+    """Refuse a file in which somebody is there twice; draws that are shared tell of it, or are shared by chance.
+
+    They are 53 bits of a hash: of twenty million people two share one in one file of forty-five.
+
+    Raises
+    ------
+    InputError
+    """
+    seen: set[str] = set()
+    again: dict[str, None] = {}
     for people in customers_of(model, wave.source, wave.at):
         ids = people["customer_id"]
-        found |= dict.fromkeys(ids[np.isin(uniform_draws(ids, "plan"), list(draws))])
-        if len(found) >= most:
+        for name in ids[np.isin(uniform_draws(ids, "plan"), draws)]:
+            again |= {name: None} if name in seen else {}
+            seen.add(name)
+        if len(again) >= most:
             break
-    return list(found)[:most]
+    if again:
+        names = ", ".join(map(repr, list(again)[:most]))
+        raise InputError(
+            f"{wave.source}: customer_id: expected each customer once, found {n_rows:,} rows too many, such as of "
+            f"{names}; keep one row of each"
+        )
 
 
 def customers_of(model: DecisionModel, source: Path, at: pd.Timestamp) -> Iterator[pd.DataFrame]:
