@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from propensity_training.program import foresight as foresight_module
 from propensity_training.program.chart import gains_chart, gains_table
 from propensity_training.program.contest import (
     FORESIGHT,
+    FROZEN,
     NAME,
     NOBODY,
     ORACLE,
@@ -31,9 +33,10 @@ from propensity_training.program.contest import (
     table,
 )
 from propensity_training.program.foresight import foresight
-from propensity_training.program.product import Product, Schedule
+from propensity_training.program.product import Product, Retraining, Schedule
 from propensity_training.program.rivals import Rival, Setting, by_rules, by_truth, nobody, within, worth
 
+ROOT = Path(__file__).parents[2]
 SETTING = Setting(budget_per_person=0.05, weeks=30 / 7)
 WAVES = 5
 
@@ -205,9 +208,34 @@ def test_the_command_shows_what_a_file_holds_and_refuses_other_worlds(results, p
     code, out, _ = propensity("simulate", "program", *options, "--result", file)
     assert code == 0
     assert "This product" in out
+    assert "later trainings" not in out
     code, _, error = propensity("simulate", "program", *options, "--steady", "--result", file)
     assert (code, "holds the figures of other worlds" in error) == (2, True)
+    trainings = [asdict(Retraining(wave, 100, None, wave < 3, "")) for wave in (1, 2, 3)]
+    for world in content["worlds"]:
+        world["trainings"] = trainings
+    file.write_text(json.dumps(content), encoding="utf-8")
+    _, out, _ = propensity("simulate", "program", *options, "--result", file)
+    told = " ".join(out.split())
+    more = (results.gained(NAME) - results.gained(FROZEN))[:2].sum(axis=1).mean()
+    assert f"Learning on brought {more:+,.0f} a world (95 % interval" in told
+    assert "Of 4 later trainings 2 passed the gate; older decisions counted less in 0." in told
     for broken in ("", "{}", "[1]"):
         file.write_text(broken, encoding="utf-8")
         code, _, error = propensity("simulate", "program", *options, "--result", file)
         assert (code, "holds no figures of this command" in error) == (2, True)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/benchmarks.md"])
+def test_pages_show_the_figures_that_are_kept(page):
+    content = json.loads((ROOT / "docs/loop.json").read_text(encoding="utf-8"))
+    kept = Results.from_json(content, replace(Contest(), worlds=len(content["worlds"])))
+    assert kept is not None, "docs/loop.json was not made by the command's own options"
+    told = (ROOT / page).read_text(encoding="utf-8").replace("**", "")
+    assert f"mean of {len(kept.worlds)} worlds" in told
+    for row in table(kept).itertuples():
+        figures = [f"{row.gained:,.0f}", f"{row.low:,.0f} to {row.high:,.0f}", f"{row.of_oracle:.0%}"]
+        figures += [f"{row.of_best_by_features:.0%}", f"{row.of_rules:.2f}"]
+        assert f" | {' | '.join(figures)} |".replace("%", " %") in told, POLICIES[row.policy]
+    more, low, high = kept.more_than(NAME, FROZEN)
+    assert f"{more:+,.0f} a world ({low:+,.0f} to {high:+,.0f})" in told

@@ -121,17 +121,38 @@ def _table(results: Results) -> Table:
     return made
 
 
+def _learning_on(results: Results) -> list[str]:
+    """What it brought that the product went on learning."""
+    from propensity_training.program.contest import FROZEN, NAME, ORACLE
+
+    later = [training for world in results.worlds for training in world.trainings[1:]]
+    if not later:
+        return []
+    mean, low, high = results.more_than(NAME, FROZEN)
+    interval = f" (95 % interval {low:+,.0f} to {high:+,.0f})" if len(results.worlds) > 1 else ""
+    third = slice(-max(1, results.contest.waves // 3), None)
+    shares = [results.ratio(policy, ORACLE, third)[0] for policy in (NAME, FROZEN)]
+    promoted = sum(training.promoted for training in later)
+    weighed = sum(training.half_life_days is not None for training in later)
+    return [
+        f"Learning on brought {mean:+,.0f} a world{interval}; in the last third of the waves this product gained "
+        f"{shares[0]:.0%} of the oracle's, and {shares[1]:.0%} as the pilot left it.",
+        f"Of {len(later):,} later trainings {promoted:,} passed the gate; older decisions counted less in {weighed:,}.",
+    ]
+
+
 def _sentences(results: Results) -> list[str]:
     from propensity_training.program.contest import recovery
 
     told = []
-    for world in results.worlds[:1]:
+    for world in results.worlds if len(results.worlds) == 1 else ():
         for training in world.trainings:
             promoted = "promoted" if training.promoted else "kept back"
             told.append(
                 f"World {world.seed}, wave {training.wave}: learnt from {training.decisions:,} decisions, {promoted}. "
                 f"{training.why}"
             )
+    told += _learning_on(results)
     for shift, rows in recovery(results, results.contest.shifts).groupby("shift", sort=False):
         shares = ", ".join(f"{row.share:.0%} in wave {row.wave}" for row in rows.itertuples())
         told.append(f"Around {shift}, this product's share of the best by features: {shares}.")

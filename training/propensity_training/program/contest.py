@@ -99,6 +99,10 @@ class Results:
         gained, other = (self.gained(name)[:, waves].sum(axis=1) for name in (policy, to))
         return mean_with_interval(gained / other)
 
+    def more_than(self, policy: str, other: str) -> tuple[float, float, float]:
+        """Mean over worlds of what a policy gained more than another, currency, and its 95 % interval."""
+        return mean_with_interval((self.gained(policy) - self.gained(other)).sum(axis=1))
+
     def to_json(self) -> dict[str, Any]:
         """As JSON-ready values."""
         return asdict(self)
