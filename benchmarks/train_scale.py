@@ -58,7 +58,7 @@ def write_frame(n: int, file: str) -> int:
 
 
 def write_tables(n: int, directory: str) -> int:
-    """Contract tables of no fewer than n decisions; how many there are."""
+    """Contract tables of no fewer than n decisions."""
     book, written, seed = playbook.load("default"), 0, 0
     writers: dict[str, pq.ParquetWriter] = {}
     while written < n:
@@ -93,7 +93,7 @@ def train_on_some(results: Any, directory: str, share: float) -> None:
     results.put((learnt, judged, told["mode"], seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024))
 
 
-def show_shares(asked: list[int], shares: list[float]) -> None:
+def show_shares(asked: list[int], shares: list[float], kept: Path | None) -> None:
     """Train on shares of the people of tables with so many decisions."""
     context = multiprocessing.get_context("spawn")
     print(f"{available_threads()} threads")
@@ -102,8 +102,12 @@ def show_shares(asked: list[int], shares: list[float]) -> None:
     )
     print("|---|---|---|---|---|---|---|---|")
     for n in asked:
-        with tempfile.TemporaryDirectory() as directory:
-            written = in_own_process(write_tables, n, directory).result
+        with tempfile.TemporaryDirectory() as scratch:
+            directory = str(kept or scratch)
+            contacts = Path(directory) / "contacts.parquet"
+            if not contacts.exists():
+                in_own_process(write_tables, n, directory)
+            written = pq.ParquetFile(contacts).metadata.num_rows
             for share in shares:
                 results = context.SimpleQueue()
                 process = context.Process(target=train_on_some, args=(results, directory, share))
@@ -137,9 +141,10 @@ def main() -> None:
     parser.add_argument("--decisions", type=int, nargs="+", default=[40_000])
     parser.add_argument("--workers", type=int, nargs="+", default=[0], help="0: threads of one process")
     parser.add_argument("--people-share", type=float, nargs="+", help="run the command on so many of the people")
+    parser.add_argument("--tables", type=Path, help="keep the tables in this directory, or take them from there")
     options = parser.parse_args()
     if options.people_share:
-        show_shares(options.decisions, options.people_share)
+        show_shares(options.decisions, options.people_share, options.tables)
         return
     # workers are processes of their own, which a daemon may not have
     context = multiprocessing.get_context("spawn")

@@ -21,7 +21,8 @@ from propensity.errors import InputError, JobError
 from propensity.features import required_columns
 from propensity.frame import is_held_out_of_training
 from propensity.model import DecisionModel
-from propensity.progress import Steps
+from propensity.progress import Silent, Steps
+from propensity_training import pipeline
 from propensity_training.pipeline import STEPS, train
 from propensity_training.unseen import PEOPLE_FILE, fingerprint
 
@@ -218,3 +219,15 @@ def test_times_of_contact_are_learnt_from_training_alone_and_kept(small_dataset,
         found = train(small_dataset, held_out_share=0.5, seed=0, alias="champion", steps=steps)
     assert set(taught) == set(found.split.training["decision_id"])
     assert registry.load(found.registered.name, "champion")[0].contact_times == ContactTimes({}, 55, len(taught))
+
+
+def test_very_many_people_are_judged_by_some_of_them_the_same_each_time(small_dataset, empty_mlflow, monkeypatch):
+    monkeypatch.setattr(pipeline, "JUDGES", 700)
+    judged = [
+        pipeline.learn(small_dataset, pipeline.Settings(0.5, 0), now=None, steps=Silent(pipeline.STEPS)) for _ in "ab"
+    ]
+    for found in judged:
+        assert found.assessment.n_people == len(found.people.frame) == 700
+        assert set(found.people.frame["decision_id"]) < set(found.sides.held_out["decision_id"])
+    assert judged[0].assessment == judged[1].assessment
+    assert judged[0].people.frame["decision_id"].tolist() == judged[1].people.frame["decision_id"].tolist()

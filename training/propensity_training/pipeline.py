@@ -28,6 +28,8 @@ from propensity_training.unseen import PEOPLE_FILE, fingerprint, matured_frame, 
 
 STEPS = 5
 """Steps that `train` shows, without tuning, which is one more."""
+JUDGES = 500_000
+"""A model is assessed on at most so many decisions: more of them take memory, and hardly make intervals narrower."""
 _FIT, _TRIALS = "fit", "trials.log"
 """In the directory of a training under way."""
 
@@ -200,8 +202,9 @@ def learn(
             if kept is not None:
                 model.save(kept)
         step.result = _evidence(model) + found_by
-    with steps.step(f"Assess on {len(sides.held_out):,} decisions on people that training never saw") as step:
-        people = held_out_people(model, sides.held_out)
+    held_out = _judges(sides.held_out, settings.seed)
+    with steps.step(f"Assess on {len(held_out):,} decisions on people that training never saw") as step:
+        people = held_out_people(model, held_out)
         assessment = assess_people(model, people, standing=standing)
         model.restrict(assessment.gate.granted)
         model.measured_ = measured_effects(people)
@@ -209,6 +212,13 @@ def learn(
         model.reference = model.reference.with_held_out(people.predictions, came_true(people), early)
         step.result = assessment.gate.why
     return Learnt(model, sides, people, assessment, tuned)
+
+
+def _judges(held_out: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """The held-out decisions, or `JUDGES` of them drawn at random."""
+    if len(held_out) <= JUDGES:
+        return held_out
+    return held_out.sample(JUDGES, random_state=seed).sort_index().reset_index(drop=True)
 
 
 def default_name(dataset: Dataset) -> str:
