@@ -219,7 +219,7 @@ def gate(proposed, per_person, one_action, fit=NOTHING_TOLD, standing="nobody"):
         ("nobody", 9.0, 9.0, "nobody", "Training found no effect"),
         ("one_action", 0.0, 0.5, "one_action", "Training found one action that pays"),
         ("one_action", 9.0, 0.05, "nobody", "cannot be told from nothing"),
-        ("one_action", 9.0, -0.5, "nobody", "cannot be told from nothing"),
+        ("one_action", 9.0, -0.5, "nobody", "contact costs more than it brings"),
         ("per_person", 1.0, 0.5, "per_person", "did better on the held-out people"),
         ("per_person", 0.53, 0.5, "per_person", "as well as the same action for everybody, within chance"),
         ("per_person", 0.4, 0.5, "one_action", "did not do better"),

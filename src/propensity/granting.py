@@ -130,11 +130,8 @@ def grant(
                 "do not refute it."
             )
             return Gate(proposed, mode, why)
-    return Gate(
-        proposed,
-        "nobody",
-        "On the held-out people, the value of contact cannot be told from nothing, so nobody is contacted.",
-    )
+    found = "costs more than it brings" if worth.high < 0 else "has a value that cannot be told from nothing"
+    return Gate(proposed, "nobody", f"On the held-out people contact {found}, so nobody is contacted.")
 
 
 def _preferred(
