@@ -82,4 +82,5 @@ def test_the_sums_follow_the_formulas_that_are_told(monkeypatch):
     assert found.compute_month == pytest.approx(4 * found.core_hours * 0.04)
     assert found.storage_gb == pytest.approx(100e6 * (37 + 101 * 4 * 12) / 1e9)
     assert found.storage_month == pytest.approx(found.storage_gb * 0.02)
-    assert found.memory_gb == pytest.approx(1 + 0.8)
+    a_person = float(re.search(r"1 GB \+ (\d+) P bytes", told).group(1))
+    assert found.memory_gb == pytest.approx(1 + a_person * 100e6 / 1e9)
