@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from propensity.contract import CONTROL
-from propensity.evaluation import better_fit, effect_multiple, policy_value
+from propensity.evaluation import Estimate, better_fit, effect_multiple, policy_value
 from propensity.held_out import HeldOutPeople, Scored
 from propensity.model import MODES, DecisionModel, PolicyMode
 
@@ -107,31 +107,33 @@ def grant(
     scores = held_out.scores["expected_value"]
     preferred, why = _preferred(proposed, scores, chosen, fit, standing)
     for mode in (preferred, _SAME) if preferred != _SAME else (_SAME,):
-        if mode != preferred:
-            why = (
-                "Training found that people differ, but on the held-out people the value of choosing per person cannot "
-                "be told from nothing; the same action for everybody is what remains."
-            )
         worth = policy_value(scores, chosen[mode], chosen["nobody"])
         if worth.low > 0:
             return Gate(proposed, mode, why)
-        if worth.high <= 0:
-            continue
-        if mode == "per_person" and fit.least_multiple > 0 and fit.least_value > 0:
+        refuted = worth.high <= 0
+        if not refuted and mode == "per_person" and fit.least_multiple > 0 and fit.least_value > 0:
             why += (
                 " Few of them got what they would get now; but contact of every kind did at least "
                 f"{fit.least_multiple:.0%} of what is expected of it (95 % interval), and even so choosing per person "
                 "pays."
             )
             return Gate(proposed, mode, why)
-        if MODES.index(mode) <= MODES.index(standing):
+        if not refuted and MODES.index(mode) <= MODES.index(standing):
             why += (
                 " That contact pays was shown when the champion was granted it; these people are too few to tell, and "
                 "do not refute it."
             )
             return Gate(proposed, mode, why)
-    found = "costs more than it brings" if worth.high < 0 else "has a value that cannot be told from nothing"
-    return Gate(proposed, "nobody", f"On the held-out people contact {found}, so nobody is contacted.")
+        why = (
+            f"Training found that people differ, but on the held-out people choosing per person {_found(worth)}; the "
+            "same action for everybody is what remains."
+        )
+    return Gate(proposed, "nobody", f"On the held-out people contact {_found(worth)}, so nobody is contacted.")
+
+
+def _found(worth: Estimate) -> str:
+    """What is found of a policy that is not shown to pay."""
+    return "costs more than it brings" if worth.high < 0 else "has a value that cannot be told from nothing"
 
 
 def _preferred(

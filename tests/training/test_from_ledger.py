@@ -163,6 +163,21 @@ def test_a_training_is_made_again_and_judged_from_the_ledger_as_it_is_now(taught
     assert len(versions()) == 2
 
 
+def test_what_was_granted_stands_when_more_of_the_same_ledger_teaches(taught, url, empty_mlflow, propensity):
+    options = ["train", "--from-ledger", url, "--as-of", AS_OF]
+    assert propensity(*options, "--people-share", "0.6")[0] == 0
+    assert propensity(*options)[0] == 0
+    first, more = (registry.parameters(registry.find(NAME, version)) for version in "12")
+    assert int(first["n_contacts"]) < int(more["n_contacts"])
+    assert first["mode"] != "nobody"
+    assert (first["standing"], more["standing"]) == ("nobody", first["mode"])
+    assert (
+        "The model is the same, file by file" in propensity("train", "--reproduce", registry.find(NAME, "2").run_id)[1]
+    )
+    # the same once more is nothing, although the champion could lend its grant by now
+    assert "Nothing is trained" in propensity(*options)[1]
+
+
 def test_a_lease_is_held_by_one_and_lapses_by_the_clock_of_the_database(taught):
     with lease(taught, "x", who="Ann", seconds=30) as mine:
         mine.require()

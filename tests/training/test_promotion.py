@@ -13,6 +13,7 @@ from propensity import registry
 from propensity.errors import InputError, JobError
 from propensity.progress import Steps
 from propensity_training import promotion
+from propensity_training.source import LedgerSource
 
 NAME = "propensity-small"
 
@@ -175,13 +176,20 @@ def test_without_data_the_challengers_own_are_read_again(register_version):
         examine(None)
 
 
-def test_what_the_champion_was_granted_stands_for_a_model_that_learns_from_more(registry_copy, small_dataset):
+def test_what_the_champion_was_granted_stands_for_a_model_that_learns_from_more(registry_copy, small_dataset, tmp_path):
     more = replace(small_dataset, contacts=pd.concat([small_dataset.contacts, small_dataset.contacts.iloc[:1]]))
+    source = LedgerSource(f"sqlite:///{tmp_path / 'ledger.db'}", pd.Timestamp.now("UTC"), small_dataset.playbook)
     granted = registry.parameters(registry.find(NAME, "champion"))["mode"]
     assert granted != "nobody"
-    assert promotion.standing_grant(NAME, more) == granted
-    # not for the same decisions, another playbook, or where there is no champion
-    assert promotion.standing_grant(NAME, small_dataset) == "nobody"
-    other = small_dataset.playbook.model_copy(update={"name": "other"})
-    assert promotion.standing_grant(NAME, replace(more, playbook=other)) == "nobody"
-    assert promotion.standing_grant("nothing", more) == "nobody"
+    # it learnt from other people than the ledger's
+    assert promotion.standing_grant(NAME, more, source) == "nobody"
+    told = registry.parameters(registry.find(NAME, "champion")) | source.to_parameters()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "parameters", lambda registered: told)
+        assert promotion.standing_grant(NAME, more, source) == granted
+        # not for the same decisions, other campaigns, another playbook, or where there is no champion
+        assert promotion.standing_grant(NAME, small_dataset, source) == "nobody"
+        assert promotion.standing_grant(NAME, more, replace(source, campaigns=("a",))) == "nobody"
+        other = small_dataset.playbook.model_copy(update={"name": "other"})
+        assert promotion.standing_grant(NAME, replace(more, playbook=other), source) == "nobody"
+        assert promotion.standing_grant("nothing", more, source) == "nobody"

@@ -125,7 +125,7 @@ def _train(
         model_name=name,
         now=source.until,
         source=source,
-        standing=standing_grant(name, dataset),
+        standing=standing_grant(name, dataset, source),
         work=work / key,
         tags=tags,
         check=held.require,

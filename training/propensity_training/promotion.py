@@ -157,18 +157,19 @@ def _require_more_decisions(challenger: Registered, champion: Registered) -> Non
         )
 
 
-def standing_grant(name: str, dataset: Dataset) -> PolicyMode:
-    """What held-out people granted to the champion, if it learnt by the same playbook from fewer decisions.
+def standing_grant(name: str, dataset: Dataset, source: LedgerSource) -> PolicyMode:
+    """What held-out people granted to the champion, if it learnt from fewer decisions of the same ledger.
 
-    A model that learns from more of them need not be granted it anew; see `granting.grant`. ``nobody`` where there is
-    no such champion.
+    A model that learns from more of them by the same playbook need not be granted it anew; see `granting.grant`.
+    ``nobody`` where there is no such champion: what other people granted, as of a simulated program, says nothing here.
     """
     standing = registry.champion_version(name)
     if standing is None:
         return "nobody"
     told = registry.parameters(registry.find(name, standing))
     fewer = int(told.get("n_contacts", len(dataset.contacts))) < len(dataset.contacts)
-    return mode_of(told["mode"]) if fewer and told.get("playbook") == dataset.playbook.name else "nobody"
+    same = fewer and told.get("playbook") == dataset.playbook.name and source.is_that_of(told)
+    return mode_of(told["mode"]) if same else "nobody"
 
 
 def _source_of(challenger: Registered, playbook: Playbook, ledger: str | None) -> Source | LedgerSource:

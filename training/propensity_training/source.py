@@ -93,6 +93,11 @@ class LedgerSource:
         finally:
             ledger.close()
 
+    def is_that_of(self, parameters: dict[str, str]) -> bool:
+        """Whether a run with these parameters learnt from the same campaigns of the same ledger, at whatever time."""
+        own = self.to_parameters()
+        return all(parameters.get(_PREFIX + name) == own.get(_PREFIX + name) for name in ("ledger", "campaigns"))
+
     def to_parameters(self) -> dict[str, str]:
         """As parameters of a run; the time is that of the training."""
         told = {f"{_PREFIX}ledger": address(self.url), f"{_PREFIX}people_share": str(self.people_share)}

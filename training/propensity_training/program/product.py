@@ -20,6 +20,7 @@ from propensity.progress import Silent
 from propensity.simulation.world import Course, Pilot
 from propensity_training import pipeline, promotion
 from propensity_training.program.rivals import Setting, campaign, worth
+from propensity_training.source import LedgerSource
 
 NAME = "this product"
 WHO = "propensity simulate program"
@@ -88,7 +89,8 @@ class Product:
         """Import a randomised wave of the past, and learn from it."""
         world = self.course.world
         self.playbook: Playbook = world.playbook
-        self.ledger = Ledger(f"sqlite:///{self.directory / 'ledger.db'}").create()
+        self._url = f"sqlite:///{self.directory / 'ledger.db'}"
+        self.ledger = Ledger(self._url).create()
         approve_playbook(self.ledger, self.playbook, who=WHO, why="a simulated world")
         started = pilot.contacts["decided_at"].min().to_pydatetime()
         self.ledger.add_campaign("pilot", **about_campaign(self.playbook, title="Pilot", started_at=started))
@@ -133,6 +135,7 @@ class Product:
         dataset = ledger_dataset(self.ledger, self.playbook, until=now)
         if len(dataset.contacts) < self.schedule.growth * self._taught:
             return False
+        source = LedgerSource(self._url, now, self.playbook)
         trained = pipeline.train(
             dataset,
             held_out_share=self.schedule.held_out_share,
@@ -142,7 +145,8 @@ class Product:
             model_name=self.model_name,
             kind="customers",
             now=now,
-            standing=promotion.standing_grant(self.model_name, dataset),
+            source=source,
+            standing=promotion.standing_grant(self.model_name, dataset, source),
         )
         self._taught = len(dataset.contacts)
         why, promoted = trained.assessment.gate.why, registry.CHAMPION in trained.registered.aliases
