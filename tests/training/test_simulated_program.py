@@ -237,5 +237,22 @@ def test_pages_show_the_figures_that_are_kept(page):
         figures = [f"{row.gained:,.0f}", f"{row.low:,.0f} to {row.high:,.0f}", f"{row.of_oracle:.0%}"]
         figures += [f"{row.of_best_by_features:.0%}", f"{row.of_rules:.2f}"]
         assert f" | {' | '.join(figures)} |".replace("%", " %") in told, POLICIES[row.policy]
+
+    def percent(policy: str, of: str, first: int | None = None) -> str:
+        waves = slice(None) if first is None else slice(first, first + 4)
+        return f"{100 * kept.ratio(policy, of, waves)[0]:.0f} %"
+
     more, low, high = kept.more_than(NAME, FROZEN)
+    told = " ".join(told.split())
     assert f"{more:+,.0f} a world ({low:+,.0f} to {high:+,.0f})" in told
+    sentences = {
+        "README.md": f"gained {percent(NAME, ORACLE)} of what an oracle gains that knows each person, and "
+        f"{kept.ratio(NAME, 'rules')[0]:.1f} times what the rule playbook gains; in waves 9 to 12 "
+        f"{percent(NAME, ORACLE, 8)}, and {percent(FROZEN, ORACLE, 8)} where it did not learn on",
+        "docs/benchmarks.md": f"waves 1 to 4 brought {percent(NAME, ORACLE, 0)} of the oracle's "
+        f"({percent(NAME, FORESIGHT, 0)} of the best by features), waves 5 to 8 {percent(NAME, ORACLE, 4)} "
+        f"({percent(NAME, FORESIGHT, 4)}), waves 9 to 12 {percent(NAME, ORACLE, 8)} ({percent(NAME, FORESIGHT, 8)}); "
+        f"as the pilot left it, {percent(FROZEN, ORACLE, 0)}, {percent(FROZEN, ORACLE, 4)} and "
+        f"{percent(FROZEN, ORACLE, 8)}.",
+    }
+    assert sentences[page] in told

@@ -123,6 +123,8 @@ def _table(results: Results) -> Table:
 
 def _learning_on(results: Results) -> list[str]:
     """What it brought that the product went on learning."""
+    import numpy as np
+
     from propensity_training.program.contest import FROZEN, NAME, ORACLE
 
     later = [training for world in results.worlds for training in world.trainings[1:]]
@@ -130,13 +132,19 @@ def _learning_on(results: Results) -> list[str]:
         return []
     mean, low, high = results.more_than(NAME, FROZEN)
     interval = f" (95 % interval {low:+,.0f} to {high:+,.0f})" if len(results.worlds) > 1 else ""
-    third = slice(-max(1, results.contest.waves // 3), None)
-    shares = [results.ratio(policy, ORACLE, third)[0] for policy in (NAME, FROZEN)]
+    waves = np.array_split(np.arange(results.contest.waves), min(3, results.contest.waves))
+    parts = [(int(part[0]), slice(int(part[0]), int(part[-1]) + 1)) for part in waves]
+    shares = [
+        f"{results.ratio(NAME, ORACLE, part)[0]:.0%} of the oracle's in waves {first + 1} to {part.stop} "
+        f"({results.ratio(FROZEN, ORACLE, part)[0]:.0%} as the pilot left it)"
+        for first, part in parts
+    ]
+    by_world = results.gained(NAME).sum(axis=1) / results.gained(ORACLE).sum(axis=1)
     promoted = sum(training.promoted for training in later)
     weighed = sum(training.half_life_days is not None for training in later)
     return [
-        f"Learning on brought {mean:+,.0f} a world{interval}; in the last third of the waves this product gained "
-        f"{shares[0]:.0%} of the oracle's, and {shares[1]:.0%} as the pilot left it.",
+        f"Learning on brought {mean:+,.0f} a world{interval}. This product gained {', '.join(shares)}; between "
+        f"{by_world.min():.0%} and {by_world.max():.0%} in all waves of a world.",
         f"Of {len(later):,} later trainings {promoted:,} passed the gate; older decisions counted less in {weighed:,}.",
     ]
 
