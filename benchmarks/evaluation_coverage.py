@@ -3,6 +3,9 @@
 Simulates campaigns with four actions whose truth is known, served with probabilities that depend on the person, and
 counts how often each 95 % interval holds what it estimates: `python benchmarks/evaluation_coverage.py --runs 500`.
 Seeds are 0, 1, 2, ...; no seed is left out. The outcome model behind the scores is wrong on purpose (the same for all).
+
+Then people whom another policy decided on, who seldom got what the policy would give that is judged: with and without
+the variance that scores should have (`policy_value`).
 """
 
 from __future__ import annotations
@@ -201,6 +204,66 @@ def held(campaign: Campaign, y: np.ndarray, action: np.ndarray, truth: Truth) ->
         yield f"cost curve: {name.replace('_', ' ')}", np.mean((curve[low] <= true) & (true <= curve[high]))
 
 
+class Decided(NamedTuple):
+    """People whom a policy decided on, and another policy worth the same that differs for a quarter of them.
+
+    Attributes
+    ----------
+    n, n_actions : int
+    explored : float
+        Share who got an action at random.
+    overstated : float
+        By how much the model overstates the return of what the other policy gives.
+    """
+
+    n: int
+    n_actions: int
+    explored: float
+    overstated: float
+
+
+DECIDED = [
+    Decided(n, k, explored, overstated)
+    for n, k, explored in ((1_500, 26, 0.05), (1_500, 26, 0.0125), (7_500, 26, 0.0125), (1_500, 5, 0.05))
+    for overstated in (0.0, 0.02)
+]
+
+
+def paired_value(case: Decided, rng: np.random.Generator) -> tuple[Estimate, Estimate]:
+    """The other policy's value above that which decided, which is 0: without and with the variance of scores."""
+    rows, actions = np.arange(case.n), ["control", *(f"a{i}" for i in range(case.n_actions))]
+    old = 1 + rng.integers(0, case.n_actions, case.n)
+    other = 1 + (old + rng.integers(0, case.n_actions - 1, case.n)) % case.n_actions
+    new = np.where(rng.random(case.n) < 0.25, other, old)
+    logged = np.full((case.n, len(actions)), case.explored / case.n_actions)
+    logged[:, 0] = 0.1
+    logged[rows, old] += 0.9 - case.explored
+    arm = (rng.random(case.n)[:, None] > logged.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    y = (rng.random(case.n) < np.where(arm == 0, 0.04, 0.08)).astype(float)
+    expected = np.full(logged.shape, 0.08)
+    expected[:, 0] = 0.04
+    expected[rows, new] += case.overstated * (new != old)
+    labels = np.array(actions, dtype=object)
+    scores = dr_scores(y, labels[arm], pd.DataFrame(logged, columns=actions), pd.DataFrame(expected, columns=actions))
+    variance = pd.DataFrame(expected * (1 - expected) / logged, columns=actions)
+    policies = labels[new], labels[old]
+    return policy_value(scores, *policies), policy_value(scores, *policies, variance=variance)
+
+
+def decided_by_a_policy(runs: int) -> None:
+    """Print how often the intervals hold 0, and lie above it."""
+    print("\n| decided by another policy: people, actions, explored, overstated | 95 % interval holds | lies above |")
+    print("|---|---|---|")
+    for case in DECIDED:
+        found = [paired_value(case, np.random.default_rng(seed)) for seed in range(runs)]
+        holds, above = (
+            " with the variance, ".join(f"{np.mean([test(pair[k]) for pair in found]):.1%}" for k in (1, 0))
+            for test in (lambda e: e.low <= 0 <= e.high, lambda e: e.low > 0)
+        )
+        case_told = f"{case.n:,}, {case.n_actions}, {case.explored:.2%}, {100 * case.overstated:g} points"
+        print(f"| {case_told} | {holds} without | {above} without |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=500)
@@ -220,6 +283,7 @@ def main() -> None:
     print(f"| 95 % interval of | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     for name in next(iter(columns.values())):
         print(f"| {name} | {' | '.join(f'{column[name]:.1%}' for column in columns.values())} |")
+    decided_by_a_policy(options.runs)
 
 
 if __name__ == "__main__":

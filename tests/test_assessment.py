@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from propensity.evaluation import dr_scores, policy_value
 from propensity.frame import logged_propensity
 from propensity.granting import Fit, grant
 from propensity.held_out import Scored, _best_gains, _known_actions, held_out_people
+from propensity.learners.recency import Recency
 from propensity.model import DecisionModel
 from propensity.policy import net_value, rule_action
 
@@ -90,7 +92,30 @@ def test_reactivations_and_revenue_are_the_doubly_robust_value_by_hand(wave, wav
     ]:
         scores = dr_scores(wave.test[column], wave.test["action"], propensity, model)
         by_hand = policy_value(scores, policy, nobody).times(PEOPLE)
-        assert getattr(wave_assessment.policy(key), name) == pytest.approx(by_hand)
+        found = getattr(wave_assessment.policy(key), name)
+        assert found.value == pytest.approx(by_hand.value)
+        # drawn by chance: returns vary much as the model expects, and revenue as luck has it
+        most = 1.15 if name == "reactivations" else 1.5
+        assert by_hand.standard_error * (1 - 1e-9) <= found.standard_error < most * by_hand.standard_error
+
+
+def test_people_count_as_their_decisions_do_in_training(wave, wave_model, wave_assessment):
+    """Where a decision counts half after sixty days, those of sixty days ago count half."""
+    model = copy.copy(wave_model)
+    model.recency = Recency(60.0, None)
+    older = np.arange(len(wave.test)) % 2 == 0
+    later = wave.test["decided_at"] + pd.to_timedelta(np.where(older, 0, 60), unit="D")
+    frame = wave.test.assign(decided_at=later)
+    people, alike = held_out_people(model, frame), held_out_people(wave_model, frame)
+    assert people.weight == pytest.approx(np.where(older, 0.5, 1.0))
+    assert (alike.weight == 1).all()
+    found = assess_people(model, people).policy("one_action")
+    policy = model.choose(frame, frame["decided_at"], "one_action")
+    by_hand = policy_value(people.scores["reactivations"], policy, np.full(len(frame), CONTROL), weight=people.weight)
+    assert found.reactivations.value == pytest.approx(by_hand.value * PEOPLE)
+    assert found.reactivations.value != pytest.approx(
+        assess_people(wave_model, alike).policy("one_action").reactivations.value
+    )
 
 
 def test_costs_and_shares_are_those_of_who_is_contacted(wave, wave_model, wave_assessment):
@@ -248,12 +273,11 @@ def test_a_choice_that_few_got_is_granted_where_it_pays_with_the_least_that_cont
     shown = Fit(True, 0.4, 0.01)
     found = gate("per_person", 0.05, 0.02, shown)
     assert found.granted == "per_person"
-    assert "did at least 40% of what is expected of it" in found.why
-    assert gate("per_person", -0.01, -0.02, shown).granted == "per_person"
+    assert "All kinds of contact together did at least 40% of what is expected of them" in found.why
     for fit in (Fit(True, 0.4, -0.01), Fit(True, -0.1, 0.01)):
         assert gate("per_person", 0.05, 0.02, fit).granted == "nobody"
-    # nor where it is shown to lose, or for an action that was the best of many
-    assert gate("per_person", -0.15, -0.16, shown).granted == "nobody"
+    # nor where it lost as measured, or for an action that was the best of many
+    assert gate("per_person", -0.01, -0.02, shown).granted == "nobody"
     assert gate("one_action", 0.05, 0.02, shown).granted == "nobody"
 
 

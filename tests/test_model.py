@@ -51,6 +51,36 @@ def true_value(program, model, customers, chosen):
     return (profits[np.arange(len(chosen)), column] - profits[:, 0]).mean()
 
 
+# ------------------------------------------------------------------------------------------------------- learning
+
+
+def test_an_action_that_stopped_working_is_not_what_everybody_gets(wave, small_playbook):
+    """One action brought twelve in a hundred back until four months ago, the other does since."""
+    rng = np.random.default_rng(0)
+    n, (first, since) = 9_000, list(small_playbook.actions)[:2]
+    before = rng.random(n) < 0.6
+    later = pd.to_timedelta(np.where(before, rng.integers(0, 270, n), rng.integers(270, 400, n)), unit="D")
+    frame = wave.train.iloc[:n].drop(columns=[c for c in wave.train if c.startswith("probability")])
+    served = rng.integers(0, 3, n)
+    works = ((served == 1) & before) | ((served == 2) & ~before)
+    frame = frame.assign(
+        action=np.array([CONTROL, first, since], dtype=object)[served],
+        probability=1 / 3,
+        reactivated=(rng.random(n) < 0.03 + 0.12 * works).astype(float),
+        unsubscribed=0.0,
+        **{f"probability_{action}": 1 / 3 for action in (CONTROL, first, since)},
+        **{name: frame[name] + later for name in ("decided_at", "as_of", "churned_at") if name in frame},
+    )
+    frame["revenue"] = frame["reactivated"] * 100.0
+    model = DecisionModel(small_playbook).fit(frame)
+    assert model.recency.half_life_days is not None
+    assert model.evidence_.best_action == since
+    averages = dict(zip(model.actions[1:], model.reactivation.averages_.shrunk, strict=True))
+    assert averages[since] > averages[first] + 0.05
+    found = model.evidence_.average_outcomes["reactivated"]
+    assert found[since] - found[first] == pytest.approx(averages[since] - averages[first], abs=0.01)
+
+
 # ------------------------------------------------------------------------------------------------------ decisions
 
 

@@ -20,13 +20,12 @@ from propensity.evaluation import (
     calibration_slope,
     calibration_table,
     calibration_test,
-    policy_value,
     qini_score,
 )
 from propensity.granting import Gate, fit_of, grant
 from propensity.held_out import CURRENCIES, HeldOutPeople, Scored, held_out_people
 from propensity.model import MODES, DecisionModel, PolicyMode
-from propensity.policy import best_action, contact_costs, rule_action
+from propensity.policy import best_action, rule_action
 from propensity.targeting import TargetingCurves, targeting_curves
 
 PEOPLE = 1000
@@ -163,8 +162,8 @@ def assess_people(
 ) -> Assessment:
     """`assess` from people who were predicted and scored already."""
     frame, predictions = people.frame, people.predictions
-    costs = pd.Series(contact_costs(model.playbook, model.actions), index=model.actions)
-    held_out = Scored(frame, people.allowed, people.scores, costs)
+    held_out, weight = people.scored, people.weight
+    weight_of_gain = weight[people.reachable]
     chosen: dict[PolicyMode, np.ndarray] = {
         each: best_action(model.choice_value(predictions, each), people.allowed) for each in MODES
     }
@@ -176,8 +175,8 @@ def assess_people(
     returning = predictions.reactivated[CONTROL].to_numpy()
     came_back = frame["reactivated"].to_numpy()
     slopes = {
-        "propensity": slope_estimate(returning[untouched], came_back[untouched]),
-        "effect": slope_estimate(gain, observed_gain),
+        "propensity": slope_estimate(returning[untouched], came_back[untouched], weight[untouched]),
+        "effect": slope_estimate(gain, observed_gain, weight_of_gain),
     }
     return Assessment(
         n_people=len(frame),
@@ -185,30 +184,33 @@ def assess_people(
         gate=gate,
         best_action=model.evidence_.best_action,
         actions={str(a): int(n) for a, n in pd.Series(assessed).value_counts().items()},
-        propensity_calibration=_rows(calibration_table(returning[untouched], came_back[untouched])),
-        effect_calibration=_rows(calibration_table(gain, observed_gain)),
-        propensity_slope=calibration_slope(returning[untouched], came_back[untouched]),
-        effect_slope=calibration_slope(gain, observed_gain),
-        autoc=autoc_score(observed_gain, gain),
-        qini=qini_score(observed_gain, gain),
+        propensity_calibration=_rows(
+            calibration_table(returning[untouched], came_back[untouched], weight=weight[untouched])
+        ),
+        effect_calibration=_rows(calibration_table(gain, observed_gain, weight=weight_of_gain)),
+        propensity_slope=calibration_slope(returning[untouched], came_back[untouched], weight[untouched]),
+        effect_slope=calibration_slope(gain, observed_gain, weight_of_gain),
+        autoc=autoc_score(observed_gain, gain, weight=weight_of_gain),
+        qini=qini_score(observed_gain, gain, weight=weight_of_gain),
         slopes={name: slope for name, slope in slopes.items() if slope is not None},
         curves=targeting_curves(
             predicted_gain=gain,
             observed_gain=observed_gain,
             net_value=predictions.net_value,
             allowed=people.allowed,
-            price=costs,
+            price=held_out.costs,
             scores={name: people.scores[name] for name in ("reactivations", "net_value", "expected_value")},
+            weight=weight,
             per=PEOPLE,
         ),
     )
 
 
-def slope_estimate(predicted: np.ndarray, observed: np.ndarray) -> Estimate | None:
+def slope_estimate(predicted: np.ndarray, observed: np.ndarray, weight: np.ndarray | None = None) -> Estimate | None:
     """`calibration_slope` with its uncertainty (see `calibration_test`); None where predictions do not vary."""
-    if np.isnan(calibration_slope(predicted, observed)):
+    if np.isnan(calibration_slope(predicted, observed, weight)):
         return None
-    return calibration_test(predicted, observed).slope
+    return calibration_test(predicted, observed, weight=weight).slope
 
 
 def _by_rule(model: DecisionModel, held_out: Scored) -> np.ndarray:
@@ -243,9 +245,9 @@ def _compare(
         shares = policy if isinstance(policy, pd.DataFrame) else pd.get_dummies(pd.Series(policy)).astype(float)
         shares = shares.reindex(columns=model.actions, fill_value=0.0)
         against_nobody, paired = {}, {}
-        for name, scores in held_out.scores.items():
-            against_nobody[name] = policy_value(scores, policy, nobody).times(PEOPLE)
-            paired[name] = policy_value(scores, granted, policy).times(PEOPLE)
+        for name in held_out.scores:
+            against_nobody[name] = held_out.value(name, policy, nobody).times(PEOPLE)
+            paired[name] = held_out.value(name, granted, policy).times(PEOPLE)
         results.append(
             PolicyResult(
                 key=key,

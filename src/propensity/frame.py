@@ -311,6 +311,11 @@ def _days(span: pd.Timedelta) -> str:
     return f"{days:,.0f} days" if days == round(days) else f"{days:,.1f} days"
 
 
+def days_old(frame: pd.DataFrame) -> np.ndarray:
+    """Age of each decision (n,), in days before the newest."""
+    return ((frame["decided_at"].max() - frame["decided_at"]) / pd.Timedelta(days=1)).to_numpy(dtype=float)
+
+
 def all_actions(labels: list[str]) -> list[str]:
     """Control first, then the sorted labels: the column order used everywhere."""
     return [CONTROL, *sorted(labels)]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from propensity.contract import CONTROL
-from propensity.evaluation import Estimate, better_fit, effect_multiple, policy_value
+from propensity.evaluation import Estimate, better_fit, effect_multiple
 from propensity.held_out import HeldOutPeople, Scored
 from propensity.model import MODES, DecisionModel, PolicyMode
 
@@ -40,7 +40,7 @@ class Fit(NamedTuple):
     closer_than_averages : bool
         Effects that differ between people come closer to what happened than each action's average.
     least_multiple : float
-        Contact of every kind had at least so many times the predicted effects (95 % interval).
+        Contact, all kinds together, had at least so many times the predicted effects (95 % interval).
     least_value : float
         What choosing per person is predicted to bring then, in currency a person; 0 where revenue is learnt directly.
     """
@@ -57,7 +57,8 @@ def fit_of(model: DecisionModel, people: HeldOutPeople, per_person: np.ndarray) 
     averages = pd.DataFrame({a: of_action[str(a)] for a in effect}, index=effect.index)
     returned = people.frame["reactivated"].to_numpy(dtype=float)
     known = (returned, people.frame["action"], people.propensity, predictions.reactivated)
-    better, multiple = better_fit(*known, [effect, averages]), effect_multiple(*known, effect)
+    better = better_fit(*known, [effect, averages], weight=people.weight)
+    multiple = effect_multiple(*known, effect, people.weight)
     least = 0.0 if multiple is None else multiple.low
     # what offers cost is left as it is with the whole effect
     missing = (1 - min(least, 1.0)) * model.playbook.value.margin_share * predictions.extra_revenue
@@ -65,7 +66,8 @@ def fit_of(model: DecisionModel, people: HeldOutPeople, per_person: np.ndarray) 
     of_chosen = value.to_numpy()[np.arange(len(value)), value.columns.get_indexer(pd.Index(per_person))]
     # revenue that is learnt by itself does not follow from returns
     told = model.revenue is None
-    return Fit(better is not None and better.low > 0, least, float(of_chosen.mean()) if told else 0.0)
+    mean = float(np.average(of_chosen, weights=people.weight))
+    return Fit(better is not None and better.low > 0, least, mean if told else 0.0)
 
 
 def grant(
@@ -79,10 +81,11 @@ def grant(
 
     The value of a policy rests on the few who happened to get what they would get by it: with many actions it cannot be
     told from nothing in most programs that pay. Everybody tells by what multiple the predicted effects are right, and
-    choosing per person is granted too where it pays with the least of it, unless it is shown to lose. Where neither is
-    shown, the same action for everybody is asked for itself; its effect was the largest of many averages, so that
+    choosing per person is granted too where it pays with the least of it and, as measured, at all. Where neither is
+    so, the same action for everybody is asked for itself; its effect was the largest of many averages, so that
     nothing but its own value counts. Where contact does nothing, each of the three grants it in at most one of forty
-    cases in which training proposes it.
+    cases in which training proposes it. The second is no test of a policy whose picks alone do less than all kinds of
+    contact together: of that only its measured value tells.
 
     Parameters
     ----------
@@ -104,21 +107,19 @@ def grant(
         return Gate(
             proposed, "nobody", "Training found no effect of contact that covers its cost, so nobody is contacted."
         )
-    scores = held_out.scores["expected_value"]
-    preferred, why = _preferred(proposed, scores, chosen, fit, standing)
+    preferred, why = _preferred(proposed, held_out, chosen, fit, standing)
     for mode in (preferred, _SAME) if preferred != _SAME else (_SAME,):
-        worth = policy_value(scores, chosen[mode], chosen["nobody"])
+        worth = held_out.value("expected_value", chosen[mode], chosen["nobody"])
         if worth.low > 0:
             return Gate(proposed, mode, why)
-        refuted = worth.high <= 0
-        if not refuted and mode == "per_person" and fit.least_multiple > 0 and fit.least_value > 0:
+        if worth.value > 0 and mode == "per_person" and fit.least_multiple > 0 and fit.least_value > 0:
             why += (
-                " Few of them got what they would get now; but contact of every kind did at least "
-                f"{fit.least_multiple:.0%} of what is expected of it (95 % interval), and even so choosing per person "
-                "pays."
+                " Few of them got what they would get now, so that by itself it is not shown to pay. All kinds of "
+                f"contact together did at least {fit.least_multiple:.0%} of what is expected of them (95 % interval), "
+                "and with that choosing per person pays."
             )
             return Gate(proposed, mode, why)
-        if not refuted and MODES.index(mode) <= MODES.index(standing):
+        if worth.high > 0 and MODES.index(mode) <= MODES.index(standing):
             why += (
                 " That contact pays was shown when the champion was granted it; these people are too few to tell, and "
                 "do not refute it."
@@ -138,7 +139,7 @@ def _found(worth: Estimate) -> str:
 
 def _preferred(
     proposed: PolicyMode,
-    scores: pd.DataFrame,
+    held_out: Scored,
     chosen: dict[PolicyMode, np.ndarray],
     fit: Fit,
     standing: PolicyMode,
@@ -151,7 +152,7 @@ def _preferred(
             _SAME,
             "Training found that people differ, but not so much that anybody would get another action than the rest.",
         )
-    gain = policy_value(scores, chosen["per_person"], chosen[_SAME])
+    gain = held_out.value("expected_value", chosen["per_person"], chosen[_SAME])
     found = "Training found that people differ"
     if gain.low > 0:
         return "per_person", f"{found}, and choosing per person did better on the held-out people."

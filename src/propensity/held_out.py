@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from propensity.contract import CONTROL
-from propensity.evaluation import dr_scores
+from propensity.evaluation import Estimate, dr_scores, policy_value
 from propensity.evaluation.expected import MeasuredEffects
-from propensity.frame import all_actions, logged_propensity
+from propensity.frame import all_actions, days_old, logged_propensity
 from propensity.model import DecisionModel, Predictions
 from propensity.playbook import Playbook
 from propensity.policy import best_column, contact_costs, profit
@@ -21,12 +21,41 @@ CURRENCIES = ("reactivations", "revenue", "net_value", "expected_value")
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores of the held-out people under each action, in each of the `CURRENCIES`."""
+    """Held-out people's scores under each action, in each of the `CURRENCIES`, and the errors and weights they have.
+
+    Attributes
+    ----------
+    frame, allowed, scores
+        See `HeldOutPeople`.
+    costs : Series (actions with control)
+        Of sending, in currency.
+    variances : dict of DataFrame, optional
+        Of the scores, by `score_variances`.
+    weight : array (n,), optional
+        How much each of them counts.
+    """
 
     frame: pd.DataFrame
     allowed: pd.DataFrame
     scores: dict[str, pd.DataFrame]
     costs: pd.Series
+    variances: dict[str, pd.DataFrame] | None = None
+    weight: np.ndarray | None = None
+
+    def value(self, currency: str, policy: np.ndarray | pd.DataFrame, baseline: np.ndarray | pd.DataFrame) -> Estimate:
+        """What a policy is worth above another, per person; see `evaluation.policy_value`."""
+        variance = None if self.variances is None else self.variances[currency]
+        return policy_value(self.scores[currency], policy, baseline, weight=self.weight, variance=variance)
+
+    def average_effect(self, currency: str, action: str, who: np.ndarray) -> Estimate:
+        """What an action does above no contact, per person, over some of them, (n,) of bool: two at least."""
+        return policy_value(
+            self.scores[currency][who],
+            np.full(who.sum(), action, dtype=object),
+            np.full(who.sum(), CONTROL, dtype=object),
+            weight=None if self.weight is None else self.weight[who],
+            variance=None if self.variances is None else self.variances[currency][who],
+        )
 
 
 @dataclass(frozen=True)
@@ -42,8 +71,9 @@ class HeldOutPeople:
     predictions : Predictions
     allowed : DataFrame (n, actions without control) of bool
         What they may get and had a chance of.
-    scores : dict of DataFrame (n, actions with control)
-        Doubly robust scores in each of the `CURRENCIES`, per person.
+    scored : Scored
+        Doubly robust scores in each of the `CURRENCIES`, per person. People count as their decisions do in training
+        by their age (`DecisionModel.recency`): where effects changed, those of before the change say little of now.
     reachable : array (n,) of bool
         Who may get any action.
     predicted_gain, observed_gain : array (n reachable,)
@@ -57,11 +87,21 @@ class HeldOutPeople:
     propensity: pd.DataFrame
     predictions: Predictions
     allowed: pd.DataFrame
-    scores: dict[str, pd.DataFrame]
+    scored: Scored
     reachable: np.ndarray
     predicted_gain: np.ndarray
     observed_gain: np.ndarray
     n_unknown: int
+
+    @property
+    def scores(self) -> dict[str, pd.DataFrame]:
+        """Of `scored`."""
+        return self.scored.scores
+
+    @property
+    def weight(self) -> np.ndarray:
+        """How much each of them counts, (n,)."""
+        return np.ones(len(self.frame)) if self.scored.weight is None else self.scored.weight
 
 
 def held_out_people(model: DecisionModel, frame: pd.DataFrame) -> HeldOutPeople:
@@ -75,7 +115,7 @@ def held_out_people(model: DecisionModel, frame: pd.DataFrame) -> HeldOutPeople:
         propensity=propensity,
         predictions=predictions,
         allowed=held_out.allowed,
-        scores=held_out.scores,
+        scored=held_out,
         reachable=held_out.allowed.any(axis=1).to_numpy(),
         predicted_gain=predicted,
         observed_gain=observed,
@@ -89,7 +129,7 @@ def measured_effects(people: HeldOutPeople) -> dict[str, MeasuredEffects]:
     scores = {"reactivated": people.scores["reactivations"], "revenue": people.scores["revenue"]}
     best = best_column(people.predictions.net_value, people.allowed)
     return {
-        name: MeasuredEffects.fit(scores[name].to_numpy(), effect.where(people.allowed).to_numpy(), best)
+        name: MeasuredEffects.fit(scores[name].to_numpy(), effect.where(people.allowed).to_numpy(), best, people.weight)
         for name, effect in predicted.items()
     }
 
@@ -124,12 +164,15 @@ def _score(model: DecisionModel, frame: pd.DataFrame, propensity: pd.DataFrame, 
     allowed = model.eligible(frame, frame["decided_at"]).allowed
     # what had no chance of being served cannot be judged on these people
     allowed &= propensity[allowed.columns].to_numpy() > 0
-    scores = outcome_scores(frame, propensity, expectations(model, frame, predictions), model.playbook)
+    expected = expectations(model, frame, predictions)
+    scores = outcome_scores(frame, propensity, expected, model.playbook)
     return Scored(
         frame=frame,
         allowed=allowed,
         scores={currency: scores[currency] for currency in CURRENCIES},
         costs=pd.Series(contact_costs(model.playbook, model.actions), index=model.actions),
+        variances=score_variances(propensity, expected, model.playbook),
+        weight=model.recency.weights(days_old(frame)),
     )
 
 
@@ -144,6 +187,47 @@ def expectations(model: DecisionModel, frame: pd.DataFrame, predictions: Predict
         "revenue": predictions.revenue,
         "unsubscribed": predictions.unsubscribed,
         "amount": pd.DataFrame(model.amount.predict(encoded), columns=model.actions, index=frame.index),
+    }
+
+
+def score_variances(
+    propensity: pd.DataFrame, expected: dict[str, pd.DataFrame], playbook: Playbook
+) -> dict[str, pd.DataFrame]:
+    """Variances (n, actions with control) that `outcome_scores` have at least where ``expected`` is right.
+
+    Parameters
+    ----------
+    propensity, expected, playbook
+        See `outcome_scores`.
+
+    Notes
+    -----
+    Of somebody who comes back with chance m, which is worth s: m (1 - m) s^2, and as much of opting out, over the
+    chance of the action. That amounts vary besides is left out: their squares rest on the few largest. Where an action
+    had no chance its score is a prediction, without variance.
+    """
+    actions = list(propensity.columns)
+    returns = expected["reactivated"][actions].to_numpy().clip(0, 1)
+    leaves = expected["unsubscribed"][actions].to_numpy().clip(0, 1)
+    amount = expected["amount"][actions].to_numpy()
+    chances = propensity.to_numpy()
+    inverse = np.divide(1.0, chances, out=np.zeros_like(chances), where=chances > 0)
+    nothing = np.zeros_like(returns)
+    of_return = profit(amount, nothing + 1, nothing, playbook, actions) - profit(
+        nothing, nothing, nothing, playbook, actions
+    )
+
+    def table(worth: np.ndarray | float, harm: float = 0.0) -> pd.DataFrame:
+        varies = returns * (1 - returns) * worth**2 + leaves * (1 - leaves) * harm**2
+        return pd.DataFrame(inverse * varies, columns=actions, index=propensity.index)
+
+    value = table(of_return, playbook.value.unsubscribe_cost_currency)
+    return {
+        "reactivations": table(1.0),
+        "revenue": table(amount),
+        "net_value": value,
+        "expected_value": value,
+        "unsubscribed": table(0.0, 1.0),
     }
 
 

@@ -21,7 +21,7 @@ from propensity.evaluation.estimate import Estimate
 from propensity.evaluation.expected import MeasuredEffects
 from propensity.evaluation.scores import score_matrix
 from propensity.features import FeatureBuilder, without_reason
-from propensity.frame import all_actions, logged_propensity
+from propensity.frame import all_actions, days_old, logged_propensity
 from propensity.learners import UpliftStack
 from propensity.learners.averages import average_effects
 from propensity.learners.base import UpliftLearner
@@ -134,8 +134,8 @@ class DecisionModel:
         self.segments = SegmentBuilder.fit(frame, frame["decided_at"], self.playbook)
         encoded = self.reactivation.encoder_.transform(X)
         self._fit_money(X, frame, propensity, weight)
-        self.evidence_ = weigh_evidence(self, frame, propensity, predicted)
-        self.measured_ = measure_effects(self, frame, propensity, encoded)
+        self.evidence_ = weigh_evidence(self, frame, propensity, predicted, weight)
+        self.measured_ = measure_effects(self, frame, propensity, encoded, weight)
         self.mode: PolicyMode = self.evidence_.supported_mode
         self.open_share = self._open_share(encoded, propensity)
         return self
@@ -191,17 +191,17 @@ class DecisionModel:
         self, X: pd.DataFrame, frame: pd.DataFrame, reactivated: np.ndarray, propensity: pd.DataFrame
     ) -> np.ndarray:
         """How much each decision (n,) counts in learning effects, which follows from `recency`."""
-        days_old = ((frame["decided_at"].max() - frame["decided_at"]) / pd.Timedelta(days=1)).to_numpy(dtype=float)
+        age = days_old(frame)
         self.recency = recency_of(
             X,
             frame["action"],
             reactivated,
             propensity,
-            days_old,
+            age,
             self.playbook.factors(),
             derive_seed(self.random_state, "recency"),
         )
-        return self.recency.weights(days_old)
+        return self.recency.weights(age)
 
     def _fit_money(self, X: pd.DataFrame, frame: pd.DataFrame, propensity: pd.DataFrame, weight: np.ndarray) -> None:
         revenue = frame["revenue"].to_numpy(dtype=float)
@@ -225,7 +225,7 @@ class DecisionModel:
         share = np.full((len(frame), len(self.actions)), unsubscribed.mean())
         scores = score_matrix(unsubscribed, arm, propensity.to_numpy(), share)
         # opt-outs are too rare to tell people apart: one effect an action
-        self.unsubscribe_effect = average_effects(scores, propensity.to_numpy()).shrunk
+        self.unsubscribe_effect = average_effects(scores, propensity.to_numpy(), weight=weight).shrunk
 
     def restrict(self, mode: PolicyMode) -> None:
         """Decide more simply than training supports; never less simply.

@@ -55,6 +55,7 @@ def targeting_curves(
     allowed: pd.DataFrame,
     price: pd.Series,
     scores: dict[str, pd.DataFrame],
+    weight: np.ndarray,
     per: float,
 ) -> TargetingCurves:
     """The curves of people whom no training saw.
@@ -69,12 +70,14 @@ def targeting_curves(
         Cost of contact by action, in currency.
     scores : dict of DataFrame (n, actions with control)
         Doubly robust scores in several currencies; those of money after the cost.
+    weight : array (n,)
+        How much each person counts.
     per : float
         People whom everything is told for.
     """
-    qini, no_qini = _qini(predicted_gain, observed_gain, per)
+    qini, no_qini = _qini(predicted_gain, observed_gain, weight[allowed.any(axis=1).to_numpy()], per)
     possible = net_value.where(allowed[net_value.columns], -np.inf)
-    budgets, no_budgets, best = _budgets(possible, price, scores, per)
+    budgets, no_budgets, best = _budgets(possible, price, scores, weight, per)
     return TargetingCurves(qini, no_qini, budgets, no_budgets, best)
 
 
@@ -93,10 +96,12 @@ def why_nothing_to_buy(gross: pd.DataFrame, price: pd.Series) -> str:
     return ""
 
 
-def _qini(predicted: np.ndarray, observed: np.ndarray, per: float) -> tuple[list[dict[str, Any]], str]:
+def _qini(
+    predicted: np.ndarray, observed: np.ndarray, weight: np.ndarray, per: float
+) -> tuple[list[dict[str, Any]], str]:
     if not varying(predicted):
         return [], "the model predicts the same effect for everybody, so that it puts nobody first"
-    table = qini_points(observed, predicted, np.arange(1, N_SHARES + 1) / N_SHARES)
+    table = qini_points(observed, predicted, np.arange(1, N_SHARES + 1) / N_SHARES, weight=weight)
     nothing = pd.DataFrame([dict.fromkeys(table.columns, 0.0)])
     table = pd.concat([nothing, table], ignore_index=True)
     table[table.columns.difference(["share"])] *= per
@@ -104,18 +109,18 @@ def _qini(predicted: np.ndarray, observed: np.ndarray, per: float) -> tuple[list
 
 
 def _budgets(
-    net_value: pd.DataFrame, price: pd.Series, scores: dict[str, pd.DataFrame], per: float
+    net_value: pd.DataFrame, price: pd.Series, scores: dict[str, pd.DataFrame], weight: np.ndarray, per: float
 ) -> tuple[list[dict[str, Any]], str, float | None]:
     gross = gross_value(net_value, price)
     why = why_nothing_to_buy(gross, price)
     if why:
         return [], why, None
     actions = list(net_value.columns)
-    best = _spend_of_best(net_value.to_numpy(), price[actions].to_numpy())
-    top = _spend_of_best(gross.to_numpy(), price[actions].to_numpy())
+    best = _spend_of_best(net_value.to_numpy(), price[actions].to_numpy(), weight)
+    top = _spend_of_best(gross.to_numpy(), price[actions].to_numpy(), weight)
     budgets = np.unique([*(top * np.arange(N_BUDGETS + 1) / N_BUDGETS), best])
     curves = {
-        currency: cost_curve(table[[CONTROL, *actions]], gross, price[actions], budgets=budgets)
+        currency: cost_curve(table[[CONTROL, *actions]], gross, price[actions], weight=weight, budgets=budgets)
         for currency, table in scores.items()
     }
     rows: list[dict[str, Any]] = []
@@ -128,7 +133,7 @@ def _budgets(
     return rows, "", per * best
 
 
-def _spend_of_best(value: np.ndarray, price: np.ndarray) -> float:
+def _spend_of_best(value: np.ndarray, price: np.ndarray, weight: np.ndarray) -> float:
     """Cost per person of giving each (n, actions) what is worth most, or nothing where nothing is worth more than 0."""
     best = value.argmax(axis=1)
-    return float(np.where(value.max(axis=1) > 0, price[best], 0.0).mean())
+    return float(np.average(np.where(value.max(axis=1) > 0, price[best], 0.0), weights=weight))

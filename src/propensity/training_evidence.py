@@ -70,9 +70,12 @@ class TrainingEvidence:
 
 
 def weigh_evidence(
-    model: DecisionModel, frame: pd.DataFrame, propensity: pd.DataFrame, outcome: np.ndarray
+    model: DecisionModel, frame: pd.DataFrame, propensity: pd.DataFrame, outcome: np.ndarray, weight: np.ndarray
 ) -> TrainingEvidence:
-    """Which policy the training people support, judged in out-of-fold doubly robust scores."""
+    """Which policy the training people support, judged in out-of-fold doubly robust scores.
+
+    ``weight`` (n,): how much each decision counts, the same as in learning effects.
+    """
     arm = pd.Index(model.actions).get_indexer(pd.Index(frame["action"]))
     chances = propensity.to_numpy()
     reactivated = score_matrix(frame["reactivated"].to_numpy(dtype=float), arm, chances, outcome)
@@ -83,7 +86,7 @@ def weigh_evidence(
     unsubscribed = np.tile(np.r_[0.0, model.unsubscribe_effect], (len(frame), 1))
     profits = profit(revenue, reactivated, unsubscribed, model.playbook, model.actions)
     outcomes = {"reactivated": reactivated, "revenue": revenue, "unsubscribed": unsubscribed}
-    averages = average_effects(profits, chances, model.reactivation.factors_)
+    averages = average_effects(profits, chances, model.reactivation.factors_, weight)
     # one-sided 2.5 % over all actions together (Bonferroni)
     threshold = stats.norm.isf(0.025 / len(averages.measured))
     pays = bool((averages.measured > threshold * averages.standard_error).any())
@@ -103,13 +106,14 @@ def weigh_evidence(
         average_net_value_error=by_action(averages.standard_error),
         shrunk_net_value=by_action(averages.shrunk),
         average_outcomes={
-            name: dict(zip(model.actions, found.mean(axis=0).tolist(), strict=True)) for name, found in outcomes.items()
+            name: dict(zip(model.actions, np.average(found, axis=0, weights=weight).tolist(), strict=True))
+            for name, found in outcomes.items()
         },
     )
 
 
 def measure_effects(
-    model: DecisionModel, frame: pd.DataFrame, propensity: pd.DataFrame, encoded: np.ndarray
+    model: DecisionModel, frame: pd.DataFrame, propensity: pd.DataFrame, encoded: np.ndarray, weight: np.ndarray
 ) -> dict[str, MeasuredEffects]:
     """Measured effects of the training people over their out-of-fold predictions."""
     arm = pd.Index(model.actions).get_indexer(pd.Index(frame["action"]))
@@ -131,6 +135,6 @@ def measure_effects(
         pd.DataFrame(~np.isnan(effect), columns=model.actions[1:], index=frame.index),
     )
     return {
-        "reactivated": MeasuredEffects.fit(reactivated, effect, best),
-        "revenue": MeasuredEffects.fit(revenue, more, best),
+        "reactivated": MeasuredEffects.fit(reactivated, effect, best, weight),
+        "revenue": MeasuredEffects.fit(revenue, more, best, weight),
     }

@@ -44,6 +44,25 @@ def decisions(rng: np.random.Generator, n: int, times: float) -> tuple[pd.DataFr
     return predicted, (outcome, served, pd.DataFrame(chances, columns=actions), expected)
 
 
+def test_weights_count_as_so_many_equal_people():
+    rng = np.random.default_rng(4)
+    predicted, (outcome, served, propensity, expected) = decisions(rng, 600, 0.7)
+    times = rng.integers(0, 3, 600)
+    again = np.repeat(np.arange(600), times)
+
+    def of(rows):
+        known = (outcome[rows], served[rows], propensity.loc[rows], expected.loc[rows])
+        return tuple(table.reset_index(drop=True) if hasattr(table, "reset_index") else table for table in known)
+
+    every = np.arange(600)
+    effects = [predicted, predicted * 0.5]
+    repeated = better_fit(*of(again), [e.loc[again].reset_index(drop=True) for e in effects])
+    assert better_fit(*of(every), effects, weight=times).value == pytest.approx(repeated.value)
+    multiple = effect_multiple(*of(again), predicted.loc[again].reset_index(drop=True))
+    assert effect_multiple(*of(every), predicted, times).value == pytest.approx(multiple.value)
+    assert effect_multiple(*of(every), predicted, np.ones(600)) == pytest.approx(effect_multiple(*of(every), predicted))
+
+
 @pytest.mark.parametrize("times", [0.0, 0.5, 1.0])
 def test_the_interval_of_the_multiple_holds_the_true_one_in_95_of_100_cases(times):
     rng = np.random.default_rng(2)

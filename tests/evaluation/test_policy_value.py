@@ -90,6 +90,66 @@ def test_intervals_cover_the_true_difference_as_often_as_they_say(level):
     assert held / runs == pytest.approx(level, abs=3.5 * np.sqrt(level * (1 - level) / runs))
 
 
+def decided_by_a_policy(rng, overstated, n=1_500, n_actions=26):
+    """People who got what a policy says but in one of twenty cases; another differs for a quarter, and overstates why.
+
+    Both policies are worth the same. Returns the scores, their variances, and the two policies.
+    """
+    actions = ["control", *(f"a{i}" for i in range(n_actions))]
+    old = 1 + rng.integers(0, n_actions, n)
+    new = np.where(rng.random(n) < 0.25, 1 + (old + rng.integers(0, n_actions - 1, n)) % n_actions, old)
+    rows = np.arange(n)
+    logged = np.full((n, n_actions + 1), 0.05 / n_actions)
+    logged[:, 0] = 0.1
+    logged[rows, old] += 0.85
+    arm = (rng.random(n)[:, None] > logged.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    y = (rng.random(n) < np.where(arm == 0, 0.04, 0.08)).astype(float)
+    expected = np.full(logged.shape, 0.08)
+    expected[:, 0] = 0.04
+    expected[rows, new] += overstated * (new != old)
+    tables = (
+        pd.DataFrame(values, columns=actions) for values in (logged, expected, expected * (1 - expected) / logged)
+    )
+    propensity, outcome, variance = tables
+    labels = np.array(actions, dtype=object)
+    return dr_scores(y, labels[arm], propensity, outcome), variance, labels[new], labels[old]
+
+
+@pytest.mark.parametrize("overstated", [0.0, 0.02])
+def test_among_people_whom_another_policy_decided_on_the_interval_needs_the_variance_that_scores_should_have(
+    overstated,
+):
+    """The few who got what the policy would give seldom came back: scores agree with the prediction, right or not."""
+    rng = np.random.default_rng(3)
+    runs = 400
+    covers, too_high = {"with": 0, "without": 0}, {"with": 0, "without": 0}
+    for _ in range(runs):
+        scores, variance, new, old = decided_by_a_policy(rng, overstated)
+        for name, known in (("with", variance), ("without", None)):
+            estimate = policy_value(scores, new, old, variance=known)
+            covers[name] += estimate.low <= 0 <= estimate.high
+            too_high[name] += estimate.low > 0
+    allowed = 3.5 * np.sqrt(0.95 * 0.05 / runs)
+    assert covers["with"] / runs > 0.95 - allowed
+    assert too_high["with"] / runs < 0.025 + allowed
+    # the spread of the scores themselves does not do where predictions are wrong
+    assert (covers["without"] / runs < 0.9) is (overstated > 0)
+
+
+def test_the_standard_error_is_the_larger_of_what_was_found_and_what_follows_from_the_variance():
+    nothing, much = SCORES * 0, SCORES * 0 + 100.0
+    found = policy_value(SCORES, BEST, ["call"] * 4)
+    assert policy_value(SCORES, BEST, ["call"] * 4, variance=nothing) == found
+    wide = policy_value(SCORES, BEST, ["call"] * 4, variance=much)
+    # three of the four get another action: their two scores vary by 100 each
+    assert (wide.value, wide.standard_error) == pytest.approx((found.value, np.sqrt(3 * 200) / 4))
+    assert policy_value(SCORES, BEST, BEST, variance=much).standard_error == 0
+    half = (chances(BEST) + chances(["call"] * 4)) / 2
+    assert policy_value(SCORES, half, BEST, variance=much).standard_error == pytest.approx(np.sqrt(3 * 50) / 4)
+    weighed = policy_value(SCORES, BEST, variance=much, weight=[1.0, 1.0, 2.0, 0.0])
+    assert weighed.standard_error == pytest.approx(np.sqrt(6 * 100) / 4)
+
+
 def test_estimates_change_units():
     estimate = Estimate(2.0, 0.5, 1.0, 3.0, 10, 0.95)
     assert estimate.times(1000) == Estimate(2000.0, 500.0, 1000.0, 3000.0, 10, 0.95)

@@ -6,10 +6,12 @@ import copy
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from propensity.assessment import assess
 from propensity.errors import InputError
+from propensity.learners.recency import Recency
 from propensity_training.comparison import compare, require_fit, require_known
 
 
@@ -43,6 +45,26 @@ def test_against_contacting_nobody_it_is_worth_what_the_assessment_says(trained,
     policy = assess(trained.model, people, mode=trained.model.mode).policy("model")
     for currency in ("reactivations", "revenue", "net_value", "expected_value"):
         assert found.difference[currency] == pytest.approx(getattr(policy, currency))
+
+
+def test_decisions_count_as_they_did_when_the_challenger_learnt_effects(wave, wave_model, small_playbook):
+    older = np.arange(len(wave.test)) % 2 == 0
+    later = wave.test["decided_at"] + pd.to_timedelta(np.where(older, 0, 600), unit="D")
+    frame = wave.test.assign(decided_at=later, churned_at=later - (wave.test["decided_at"] - wave.test["churned_at"]))
+    adapted, champion = with_mode(wave_model, "per_person"), with_mode(wave_model, "one_action")
+    adapted.recency = Recency(60.0, None)
+    found = compare(adapted, champion, frame, small_playbook)
+    # ten half-lives ago a decision counts a thousandth: as if there were the newer ones alone
+    alone = compare(adapted, champion, frame[~older].reset_index(drop=True), small_playbook)
+    for currency in ("reactivations", "expected_value"):
+        assert found.difference[currency].value == pytest.approx(alone.difference[currency].value, rel=0.02)
+    assert found.difference["reactivations"].standard_error == pytest.approx(
+        alone.difference["reactivations"].standard_error, rel=0.02
+    )
+    everybody = compare(champion, adapted, frame, small_playbook)
+    assert -everybody.difference["reactivations"].value != pytest.approx(
+        found.difference["reactivations"].value, rel=0.02
+    )
 
 
 def test_opt_outs_are_counted_by_contact(trained, people, book):

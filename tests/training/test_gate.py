@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from propensity.assessment import slope_estimate
-from propensity.evaluation import Estimate, mean_estimate
-from propensity_training.comparison import Comparison
+from propensity.evaluation import Estimate, better_fit, dr_scores, mean_estimate, policy_value
+from propensity.learners.recency import Recency
+from propensity_training.comparison import WORSE_LEVEL, Comparison
 from propensity_training.gate import (
     check_challenger,
     check_own_gate,
@@ -145,6 +146,35 @@ def test_a_model_that_learnt_from_more_passes_unless_it_is_shown_to_be_worse():
     assert not check_value(replace(undecided, better_fit=unclear), 0, "USD").passed
     assert not check_value(replace(undecided, better_fit=farther), 0, "USD", retrained=True).passed
     assert not check_value(replace(worse, better_fit=unclear), 0, "USD", retrained=True).passed
+
+
+def after_a_change(rng, half_life):
+    """The gate's check of the value, three months after the champion's action stopped working and another began to.
+
+    Held-out people are those of eight months before the change too, decided on by the champion all the time.
+    """
+    n, actions = 800 * 11, ["control", "old", "new"]
+    month = np.arange(n) // 800
+    logged = pd.DataFrame(np.tile([0.1, 0.875, 0.025], (n, 1)), columns=actions)
+    arm = (rng.random(n)[:, None] > logged.to_numpy().cumsum(axis=1)[:, :-1]).sum(axis=1)
+    works = np.where(month < 8, arm == 1, arm == 2)
+    y, served = (rng.random(n) < 0.03 + 0.04 * works).astype(float), np.array(actions, dtype=object)[arm]
+    effects = [pd.DataFrame({"old": old, "new": 0.04 - old}, index=range(n)) for old in (0.0, 0.04)]
+    expected = pd.DataFrame({"control": 0.03, "old": 0.05, "new": 0.05}, index=range(n))
+    variance = expected * (1 - expected) / logged
+    weight = Recency(half_life, None).weights((10 - month) * 30.0)
+    new, old = (np.full(n, action, dtype=object) for action in ("new", "old"))
+    gain = policy_value(dr_scores(y, served, logged, expected), new, old, weight=weight, variance=variance)
+    fits = better_fit(y, pd.Series(served), logged, expected, effects, WORSE_LEVEL, weight)
+    found = Comparison(n, n, {"expected_value": gain}, {}, {}, None, fits)
+    return check_value(found, 0.0, "EUR", retrained=True).passed
+
+
+def test_where_decisions_count_by_their_age_a_model_that_knows_of_a_change_passes_soon():
+    rng = np.random.default_rng(6)
+    passed = {half_life: np.mean([after_a_change(rng, half_life) for _ in range(100)]) for half_life in (None, 60.0)}
+    assert passed[None] < 0.5
+    assert passed[60.0] > 0.85
 
 
 @pytest.mark.parametrize(("champion", "passed"), [("one_action", True), ("per_person", False)])

@@ -192,4 +192,8 @@ def test_what_the_champion_was_granted_stands_for_a_model_that_learns_from_more(
         assert promotion.standing_grant(NAME, more, replace(source, campaigns=("a",))) == "nobody"
         other = small_dataset.playbook.model_copy(update={"name": "other"})
         assert promotion.standing_grant(NAME, replace(more, playbook=other), source) == "nobody"
+        # nor where contact costs more, or a return is worth less, than when it was granted
+        value = more.playbook.value.model_copy(update={"margin_share": 0.05})
+        cheaper = more.playbook.model_copy(update={"value": value})
+        assert promotion.standing_grant(NAME, replace(more, playbook=cheaper), source) == "nobody"
         assert promotion.standing_grant("nothing", more, source) == "nobody"

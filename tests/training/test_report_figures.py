@@ -112,7 +112,8 @@ def test_measured_effects_are_those_of_giving_the_action_to_whoever_could_get_it
         could = (people.propensity[effect.action] > 0) & (people.propensity[CONTROL] > 0)
         scores, n = people.scores["reactivations"][could], int(could.sum())
         expected = policy_value(scores, np.full(n, effect.action), np.full(n, CONTROL)).times(1000)
-        assert effect.held_out == pytest.approx(expected)
+        assert (effect.held_out.value, effect.held_out.n) == (pytest.approx(expected.value), n)
+        assert effect.held_out.standard_error >= expected.standard_error * (1 - 1e-9)
         place = trained.model.actions.index(effect.action) - 1
         assert effect.trained.value == pytest.approx(1000 * averages.measured[place])
         assert effect.trained.high - effect.trained.low == pytest.approx(

@@ -13,8 +13,8 @@ from propensity.contract import CONTROL
 from propensity.errors import InputError
 from propensity.evaluation import Estimate, better_fit, mean_estimate, policy_scores, policy_value
 from propensity.features import DERIVED, SEGMENT_FEATURES
-from propensity.frame import all_actions, logged_propensity
-from propensity.held_out import expectations, outcome_scores
+from propensity.frame import all_actions, days_old, logged_propensity
+from propensity.held_out import expectations, outcome_scores, score_variances
 from propensity.model import DecisionModel
 from propensity.playbook import Playbook
 from propensity.policy import best_action
@@ -74,7 +74,8 @@ def compare(challenger: DecisionModel, champion: DecisionModel, frame: pd.DataFr
 
     Notes
     -----
-    The outcome model behind the doubly robust scores is the mean of both models' (of the one that knows the action,
+    Decisions count by their age as they did when the challenger learnt effects. The outcome model behind the doubly
+    robust scores is the mean of both models' (of the one that knows the action,
     where only one does). The scores are unbiased with any outcome model; this one leans to neither side.
     """
     models = (challenger, champion)
@@ -87,6 +88,9 @@ def compare(challenger: DecisionModel, champion: DecisionModel, frame: pd.DataFr
     expected = [expectations(m, frame, p) for m, p in zip(models, predictions, strict=True)]
     merged = {name: _mean([e[name] for e in expected], actions) for name in expected[0]}
     scores = outcome_scores(frame, propensity, merged, playbook)
+    variances = score_variances(propensity, merged, playbook)
+    # what changed is what the challenger found to have changed
+    weight = challenger.recency.weights(days_old(frame))
     policies = []
     for model, predicted in zip(models, predictions, strict=True):
         allowed = model.eligible(frame, frame["decided_at"]).allowed
@@ -97,7 +101,10 @@ def compare(challenger: DecisionModel, champion: DecisionModel, frame: pd.DataFr
     nobody = np.full(len(frame), CONTROL, dtype=object)
 
     def values(policy: np.ndarray, baseline: np.ndarray) -> dict[str, Estimate]:
-        return {name: policy_value(table, policy, baseline).times(PEOPLE) for name, table in scores.items()}
+        return {
+            name: policy_value(table, policy, baseline, weight=weight, variance=variances[name]).times(PEOPLE)
+            for name, table in scores.items()
+        }
 
     return Comparison(
         n_decisions=len(frame),
@@ -105,7 +112,7 @@ def compare(challenger: DecisionModel, champion: DecisionModel, frame: pd.DataFr
         difference=values(new, old),
         challenger=values(new, nobody),
         champion=values(old, nobody),
-        unsubscribed_by_contact=_by_contact(scores["unsubscribed"], new, old),
+        unsubscribed_by_contact=_by_contact(scores["unsubscribed"], new, old, weight),
         better_fit=better_fit(
             frame["reactivated"].to_numpy(dtype=float),
             frame["action"],
@@ -113,18 +120,19 @@ def compare(challenger: DecisionModel, champion: DecisionModel, frame: pd.DataFr
             merged["reactivated"],
             [p.effect for p in predictions],
             level=WORSE_LEVEL,
+            weight=weight,
         ),
     )
 
 
-def _by_contact(scores: pd.DataFrame, new: np.ndarray, old: np.ndarray) -> Estimate | None:
+def _by_contact(scores: pd.DataFrame, new: np.ndarray, old: np.ndarray, weight: np.ndarray) -> Estimate | None:
     """How much more 1,000 contacts of the one policy cause than 1,000 of the other."""
-    shares = [float((policy != CONTROL).mean()) for policy in (new, old)]
+    shares = [float(np.average(policy != CONTROL, weights=weight)) for policy in (new, old)]
     if not all(shares):
         return None
     # the shares are facts about these people and these policies: only the scores are uncertain
     caused = [policy_scores(scores, policy) - scores[CONTROL].to_numpy() for policy in (new, old)]
-    return mean_estimate(caused[0] / shares[0] - caused[1] / shares[1]).times(PEOPLE)
+    return mean_estimate(caused[0] / shares[0] - caused[1] / shares[1], weight=weight).times(PEOPLE)
 
 
 def require_known(served: set[str], known: set[str], whom: str) -> None:

@@ -15,6 +15,7 @@ from propensity.granting import mode_of
 from propensity.ledger import Ledger
 from propensity.model import PolicyMode
 from propensity.playbook import Playbook
+from propensity.policy import valued_alike
 from propensity.progress import Steps
 from propensity.registry import Registered
 from propensity_training.comparison import Comparison, compare, require_fit
@@ -161,15 +162,18 @@ def standing_grant(name: str, dataset: Dataset, source: LedgerSource) -> PolicyM
     """What held-out people granted to the champion, if it learnt from fewer decisions of the same ledger.
 
     A model that learns from more of them by the same playbook need not be granted it anew; see `granting.grant`.
-    ``nobody`` where there is no such champion: what other people granted, as of a simulated program, says nothing here.
+    ``nobody`` where there is no such champion: what other people granted, as of a simulated program, says nothing here,
+    nor that contact paid when it cost something else.
     """
     standing = registry.champion_version(name)
     if standing is None:
         return "nobody"
     told = registry.parameters(registry.find(name, standing))
     fewer = int(told.get("n_contacts", len(dataset.contacts))) < len(dataset.contacts)
-    same = fewer and told.get("playbook") == dataset.playbook.name and source.is_that_of(told)
-    return mode_of(told["mode"]) if same else "nobody"
+    if not (fewer and told.get("playbook") == dataset.playbook.name and source.is_that_of(told)):
+        return "nobody"
+    champion, _ = registry.load(name, standing)
+    return mode_of(told["mode"]) if valued_alike(champion.playbook, dataset.playbook) else "nobody"
 
 
 def _source_of(challenger: Registered, playbook: Playbook, ledger: str | None) -> Source | LedgerSource:

@@ -41,7 +41,7 @@ class MeasuredEffects:
     n: int
 
     @classmethod
-    def fit(cls, scores: np.ndarray, predicted: np.ndarray, best: np.ndarray) -> Self:
+    def fit(cls, scores: np.ndarray, predicted: np.ndarray, best: np.ndarray, weight: np.ndarray | None = None) -> Self:
         """Measure the effect of each cell.
 
         Parameters
@@ -52,6 +52,8 @@ class MeasuredEffects:
             Effects predicted by models that did not see the person; missing where an action had no chance.
         best : int array (n,)
             Column of the action that is worth most to each person; below 0: none.
+        weight : array (n,), optional
+            How much each person counts.
 
         Notes
         -----
@@ -59,6 +61,7 @@ class MeasuredEffects:
         and of the others; one with fewer than two contacts has the mean of all.
         """
         there = ~np.isnan(predicted)
+        counts = np.ones(len(scores)) if weight is None else weight
         effect = scores[:, 1:] - scores[:, :1]
         is_best = np.arange(predicted.shape[1]) == best[:, None]
         sides = (there & is_best, there & ~is_best)
@@ -69,9 +72,10 @@ class MeasuredEffects:
             for number in range(len(ends) + 1):
                 members = cell == number
                 members = members if members.sum() > 1 else there
-                n = max(int(members.sum()), 1)
-                means.append(float(effect[members].sum() / n))
-                influences.append(np.where(members, effect - means[-1], 0.0).sum(axis=1) / n)
+                each = counts[:, None] * members
+                total = float(each.sum()) or 1.0
+                means.append(float(np.where(members, effect, 0.0).ravel() @ each.ravel()) / total)
+                influences.append((np.where(members, effect - means[-1], 0.0) * each).sum(axis=1) / total)
         table = np.column_stack(influences)
         return cls(edges, np.array(means), table.T @ table * len(scores) / max(len(scores) - 1, 1), len(scores))
 

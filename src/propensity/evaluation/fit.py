@@ -22,6 +22,7 @@ def better_fit(
     expected: pd.DataFrame,
     effects: Sequence[pd.DataFrame],
     level: float = FIT_LEVEL,
+    weight: np.ndarray | None = None,
 ) -> Estimate | None:
     """How much smaller the first effects' R-loss is than the second's, per person.
 
@@ -37,6 +38,8 @@ def better_fit(
         An action that one does not know has no effect by it.
     level : float
         Confidence of the interval.
+    weight : array (n,), optional
+        Weight of each person.
 
     Returns
     -------
@@ -51,7 +54,7 @@ def better_fit(
     """
     left, told = _residuals(outcome, action, propensity, expected, effects)
     first, second = ((left - by_effect) ** 2 for by_effect in told)
-    return None if np.array_equal(first, second) else mean_estimate(second - first, level)
+    return None if np.array_equal(first, second) else mean_estimate(second - first, level, weight)
 
 
 def effect_multiple(
@@ -60,14 +63,17 @@ def effect_multiple(
     propensity: pd.DataFrame,
     expected: pd.DataFrame,
     effect: pd.DataFrame,
+    weight: np.ndarray | None = None,
 ) -> Estimate | None:
-    """How many times the predicted effects contact of every kind had, with its 95 % interval.
+    """How many times the predicted effects contact had, all kinds together, with its 95 % interval.
 
     Parameters
     ----------
     outcome, action, propensity, expected
         See `better_fit`.
     effect : DataFrame (n, actions without control)
+    weight : array (n,), optional
+        Weight of each person.
 
     Returns
     -------
@@ -82,11 +88,12 @@ def effect_multiple(
     effects are as overstated for the actions that a policy picks as they are for all.
     """
     left, (told,) = _residuals(outcome, action, propensity, expected, [effect])
-    size = float(told @ told)
+    counted = told if weight is None else told * weight
+    size = float(counted @ told)
     if size == 0:
         return None
-    slope = float(told @ left) / size
-    error = float(np.sqrt((told**2 * (left - slope * told) ** 2).sum())) / size
+    slope = float(counted @ left) / size
+    error = float(np.sqrt((counted**2 * (left - slope * told) ** 2).sum())) / size
     half = float(stats.norm.ppf(0.975)) * error
     return Estimate(slope, error, slope - half, slope + half, len(left), 0.95)
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from propensity.errors import InputError
 from propensity.evaluation.checks import checked_table, checked_weight, column_of
-from propensity.evaluation.estimate import Estimate, mean_estimate, normal_estimate
+from propensity.evaluation.estimate import Estimate, estimate_with_error, mean_estimate, normal_estimate
 from propensity.evaluation.scores import dr_scores
 
 
@@ -27,18 +27,17 @@ def policy_scores(scores: pd.DataFrame, policy: object) -> np.ndarray:
     """
     values = checked_table(scores, "scores")
     if isinstance(policy, pd.DataFrame):
-        chances = policy.reindex(columns=scores.columns).to_numpy(dtype=float)
-        if chances.shape != scores.shape or not np.allclose(chances.sum(axis=1), 1.0) or (chances < 0).any():
-            raise InputError("policy: expected one probability an action and person, summing to 1 a person")
-        return (values * chances).sum(axis=1)
-    labels = np.asarray(policy)
-    if labels.shape != (len(scores),):
-        raise InputError(f"policy: expected {len(scores)} labels, found shape {labels.shape}")
-    return values[np.arange(len(scores)), column_of(labels, scores.columns, "policy")]
+        return (values * _shares(scores, policy)).sum(axis=1)
+    return values[np.arange(len(scores)), _columns(scores, policy)]
 
 
 def policy_value(
-    scores: pd.DataFrame, policy: object, baseline: object = None, level: float = 0.95, weight: object = None
+    scores: pd.DataFrame,
+    policy: object,
+    baseline: object = None,
+    level: float = 0.95,
+    weight: object = None,
+    variance: pd.DataFrame | None = None,
 ) -> Estimate:
     """Value of a policy per person, or its paired difference from another policy.
 
@@ -52,12 +51,21 @@ def policy_value(
         Confidence of the interval.
     weight : array-like (n,), optional
         Weight of each person.
+    variance : DataFrame (n, n actions), optional
+        That each score has if its outcome model is right, in squared units of the scores: of Y under the action, over
+        the chance of the action. The standard error is never below what follows from it.
 
     Returns
     -------
     Estimate
         In the unit of the scores, per person. Paired: both policies are scored on the same people, so what they
         share cancels.
+
+    Notes
+    -----
+    People who were decided on by another policy seldom got what this one would give them. Where none of those few came
+    back, scores are hardly more than predictions, whose spread is no measure of the error: the interval is then too
+    narrow without ``variance``, and most so where the value is most wrong.
 
     References
     ----------
@@ -66,7 +74,15 @@ def policy_value(
     values = policy_scores(scores, policy)
     if baseline is not None:
         values = values - policy_scores(scores, baseline)
-    return mean_estimate(values, level, weight)
+    estimate = mean_estimate(values, level, weight)
+    if variance is None:
+        return estimate
+    difference = _shares(scores, policy) - (0.0 if baseline is None else _shares(scores, baseline))
+    # of one person's scores at most one differs from what was expected: they do not vary together
+    of_person = (difference**2 * checked_table(variance[list(scores.columns)], "variance")).sum(axis=1)
+    weights = checked_weight(weight, len(of_person))
+    least = float(np.sqrt(weights**2 @ of_person) / weights.sum())
+    return estimate_with_error(estimate.value, max(least, estimate.standard_error), estimate.n, level)
 
 
 def ips_value(
@@ -149,6 +165,24 @@ def snips_value(
         other, its_influence = _self_normalised(numerators, ratios, baseline, weights, "baseline")
         value, influence = value - other, influence - its_influence
     return normal_estimate(value, influence, weights, level)
+
+
+def _columns(scores: pd.DataFrame, policy: object) -> np.ndarray:
+    """The column of each person's label, (n,)."""
+    labels = np.asarray(policy)
+    if labels.shape != (len(scores),):
+        raise InputError(f"policy: expected {len(scores)} labels, found shape {labels.shape}")
+    return column_of(labels, scores.columns, "policy")
+
+
+def _shares(scores: pd.DataFrame, policy: object) -> np.ndarray:
+    """How likely a policy gives each action to each person, (n, n actions)."""
+    if isinstance(policy, pd.DataFrame):
+        chances = policy.reindex(columns=scores.columns).to_numpy(dtype=float)
+        if chances.shape != scores.shape or not np.allclose(chances.sum(axis=1), 1.0) or (chances < 0).any():
+            raise InputError("policy: expected one probability an action and person, summing to 1 a person")
+        return chances
+    return (_columns(scores, policy)[:, None] == np.arange(scores.shape[1])).astype(float)
 
 
 def _inverse_scores(y: object, action: object, propensity: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from propensity.policy.funnel import funnel
 from propensity.policy.history import TouchHistory, touch_history
 from propensity.policy.rules import rule_action
 from propensity.policy.schedule import first_moments, following, keep_to_sequence, next_touch, not_before
-from propensity.policy.valuation import contact_costs, net_value, offer_costs, profit
+from propensity.policy.valuation import contact_costs, net_value, offer_costs, profit, valued_alike
 from propensity.policy.wave import (
     BUDGET,
     TIE_SHARE,
@@ -76,6 +76,7 @@ __all__ = [
     "touch_history",
     "uniform_draws",
     "used_by",
+    "valued_alike",
     "wave_limits",
     "what_stops",
     "window_end",

@@ -25,6 +25,19 @@ def offer_costs(playbook: Playbook, actions: list[str]) -> np.ndarray:
     return np.array(costs)
 
 
+def valued_alike(one: Playbook, other: Playbook) -> bool:
+    """Whether the same outcomes of the same actions are worth the same by both playbooks, and count for as long."""
+
+    def terms(playbook: Playbook) -> tuple[object, ...]:
+        labels = list(playbook.actions)
+        made_of = {label: (a.archetype, a.channel, a.offer) for label, a in playbook.actions.items()}
+        costs = (contact_costs(playbook, labels).tolist(), offer_costs(playbook, labels).tolist())
+        window = playbook.program.attribution_window_days
+        return playbook.currency, playbook.value, window, made_of, *(dict(zip(labels, c, strict=True)) for c in costs)
+
+    return terms(one) == terms(other)
+
+
 def profit(
     revenue: np.ndarray,
     reactivated: np.ndarray,

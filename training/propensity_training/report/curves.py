@@ -39,7 +39,7 @@ def curves(model: DecisionModel, people: HeldOutPeople, assessed: TargetingCurve
     """The curves of a report, beside those of its assessment."""
     gain, priority = people.observed_gain, people.predicted_gain
     ranked = not assessed.no_qini
-    toc = toc_curve(gain, priority) if ranked else None
+    toc = toc_curve(gain, priority, weight=people.weight[people.reachable]) if ranked else None
     return Curves(
         ranked=ranked,
         toc=[] if toc is None else _rows(_times(toc, "toc", "standard_error", "low", "high", "low_all", "high_all")),
@@ -54,7 +54,7 @@ def _cost(model: DecisionModel, people: HeldOutPeople) -> list[dict[str, Any]]:
     price = pd.Series(contact_costs(model.playbook, model.actions), index=model.actions)
     possible = gross_value(people.predictions.net_value, price).where(people.allowed[actions], -np.inf)
     scores = people.scores["expected_value"] + price[[CONTROL, *actions]]
-    return _rows(_times(cost_curve(scores, possible, price[actions]), *_MONEY))
+    return _rows(_times(cost_curve(scores, possible, price[actions], weight=people.weight), *_MONEY))
 
 
 def _times(table: pd.DataFrame, *columns: str) -> pd.DataFrame:

@@ -12,7 +12,6 @@ from propensity.assessment import PEOPLE, Assessment
 from propensity.contract import CONTROL
 from propensity.dataset import Dataset
 from propensity.deciding import POLICY_CODES, Wave
-from propensity.evaluation import mean_estimate
 from propensity.held_out import HeldOutPeople
 from propensity.inference import sample_ratio_test
 from propensity.model import DecisionModel
@@ -169,16 +168,16 @@ def _learnt(model: DecisionModel, people: HeldOutPeople) -> Learnt:
     weights = {"reactivation": dict(model.reactivation.weights_)}
     if model.revenue is not None:
         weights["revenue"] = dict(model.revenue.weights_)
-    scores, effects = people.scores["reactivations"], []
+    effects = []
     for place, action in enumerate(model.actions[1:]):
         could = (people.propensity[[action, CONTROL]] > 0).all(axis=1).to_numpy()
-        gain = (scores[action] - scores[CONTROL]).to_numpy()[could]
+        held_out = people.scored.average_effect("reactivations", action, could) if could.sum() > 1 else None
         effects.append(
             AverageEffect(
                 action=action,
                 trained=_interval(averages.measured[place], averages.standard_error[place]),
                 trained_shrunk=float(averages.shrunk[place]) * PEOPLE,
-                held_out=mean_estimate(gain).times(PEOPLE) if len(gain) > 1 else None,
+                held_out=None if held_out is None else held_out.times(PEOPLE),
                 net_value_trained=_interval(
                     evidence.average_net_value[action], evidence.average_net_value_error[action]
                 ),

@@ -21,7 +21,8 @@ def segments(model: DecisionModel, people: HeldOutPeople) -> Segments | None:
     X = _cut(model, people.frame)[people.reachable]
     if X.shape[1] == 0:
         return None
-    found = segment_effects(people.observed_gain, X)
+    weight = people.weight[people.reachable]
+    found = segment_effects(people.observed_gain, X, weight=weight)
     found[list(_PER_PERSON)] *= PEOPLE
     tested = found[found["p_value"].notna()].sort_values(["p_adjusted", "p_value"], kind="stable")
     rows = [{str(k): v for k, v in row.items()} for row in tested.to_dict(orient="records")]
@@ -30,7 +31,7 @@ def segments(model: DecisionModel, people: HeldOutPeople) -> Segments | None:
         n_tested=len(tested),
         n_too_small=len(found) - len(tested),
         n_found=int((tested["p_adjusted"] < FOUND_BELOW).sum()),
-        overall=mean_estimate(people.observed_gain).times(PEOPLE),
+        overall=mean_estimate(people.observed_gain, weight=weight).times(PEOPLE),
         rows=rows,
     )
 
