@@ -44,8 +44,8 @@ _DECISIONS: dict[str, Wants] = {
     # imported contacts have no answer, and were drawn by somebody else's lot
     "own": Wants("CASE WHEN answer IS NULL OR answer{json} = 'null' THEN 0 ELSE 1 END", "number"),
     "probabilities": Wants("probabilities{json}", "text"),
+    "playbook_version": Wants("answer ->> 'playbook_version'", "text"),
 }
-_VERSION: dict[str, Wants] = {"playbook_version": Wants("answer ->> 'playbook_version'", "text")}
 _EVENTS: dict[str, Wants] = {
     "event_id": Wants("event_id", "id"),
     "source": Wants("source", "id"),
@@ -116,7 +116,8 @@ def ledger_dataset(
 
     Notes
     -----
-    Of a later decision on the same person the chances are those given the earlier ones; see `repeated_decisions`.
+    Of a later decision on the same person the chances are those given the earlier ones, in whatever campaign these
+    were; see `repeated_decisions`.
 
     Intention to treat: who was decided to be sent something counts as such, whether or not an event shows that it was
     sent. Whether it was sent may depend on the person, so that the people who were sent something and the people held
@@ -134,8 +135,8 @@ def ledger_dataset(
     window = pd.Timedelta(days=playbook.program.attribution_window_days)
     changed = _changed_actions(ledger, playbook)
     with columns_of(ledger, "") as columns:
-        drawn = _Drawn.of(_decisions(columns, until, campaigns, people_share, with_version=bool(changed)))
-        drawn.given_earlier(_learning(ledger))
+        drawn = _Drawn.of(_decisions(columns, until, people_share))
+        drawn.given_earlier(*_learning(ledger, drawn.table), campaigns)
         drawn.rename(changed)
         drawn.select(window, until, playbook.labels, rare)
         snapshots = _known_then(columns, drawn.table, playbook)
@@ -234,7 +235,7 @@ class _Drawn:
                 self.chances = np.column_stack([self.chances, moved])
                 self.actions.append(own)
                 self.table.loc[rows & (self.table["action"] == name).to_numpy(), "action"] = own
-        self.table = self.table.drop(columns="playbook_version", errors="ignore")
+        self.table = self.table.drop(columns="playbook_version")
 
     def _fill_in_shares(self) -> None:
         """Where a campaign logged the served action's chance only, and that was the same for all who got the action."""
@@ -245,9 +246,19 @@ class _Drawn:
             if alike and abs(by_action["min"].sum() - 1) < _SUM_TOLERANCE:
                 self.chances[rows.index] = by_action["min"].reindex(self.actions).fillna(0.0).to_numpy()
 
-    def given_earlier(self, learning: dict[str, Learning]) -> None:
-        """Make the chances those given each person's earlier decisions (see `repeated_decisions`)."""
-        self.chances, teaches = given_earlier(self.table, self.chances, self.actions, learning)
+    def given_earlier(
+        self, drawn_by: np.ndarray, learning: Sequence[Learning], campaigns: Sequence[str] | None
+    ) -> None:
+        """Make the chances those given each person's earlier decisions (see `repeated_decisions`), in any campaign.
+
+        Only then the decisions of other campaigns than those that are asked for go.
+        """
+        decisions = self.table.assign(learning=drawn_by)
+        self.chances, teaches = given_earlier(decisions, self.chances, self.actions, learning)
+        if campaigns is not None:
+            asked = self.table["campaign"].isin(campaigns).to_numpy()
+            self._keep(asked)
+            teaches = teaches[asked]
         self.leave_out("on people whom an earlier one held out", ~teaches)
 
     def select(self, window: pd.Timedelta, until: pd.Timestamp, labels: Sequence[str], rare: int) -> None:
@@ -282,8 +293,11 @@ class _Drawn:
         """Remove these rows (n,) of bool, and say so."""
         if gone.any():
             self.left_out.append(f"{int(gone.sum()):,} decisions {why}")
-            self.table = self.table[~gone].reset_index(drop=True)
-            self.chances = self.chances[~gone]
+            self._keep(~gone)
+
+    def _keep(self, these: np.ndarray) -> None:
+        self.table = self.table[these].reset_index(drop=True)
+        self.chances = self.chances[these]
 
     def _served(self) -> np.ndarray:
         position = pd.Index(self.actions).get_indexer(pd.Index(self.table["action"]))
@@ -299,10 +313,21 @@ class _Drawn:
         return pd.concat([table, chances], axis=1)
 
 
-def _learning(ledger: Ledger) -> dict[str, Learning]:
-    """Shares and salts by which each campaign holds people out."""
-    begun = {row["campaign"]: row["playbook"] for row in ledger.campaigns() if row["playbook"]}
-    return {name: Playbook.model_validate(content).learning for name, content in begun.items()}
+def _learning(ledger: Ledger, decisions: pd.DataFrame) -> tuple[np.ndarray, list[Learning]]:
+    """What each decision was drawn by, and the shares and salts that these positions (n,) are of.
+
+    Those of the decision's own playbook: a campaign that goes on may have changed it. Where the ledger does not know
+    that playbook, those of the one that the campaign began with; -1 where it knows neither, or others drew.
+    """
+    known = {book.version: book.learning for book in map(Playbook.model_validate, ledger.playbooks())}
+    begun = {
+        c["campaign"]: Playbook.model_validate(c["playbook"]).learning for c in ledger.campaigns() if c["playbook"]
+    }
+    own = pd.Index(list(known), dtype=object).get_indexer(pd.Index(decisions["playbook_version"]))
+    of_campaign = pd.Index(list(begun), dtype=object).get_indexer(pd.Index(decisions["campaign"]))
+    position = np.where(own >= 0, own, np.where(of_campaign >= 0, of_campaign + len(known), -1))
+    drawn_here = decisions["own"].to_numpy(dtype=bool)
+    return np.where(drawn_here, position, -1), [*known.values(), *begun.values()]
 
 
 def _first_of_each_window(table: pd.DataFrame, window: pd.Timedelta) -> np.ndarray:
@@ -335,20 +360,10 @@ def _changed_actions(ledger: Ledger, playbook: Playbook) -> dict[str, list[str]]
     return changed
 
 
-def _decisions(
-    columns: Columns,
-    until: pd.Timestamp,
-    campaigns: Sequence[str] | None,
-    people_share: float,
-    *,
-    with_version: bool,
-) -> pa.Table:
-    """Decisions that rules did not take, before a time, by key; with the playbook's version where it matters."""
+def _decisions(columns: Columns, until: pd.Timestamp, people_share: float) -> pa.Table:
+    """Decisions that rules did not take, before a time, by key."""
     where = f"assignment <> 'suppressed' AND decided_at < {_sql(until)}"
-    wanted = {**_DECISIONS, **_VERSION} if with_version else _DECISIONS
-    found = _rows(columns, Wanted("decisions", wanted, where), lambda part: rows_of_some(part, people_share))
-    if campaigns is not None:
-        found = found.filter(pc.is_in(found["campaign"], pa.array(list(campaigns), pa.string())))
+    found = _rows(columns, Wanted("decisions", _DECISIONS, where), lambda part: rows_of_some(part, people_share))
     # most texts repeat, and are long to sort
     coded = found["probabilities"].combine_chunks().dictionary_encode()
     return found.set_column(found.column_names.index("probabilities"), "probabilities", coded).sort_by("decision_id")
