@@ -126,12 +126,14 @@ def held_out_people(model: DecisionModel, frame: pd.DataFrame) -> HeldOutPeople:
 def measured_effects(people: HeldOutPeople) -> dict[str, MeasuredEffects]:
     """What contact did to them by what was predicted: `DecisionModel.measured_`, on people whom no fit saw."""
     predicted = {"reactivated": people.predictions.effect, "revenue": people.predictions.extra_revenue}
-    scores = {"reactivated": people.scores["reactivations"], "revenue": people.scores["revenue"]}
     best = best_column(people.predictions.net_value, people.allowed)
-    return {
-        name: MeasuredEffects.fit(scores[name].to_numpy(), effect.where(people.allowed).to_numpy(), best, people.weight)
-        for name, effect in predicted.items()
-    }
+    found = {}
+    for name, currency in (("reactivated", "reactivations"), ("revenue", "revenue")):
+        effect = predicted[name].where(people.allowed).to_numpy()
+        variances = people.scored.variances
+        variance = None if variances is None else variances[currency].to_numpy()
+        found[name] = MeasuredEffects.fit(people.scores[currency].to_numpy(), effect, best, people.weight, variance)
+    return found
 
 
 def _known_actions(frame: pd.DataFrame, actions: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -63,3 +63,34 @@ def test_a_state_is_json_and_gives_the_same_total():
     again = MeasuredEffects.from_state(json.loads(json.dumps(measured.to_state())))
     contacts = rng.integers(0, 50, len(measured.mean)).astype(float)
     assert again.total(contacts) == pytest.approx(measured.total(contacts), rel=1e-9)
+
+
+def test_people_count_by_their_weight():
+    rng = np.random.default_rng(2)
+    _, predicted, scores = experiment(rng, 500)
+    times = rng.integers(1, 3, 500)
+    again = np.repeat(np.arange(500), times)
+    best = np.zeros(500, dtype=int)
+    # one cell each: the same edges for both
+    alike = np.tile([0.5, 0.4], (500, 1))
+    weighted = MeasuredEffects.fit(scores, alike, best, times)
+    repeated = MeasuredEffects.fit(scores[again], alike[again], best[again])
+    assert weighted.mean == pytest.approx(repeated.mean)
+    plain = MeasuredEffects.fit(scores, predicted, best)
+    assert MeasuredEffects.fit(scores, predicted, best, np.ones(500)).covariance == pytest.approx(plain.covariance)
+
+
+def test_the_error_is_at_least_what_scores_should_vary_by():
+    """Scores that are no more than predictions say nothing of how wrong these are."""
+    n = 400
+    scores, predicted = np.tile([0.1, 0.2, 0.3], (n, 1)), np.tile([0.1, 0.2], (n, 1))
+    best = np.ones(n, dtype=int)
+    contacts = np.array([100.0, 50.0])
+    assert MeasuredEffects.fit(scores, predicted, best).total(contacts).standard_error == pytest.approx(0)
+    variance = np.tile([0.5, 2.0, 6.0], (n, 1))
+    measured = MeasuredEffects.fit(scores, predicted, best, variance=variance)
+    error = np.sqrt((100**2 * 6.5 + 50**2 * 2.5) / n)
+    assert measured.total(contacts).standard_error == pytest.approx(error)
+    noisy = scores + np.random.default_rng(3).normal(0, 100, scores.shape)
+    same = [MeasuredEffects.fit(noisy, predicted, best, variance=v).covariance for v in (None, variance)]
+    assert same[0] == pytest.approx(same[1])

@@ -41,7 +41,14 @@ class MeasuredEffects:
     n: int
 
     @classmethod
-    def fit(cls, scores: np.ndarray, predicted: np.ndarray, best: np.ndarray, weight: np.ndarray | None = None) -> Self:
+    def fit(
+        cls,
+        scores: np.ndarray,
+        predicted: np.ndarray,
+        best: np.ndarray,
+        weight: np.ndarray | None = None,
+        variance: np.ndarray | None = None,
+    ) -> Self:
         """Measure the effect of each cell.
 
         Parameters
@@ -54,10 +61,13 @@ class MeasuredEffects:
             Column of the action that is worth most to each person; below 0: none.
         weight : array (n,), optional
             How much each person counts.
+        variance : array (n, k + 1), optional
+            That scores should have; see `evaluation.policy_value`.
 
         Notes
         -----
-        The error of a cell's mean is that of the mean over independent people. Cells are tenths of the best actions,
+        The error of a cell's mean is that of the mean over independent people, and at least what follows from
+        ``variance``. Cells are tenths of the best actions,
         and of the others; one with fewer than two contacts has the mean of all.
         """
         there = ~np.isnan(predicted)
@@ -66,7 +76,8 @@ class MeasuredEffects:
         is_best = np.arange(predicted.shape[1]) == best[:, None]
         sides = (there & is_best, there & ~is_best)
         edges = (_edges(predicted[sides[0]]), _edges(predicted[sides[1]]))
-        means, influences = [], []
+        means, influences, least = [], [], []
+        varies = np.zeros_like(effect) if variance is None else variance[:, 1:] + variance[:, :1]
         for side, ends in zip(sides, edges, strict=True):
             cell = np.where(side, np.searchsorted(ends, predicted, side="right"), -1)
             for number in range(len(ends) + 1):
@@ -76,8 +87,11 @@ class MeasuredEffects:
                 total = float(each.sum()) or 1.0
                 means.append(float(np.where(members, effect, 0.0).ravel() @ each.ravel()) / total)
                 influences.append((np.where(members, effect - means[-1], 0.0) * each).sum(axis=1) / total)
+                least.append(float((np.where(members, varies, 0.0) * each**2).sum()) / total**2)
         table = np.column_stack(influences)
-        return cls(edges, np.array(means), table.T @ table * len(scores) / max(len(scores) - 1, 1), len(scores))
+        covariance = table.T @ table * len(scores) / max(len(scores) - 1, 1)
+        missing = np.maximum(np.array(least) - np.diag(covariance), 0.0)
+        return cls(edges, np.array(means), covariance + np.diag(missing), len(scores))
 
     def contacts(self, predicted: np.ndarray, action: np.ndarray, best: np.ndarray) -> np.ndarray:
         """How many contacts of each cell there are, (n cells,).
