@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 import signal
+import socket
+import subprocess
+import sys
+import time
 from contextlib import closing
 from dataclasses import replace
 from math import ceil
@@ -133,14 +139,84 @@ def test_no_model_is_sent_as_a_pickle(two_workers, model, wave, tmp_path, monkey
     assert archives[0].startswith(b"PK")
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere"])
+def clients():
+    from distributed import Client
+
+    return [each for each in gc.get_objects() if issubclass(type(each), Client)]
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere", "tcp://here:abc", "tls://127.0.0.1:1"])
 def test_a_scheduler_that_is_away_is_one_sentence(dask_installed, monkeypatch, address):
     from propensity.engines import dask_engine
 
     monkeypatch.setattr(dask_engine, "ANSWER_SECONDS", 0.5)
+    there = clients()
     with pytest.raises(JobError, match=f"--scheduler {address}: does not answer .*'dask scheduler' shows") as told:
         dask_engine.DaskEngine(address).__enter__()
     assert "\n" not in str(told.value)
+    # one that is half made would hold the process up at its end
+    (tried,) = [client for client in clients() if not any(client is each for each in there)]
+    assert tried.status == "closed"
+
+
+@pytest.fixture
+def scheduler(dask_installed):
+    """A scheduler in a process of its own: the process, and its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen([*command, "--no-dashboard"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield process, f"tcp://127.0.0.1:{port}"
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def logged():
+    """What Dask's client logs, as far as its loggers let it through."""
+    from propensity.engines.dask_engine import CONNECTION_LOGGERS
+
+    class Kept(logging.Handler):
+        def emit(self, record):
+            records.append(record)
+
+    records, handler = [], Kept()
+    for name in CONNECTION_LOGGERS:
+        logging.getLogger(name).addHandler(handler)
+    yield records
+    for name in CONNECTION_LOGGERS:
+        logging.getLogger(name).removeHandler(handler)
+
+
+@pytest.mark.parametrize("idle", [False, True])
+def test_a_scheduler_that_is_lost_is_one_sentence_and_no_traceback(scheduler, logged, idle):
+    """While work is waited for, and between work, for so long that Dask's client gives up."""
+    from propensity.engines.dask_engine import DaskEngine
+
+    process, address = scheduler
+    with DaskEngine(address) as engine:
+        engine.client._timeout = 0.5
+        waiting = None if idle else engine._submit(len, "ab")
+        # has reached the scheduler
+        assert engine.client.nthreads() == {}
+        process.kill()
+        ends = time.monotonic() + 30
+        while idle and engine.client.status != "closed":
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        with pytest.raises(JobError, match=f"^--scheduler {address}: was lost while it worked; run it again$"):
+            engine._result(waiting) if waiting is not None else engine.run(len, ["ab"])
+        logging.getLogger("distributed.client").error("something else")
+    assert [record.getMessage() for record in logged if record.levelno >= logging.ERROR] == ["something else"]
+    assert not any(logging.getLogger(name).filters for name in ("distributed.client", "distributed.batched"))
 
 
 def test_a_scheduler_without_workers_is_waited_for_and_told(dask_installed, model, wave, tmp_path, monkeypatch):

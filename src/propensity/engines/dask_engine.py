@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import logging
 import tempfile
 import threading
 import zipfile
@@ -27,7 +28,8 @@ from typing import Any, TypeVar
 
 import dask
 from distributed import Client, Future, LocalCluster
-from distributed.client import FutureCancelledError
+from distributed.client import ClosedClientError, FutureCancelledError
+from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from propensity import __version__
@@ -49,6 +51,8 @@ AHEAD = 2
 """Parts that wait or are worked on for each of the workers' threads."""
 SAME = ("lightgbm", "numpy", "pandas", "pyarrow", "scikit-learn")
 """Packages whose versions must be the workers' too, so that decisions do not depend on who makes them."""
+CONNECTION_LOGGERS = ("distributed.client", "distributed.batched")
+"""Dask's, which write tracebacks of a connection that is lost."""
 
 
 class DaskEngine:
@@ -66,7 +70,7 @@ class DaskEngine:
     Raises
     ------
     JobError
-        The scheduler does not answer.
+        The scheduler does not answer, or is lost later.
     """
 
     def __init__(self, scheduler: str | None = None, workers: int = 1, batches: int = 1) -> None:
@@ -78,10 +82,14 @@ class DaskEngine:
         with ExitStack() as stack:
             # a task holds its people, or what a fit learns from: megabytes, which Dask else warns of
             stack.enter_context(dask.config.set({"distributed.admin.large-graph-warning-threshold": "10 GB"}))
+            for logger in map(logging.getLogger, CONNECTION_LOGGERS):
+                logger.addFilter(_is_not_of_a_lost_connection)
+                stack.callback(logger.removeFilter, _is_not_of_a_lost_connection)
             cluster = None if self.scheduler else stack.enter_context(_on_this_machine(self.workers))
             try:
-                client = Client(cluster or self.scheduler, timeout=ANSWER_SECONDS, set_as_default=False)
-            except (OSError, ValueError) as error:
+                client = _Client(cluster or self.scheduler, timeout=ANSWER_SECONDS, set_as_default=False)
+            # addresses that cannot be read, and TLS without certificates, besides those where nobody answers
+            except (OSError, ValueError, TypeError) as error:
                 raise JobError(
                     f"--scheduler {self.scheduler}: does not answer ({_first_line(error)}); name the address that "
                     "'dask scheduler' shows, or leave --scheduler out for workers on this machine"
@@ -134,7 +142,10 @@ class DaskEngine:
                 future.cancel()
 
     def _submit(self, function: Callable[..., Any], *arguments: Any) -> Future:
-        return self.client.submit(function, *arguments, pure=False)
+        try:
+            return self.client.submit(function, *arguments, pure=False)
+        except ClosedClientError as error:
+            raise self._lost() from error
 
     def _result(self, future: Future) -> Any:
         """What a worker gave, once there is a worker to give it."""
@@ -158,17 +169,39 @@ class DaskEngine:
                     "memory enough, and run it again"
                 ) from error
             except (FutureCancelledError, asyncio.CancelledError) as error:
-                raise JobError(f"{self._name}: was lost while it worked; run it again") from error
+                raise self._lost() from error
 
     def _n_threads(self) -> int:
         try:
             return sum(self.client.nthreads().values())
         except (OSError, TimeoutError) as error:
-            raise JobError(f"{self._name}: was lost while it worked; run it again") from error
+            raise self._lost() from error
+
+    def _lost(self) -> JobError:
+        return JobError(f"{self._name}: was lost while it worked; run it again")
 
     @property
     def _name(self) -> str:
         return f"--scheduler {self.scheduler}" if self.scheduler else "Dask on this machine"
+
+
+class _Client(Client):
+    """Dask's client, closed where it cannot start: half made, it would hold the process up at its end, and complain."""
+
+    def start(self, **options: Any) -> None:
+        """Connect to the scheduler."""
+        try:
+            super().start(**options)
+        except BaseException:
+            self.close()
+            raise
+
+
+def _is_not_of_a_lost_connection(record: logging.LogRecord) -> bool:
+    """Whether Dask logs something else than that the scheduler was lost, of which `DaskEngine` makes a sentence."""
+    error = record.exc_info[1] if record.exc_info else None
+    given_up = record.getMessage().startswith("Failed to reconnect to scheduler")
+    return not (given_up or isinstance(error, (CommClosedError, ConnectionError, asyncio.CancelledError)))
 
 
 @dataclass(frozen=True, eq=False)
