@@ -138,26 +138,30 @@ def ledger_dataset(
         drawn = _Drawn.of(_decisions(columns, until, people_share))
         drawn.given_earlier(*_learning(ledger, drawn.table), campaigns)
         drawn.rename(changed)
-        drawn.select(window, until, playbook.labels, rare)
+        too_rare = drawn.select(window, until, playbook.labels, rare)
         snapshots = _known_then(columns, drawn.table, playbook)
         unknown = np.ones(len(drawn.table), dtype=bool)
         unknown[snapshots.pop("decision")] = False
         drawn.leave_out("on people who were erased, or of whom no snapshot is so old", unknown)
         outcomes = _outcomes(columns, drawn.table, window, until)
     what = f"the ledger {ledger.name}" + (f", campaign {', '.join(campaigns)}" if campaigns else "")
+    origin = told_of_some(f"{what}, until {until:%Y-%m-%d %H:%M} UTC", people_share)
     if drawn.table.empty:
         left_out = f" (left out: {'; '.join(drawn.left_out)})" if drawn.left_out else ""
-        raise InputError(
-            f"{what}: holds no decision that was drawn by chance and whose window of {window.days:g} days had closed "
-            f"by {until:%Y-%m-%d %H:%M} UTC{left_out}"
-        )
+        teaches = f"that was drawn by chance and whose window of {window.days:g} days had closed by then"
+        if too_rare and drawn.actions == [CONTROL]:
+            more = "read more of the people" if people_share < 1 else "wait for more of these decisions"
+            raise InputError(
+                f"{origin}: every action was served less than {rare:,} times by a decision {teaches}; {more}{left_out}"
+            )
+        raise InputError(f"{origin}: holds no decision {teaches}{left_out}")
     contacts = contract.check("contacts", drawn.contacts(), actions=playbook.labels).good
     contract.check_arms(contacts)
     newest = max(ledger.campaigns(), key=lambda c: (c["campaign"] in set(contacts["campaign"]), c["started_at"]))
     return Dataset(
         name=NAME,
         title="; ".join(sorted(contacts["campaign"].unique())),
-        origin=told_of_some(f"{what}, until {until:%Y-%m-%d %H:%M} UTC", people_share),
+        origin=origin,
         campaign=newest["campaign"],
         words=OutcomeWords(reactivated=newest["reactivated_word"], reactivated_plural=newest["reactivated_words"]),
         playbook=playbook,
@@ -261,8 +265,8 @@ class _Drawn:
             teaches = teaches[asked]
         self.leave_out("on people whom an earlier one held out", ~teaches)
 
-    def select(self, window: pd.Timedelta, until: pd.Timestamp, labels: Sequence[str], rare: int) -> None:
-        """Keep what teaches."""
+    def select(self, window: pd.Timedelta, until: pd.Timestamp, labels: Sequence[str], rare: int) -> set[str]:
+        """Keep what teaches; the actions that were served, but too rarely to be kept."""
         served = self._served()
         off = np.abs(self.chances.sum(axis=1) - 1) > _SUM_TOLERANCE
         self.leave_out("whose chances were not logged", np.isnan(served) | off | (served <= 0))
@@ -272,8 +276,11 @@ class _Drawn:
         self.leave_out("whose windows are open", is_open)
         self.leave_out("whose windows overlap that of an earlier one on the same person", ~first[~is_open])
         self._forget(set(self.actions) - {CONTROL, *labels}, "which the playbook has no longer")
+        too_rare: set[str] = set()
         while gone := self._served_less_than(rare):
+            too_rare |= gone & set(self.table["action"])
             self._forget(gone, f"which was served less than {rare:,} times")
+        return too_rare
 
     def _served_less_than(self, times: int) -> set[str]:
         counts = self.table["action"].value_counts()

@@ -269,6 +269,23 @@ def test_an_action_that_was_rarely_served_is_left_out_with_its_chances(taught, p
     assert set(found.contacts.filter(like="probability_")) == {"probability_control", f"probability_{other}"}
 
 
+def test_where_nothing_teaches_the_cause_comes_first(taught, program, email_playbook):
+    said = r"until 2026-\S+ 09:00 UTC: {} that was drawn by chance and whose window of 90 days had closed by then"
+    rare = said.format("every action was served less than 300 times by a decision")
+    with pytest.raises(
+        InputError, match=rf"{rare}; wait for more of these decisions \(left out: \d+ decisions for better_email"
+    ):
+        ledger_dataset(taught, email_playbook, until=LATER, rare=300)
+    with pytest.raises(
+        InputError, match=r", 5 % of the people, at random: every action was .* by then; read more of the people"
+    ):
+        ledger_dataset(taught, email_playbook, until=LATER, rare=300, people_share=0.05)
+    # where windows are open it does not matter what is rare
+    none = said.format("holds no decision")
+    with pytest.raises(InputError, match=rf"{none} \(left out: .* decisions whose windows are open\)$"):
+        ledger_dataset(taught, email_playbook, until=AT + WINDOW - DAY, rare=300)
+
+
 def test_doubly_robust_averages_stay_right_without_an_action():
     """Chances of the removed action that depend strongly on the person, whose effect depends on them too."""
     from propensity.ledger_dataset import _Drawn
