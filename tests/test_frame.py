@@ -418,7 +418,7 @@ def test_an_action_that_only_training_has_is_refused():
     frame = decisions((0, 0, 400))
     frame.loc[frame["customer_id"] == frame["customer_id"].iloc[0], "action"] = "sms"
     seed = next(s for s in range(99) if not is_held_out_of_training(frame["customer_id"].iloc[:1], 0.2, s).any())
-    with pytest.raises(InputError, match=r"nobody among \d+ got sms; hold out more"):
+    with pytest.raises(InputError, match=r"nobody among \d+ got sms; hold out more, or bring more people$"):
         split(frame, window_days=WINDOW_DAYS, share=0.2, seed=seed)
 
 

@@ -234,7 +234,9 @@ def _split_by_customers(frame: pd.DataFrame, share: float, seed: int, reason: st
     training, unseen = frame[~held_out].reset_index(drop=True), frame[held_out].reset_index(drop=True)
     lacking = sorted(set(training["action"]) - set(unseen["action"]))
     if lacking:
-        raise InputError(f"held-out people: nobody among {len(unseen)} got {', '.join(lacking)}; hold out more")
+        raise InputError(
+            f"held-out people: nobody among {len(unseen)} got {', '.join(lacking)}; hold out more, or bring more people"
+        )
     n_all, n_held_out = frame["customer_id"].nunique(), unseen["customer_id"].nunique()
     return Split("customers", training, unseen, f"{n_held_out:,} of {n_all:,} people, at random ({reason})")
 

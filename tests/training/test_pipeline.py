@@ -16,7 +16,7 @@ from simulated_waves import waves_dataset
 from propensity import registry
 from propensity.assessment import Assessment
 from propensity.contact_times import ContactTimes
-from propensity.contract import CUSTOMERS
+from propensity.contract import CONTROL, CUSTOMERS
 from propensity.errors import InputError, JobError
 from propensity.features import required_columns
 from propensity.frame import is_held_out_of_training
@@ -117,6 +117,62 @@ def test_an_arm_that_only_training_has_is_bad_input(small_dataset):
         train(replace(small_dataset, contacts=contacts), held_out_share=0.2, seed=seed, alias="x", steps=steps)
 
 
+def test_who_is_left_out_is_told_apart_from_who_is_held_out(small_dataset):
+    steps = Silent(pipeline.STEPS)
+    settings = pipeline.Settings(0.5, 0, "customers")
+    told = []
+    for left_out in ((), ("9 decisions whose chances were not logged", "3 decisions for x, which is rare")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(steps, "_line", told.append)
+            pipeline._hold_out(replace(small_dataset, left_out=left_out), None, settings, steps)
+    assert "left out" not in told[0]
+    said = (
+        "at random (as asked); left out: 9 decisions whose chances were not logged; 3 decisions for x, which is rare ("
+    )
+    assert said in told[1]
+
+
+def all_came_back(dataset):
+    decided = dataset.contacts[["customer_id", "decision_id", "decided_at"]]
+    table = decided.rename(columns={"decided_at": "at"}).assign(event_id=decided["decision_id"], type="reactivated")
+    return table.assign(source="a test", amount=0.0, at=table["at"] + pd.Timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "value", "found"),
+    [
+        (lambda data: data.outcomes[data.outcomes["type"] == "sent"], {}, "no reactivations"),
+        (all_came_back, {}, "reactivations"),
+        (
+            lambda data: data.outcomes[data.outcomes["type"] != "purchased"],
+            {"revenue_effect": "direct"},
+            "no revenue",
+        ),
+    ],
+)
+def test_outcomes_that_do_not_differ_are_refused_in_words_of_their_owner(small_dataset, outcomes, value, found):
+    book = small_dataset.playbook
+    book = book.model_copy(update={"value": book.value.model_copy(update=value)})
+    said = r"^a test: the \d,\d{3} decisions that teach do not differ in what followed them "
+    with pytest.raises(InputError, match=rf"{said}\({found}\), so .* whether outcomes are missing$"):
+        learn_here(replace(small_dataset, outcomes=outcomes(small_dataset), playbook=book))
+
+
+def test_too_few_decisions_that_teach_are_counted_and_the_share_of_people_is_named(small_dataset):
+    contacts = small_dataset.contacts
+    few = contacts[contacts["action"] != CONTROL].groupby("action").head(60)
+    with pytest.raises(
+        InputError,
+        match=r"^2 % of them: at least 50 decisions for each action must teach, found 0 for control, \d\d for better_"
+        r"email_update, .*; bring more people, with a larger --people-share if one was named, or hold fewer out$",
+    ):
+        learn_here(replace(small_dataset, contacts=few, origin="2 % of them"))
+
+
+def learn_here(dataset):
+    return pipeline.learn(dataset, pipeline.Settings(0.5, 0), now=None, steps=Silent(pipeline.STEPS))
+
+
 def train_here(dataset, **options):
     with Steps(STEPS) as steps:
         return train(dataset, **{"held_out_share": 0.5, "seed": 0, "alias": "challenger", "steps": steps, **options})
@@ -171,7 +227,9 @@ def test_waves_are_split_by_time_and_open_windows_wait(waves, empty_mlflow, caps
     earlier = train_here(waves, now=last + pd.Timedelta(days=89))
     n_open = (waves.contacts["decided_at"] == last).sum()
     assert earlier.split.kind == "customers"
-    assert f"; {n_open:,} decisions whose windows are open do not count yet" in capsys.readouterr().out
+    (step,) = [line for line in capsys.readouterr().out.splitlines() if "Hold people out" in line]
+    # apart from who is held out
+    assert f" days); left out: {n_open:,} decisions whose windows are open (" in step
     assert earlier.assessment.n_people + earlier.n_training == len(waves.contacts) - n_open
 
 

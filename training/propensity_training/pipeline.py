@@ -12,10 +12,13 @@ import pandas as pd
 from propensity import __version__, registry
 from propensity.assessment import Assessment, assess_people
 from propensity.contact_times import ContactTimes
+from propensity.contract import CONTROL
 from propensity.datasets import Dataset
+from propensity.errors import InputError
 from propensity.evaluation import Estimate
-from propensity.frame import Split, SplitKind, split
+from propensity.frame import Split, SplitKind, all_actions, split
 from propensity.held_out import CURRENCIES, HeldOutPeople, held_out_people, measured_effects
+from propensity.learners.sample import MIN_ROWS_PER_ACTION
 from propensity.model import DecisionModel, PolicyMode
 from propensity.monitoring.early import Early
 from propensity.monitoring.monitor import came_true
@@ -129,7 +132,7 @@ def train(
     Raises
     ------
     InputError
-        Too few people on either side, or the search's storage cannot be used.
+        Too few people on either side, nothing to learn from what followed, or the search's storage cannot be used.
     JobError
         MLflow does not answer, or the search was interrupted.
     """
@@ -260,8 +263,37 @@ def _hold_out(dataset: Dataset, now: pd.Timestamp | None, settings: Settings, st
         frame = matured_frame(dataset, now)
         window = dataset.playbook.program.attribution_window_days
         sides = split(frame, window_days=window, share=settings.held_out_share, seed=settings.seed, kind=settings.kind)
-        step.result = "; ".join([sides.why, *dataset.left_out, *_left_out(dataset, frame, now)])
+        _require_teaching(dataset, sides.training)
+        left_out = [*dataset.left_out, *_left_out(dataset, frame, now)]
+        step.result = sides.why + (f"; left out: {'; '.join(left_out)}" if left_out else "")
     return sides
+
+
+def _require_teaching(dataset: Dataset, training: pd.DataFrame) -> None:
+    """Refuse decisions from which learners could not learn; they would say so in words of their own.
+
+    Raises
+    ------
+    InputError
+    """
+    actions = all_actions(list(set(training["action"]) - {CONTROL}))
+    counts = training["action"].value_counts().reindex(actions, fill_value=0)
+    rare = [f"{n:,} for {action}" for action, n in counts.items() if n < MIN_ROWS_PER_ACTION]
+    if rare:
+        raise InputError(
+            f"{dataset.origin}: at least {MIN_ROWS_PER_ACTION} decisions for each action must teach, found "
+            f"{', '.join(rare)}; bring more people, with a larger --people-share if one was named, or hold fewer out"
+        )
+    needed = {"reactivated": dataset.words.reactivated_plural}
+    if dataset.playbook.value.revenue_effect == "direct":
+        needed["revenue"] = "revenue"
+    for column, what in needed.items():
+        if training[column].nunique() < 2:
+            found = what if training[column].any() else f"no {what}"
+            raise InputError(
+                f"{dataset.origin}: the {len(training):,} decisions that teach do not differ in what followed them "
+                f"({found}), so that nothing can be learnt; look whether outcomes are missing"
+            )
 
 
 def _tune(dataset: Dataset, sides: Split, budget: Budget, seed: int, steps: Steps) -> Tuning:
@@ -282,7 +314,7 @@ def _left_out(dataset: Dataset, frame: pd.DataFrame, now: pd.Timestamp | None) -
     ends = dataset.contacts["decided_at"] + pd.Timedelta(days=dataset.playbook.program.attribution_window_days)
     n_open = int((ends > now).sum()) if now is not None else 0
     n_unknown = len(dataset.contacts) - n_open - len(frame)
-    left_out = [(n_open, "whose windows are open do not count yet"), (n_unknown, "on people not known by then do not")]
+    left_out = [(n_open, "whose windows are open"), (n_unknown, "on people not known by then")]
     return [f"{n:,} decisions {why}" for n, why in left_out if n]
 
 
