@@ -105,6 +105,14 @@ def test_more_unsubscribes_beyond_chance_are_refused(more, passed):
     assert check_unsubscribed(comparison(unsubscribed=more)).passed == passed
 
 
+@pytest.mark.parametrize(
+    ("n_different", "said"), [(10, "One of the two contacts nobody;"), (0, "Both contact nobody;")]
+)
+def test_who_contacts_nobody_is_said(n_different, said):
+    found = check_unsubscribed(comparison(n_different=n_different, unsubscribed=None))
+    assert found.sentence.startswith(said)
+
+
 @pytest.mark.parametrize(("granted", "passed"), [("nobody", False), ("one_action", True), ("per_person", True)])
 def test_a_first_champion_needs_its_own_gate(trained, granted, passed):
     assessment = replace(trained.assessment, gate=replace(trained.assessment.gate, granted=granted))

@@ -156,7 +156,9 @@ def check_unsubscribed(comparison: Comparison) -> Check:
     """
     more = comparison.unsubscribed_by_contact
     if more is None:
-        return Check("unsubscribes", True, "", "One of the two contacts nobody; what opt-outs cost is in the value.")
+        # where only one contacted anybody, they would differ
+        said = "One of the two contacts" if comparison.n_different else "Both contact"
+        return Check("unsubscribes", True, "", f"{said} nobody; what opt-outs cost is in the value.")
     passed = not more.low > 0
     said = (
         "A contact of the challenger is not shown to make more people unsubscribe."
