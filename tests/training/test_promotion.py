@@ -176,6 +176,39 @@ def test_without_data_the_challengers_own_are_read_again(register_version):
         examine(None)
 
 
+@pytest.mark.parametrize(
+    ("new", "old", "found"),
+    [
+        # more were there, and more taught
+        ((2_100, 4_200), (1_929, 3_879), None),
+        # the same ones, differently drawn
+        (
+            (1_950, 3_879),
+            (1_929, 3_879),
+            "learnt from 1,950 of 3,879 decisions, the champion .*/1 from 1,929 of 3,879 decisions",
+        ),
+        # more were there, but more are held out
+        ((1_000, 4_200), (1_929, 3_879), "learnt from 1,000 of 4,200 decisions, "),
+        # runs of before, which do not say how many there were
+        ((2_100, 4_200), (1_929, None), "the champion .*/1 from decisions of which its run does not say how many"),
+        ((2_100, None), (1_929, 3_879), "learnt from decisions of which its run does not say how many there were, the"),
+    ],
+)
+def test_a_retraining_is_one_on_more_decisions(register_version, monkeypatch, new, old, found):
+    challenger, standing = register_version(), registry.find(NAME, "1")
+
+    def told(registered):
+        counts = zip(("n_training", "n_contacts"), new if registered == challenger else old, strict=True)
+        return {"playbook": "small", **{name: str(count) for name, count in counts if count is not None}}
+
+    monkeypatch.setattr(registry, "parameters", told)
+    if found is None:
+        promotion._require_more_decisions(challenger, standing)
+        return
+    with pytest.raises(InputError, match=rf"^model {NAME}/2: .*{found}.*: it is no retraining on more of them; leave"):
+        promotion._require_more_decisions(challenger, standing)
+
+
 def test_what_the_champion_was_granted_stands_for_a_model_that_learns_from_more(registry_copy, small_dataset, tmp_path):
     more = replace(small_dataset, contacts=pd.concat([small_dataset.contacts, small_dataset.contacts.iloc[:1]]))
     source = LedgerSource(f"sqlite:///{tmp_path / 'ledger.db'}", pd.Timestamp.now("UTC"), small_dataset.playbook)

@@ -148,14 +148,26 @@ def examine(
 
 
 def _require_more_decisions(challenger: Registered, champion: Registered) -> None:
-    """Refuse to call a challenger retrained that did not learn by the champion's playbook from more decisions."""
+    """Refuse to call a challenger retrained that did not learn by the champion's playbook from more decisions.
+
+    More of them must have been there, and more must have taught: of the same ones a draw lets now a few more teach,
+    now a few less, and of more ones fewer teach where more are held out.
+    """
     new, old = (registry.parameters(each) for each in (challenger, champion))
-    n_new, n_old = (int(told.get("n_training", 0)) for told in (new, old))
-    if new.get("playbook") != old.get("playbook") or n_new <= n_old:
+    counts = [(int(new.get(name, 0)), int(old.get(name, 0))) for name in ("n_training", "n_contacts")]
+    # a run of before these were logged does not show it
+    if new.get("playbook") != old.get("playbook") or not all(more > fewer > 0 for more, fewer in counts):
         raise InputError(
-            f"model {challenger.title}: learnt from {n_new:,} decisions, the champion {champion.title} from {n_old:,}: "
-            "it is no retraining on more of them; leave --retrained out"
+            f"model {challenger.title}: learnt from {_learnt_from(new)}, the champion {champion.title} from "
+            f"{_learnt_from(old)}: it is no retraining on more of them; leave --retrained out"
         )
+
+
+def _learnt_from(told: dict[str, str]) -> str:
+    """How many decisions taught, for people."""
+    if not {"n_training", "n_contacts"} <= set(told):
+        return "decisions of which its run does not say how many there were"
+    return f"{int(told['n_training']):,} of {int(told['n_contacts']):,} decisions"
 
 
 def standing_grant(name: str, dataset: Dataset, source: LedgerSource) -> PolicyMode:
