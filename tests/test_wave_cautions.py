@@ -108,8 +108,11 @@ def test_contacts_that_do_not_count_are_said(told, people, small_dataset):
     ]
     (strange,) = told(contacts=contacts.assign(action="fax"), outcomes=outcomes, days=300)
     assert "such as 'fax'; it counts as a touch, but on no channel" in strange
+    # where nobody was ever written to there is nothing to say
+    assert told(contacts=contacts.head(0), outcomes=outcomes, days=300) == []
     others = contacts.assign(customer_id="x" + contacts["customer_id"])
     (said,) = told(contacts=others, outcomes=outcomes, days=300)
     assert (
-        said == f"contacts: none of its {len(others):,} rows is about one of the people; is customer_id the same key?"
+        said == f"contacts: none of its {len(others):,} rows is about one of the people; expected the customer_id that "
+        "the customers table has"
     )

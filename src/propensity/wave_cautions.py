@@ -10,7 +10,7 @@ import numpy as np
 
 from propensity.contract import CONSENT_PREFIX, CONTROL
 from propensity.pages.words import action_words, left_alone, listed
-from propensity.policy import Limit
+from propensity.policy import Limit, decided_before
 from propensity.policy.wave import BUDGET
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _of_unknown_actions(people: Wave) -> Iterator[str]:
     unknown = [label for label in people.model.playbook.labels if label not in people.model.actions]
     if unknown:
         yield (
-            f"nobody gets {listed(map(action_words, unknown))}: the model has not learnt what it does, because nobody "
+            f"nobody gets {listed(map(action_words, unknown))}: the model has not learnt what it does, because too few "
             "got it in the data that it was trained on"
         )
 
@@ -149,9 +149,13 @@ def _of_touches(people: Wave, whole: bool) -> Iterator[str]:
         if table is None:
             continue
         own = table[table["customer_id"].isin(people.people.ids)]
-        if whole and own.empty:
-            yield f"{name}: none of its {len(table):,} rows is about one of the people; is customer_id the same key?"
-        late = int((own[time] >= people.at).sum())
+        if whole and own.empty and len(table):
+            yield (
+                f"{name}: none of its {_rows(len(table))} is about one of the people; expected the customer_id that "
+                "the customers table has"
+            )
+        counts = decided_before(own, people.now, people.campaign) if name == "contacts" else own[time] < people.now
+        late = int((~counts).sum())
         if late:
             yield f"{name}.{time}: {_rows(late)} of the decision's time or later; only earlier ones count"
         if name == "contacts":

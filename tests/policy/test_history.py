@@ -84,6 +84,14 @@ def test_what_happens_now_or_later_is_not_known_and_holdouts_were_not_touched(hi
     assert not (found.complained | found.came_back).any()
 
 
+def test_what_another_campaign_decided_at_the_very_moment_was_before(history):
+    contacts = [("a", 0, EMAIL), ("b", -1, EMAIL), ("c", 0, "control")]
+    found = history(contacts, campaign="another")
+    assert found.touches.tolist() == [1, 0, 0, 0]
+    assert found.days_since_touch[0] == 0
+    assert found.campaign_touches.tolist() == [0, 0, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("events", "ignored"),
     [

@@ -16,7 +16,7 @@ from propensity.policy.decide import (
 from propensity.policy.draws import decision_keys, uniform_draws, window_end, window_number
 from propensity.policy.eligibility import Eligibility, Situation, eligibility, what_stops
 from propensity.policy.funnel import funnel
-from propensity.policy.history import TouchHistory, touch_history
+from propensity.policy.history import TouchHistory, decided_before, touch_history
 from propensity.policy.rules import rule_action
 from propensity.policy.schedule import first_moments, following, keep_to_sequence, next_touch, not_before
 from propensity.policy.valuation import contact_costs, net_value, offer_costs, profit, valued_alike
@@ -54,6 +54,7 @@ __all__ = [
     "changed_since",
     "contact_costs",
     "decide",
+    "decided_before",
     "decision_keys",
     "drawn_actions",
     "eligibility",

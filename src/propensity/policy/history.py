@@ -77,7 +77,8 @@ def touch_history(
     customers : DataFrame (n, ...) or People
         Checked customers, each once.
     contacts, outcomes : DataFrame
-        Checked tables; rows of other people, and of ``at`` or later, do not count. A held-out person was not touched.
+        Checked tables; rows of other people, and of ``at`` or later, do not count, but for what other campaigns decided
+        at the very moment (see `decided_before`). A held-out person was not touched.
         A flag ``sent`` of a contact says whether it is known to have been sent; without the column all are.
     playbook : Playbook
         Touches with an action that it does not have count as touches on no channel.
@@ -92,7 +93,7 @@ def touch_history(
     n, customers = len(customers), People.of(customers)
     people = pd.Index(customers.ids)
     churned = customers.times("churned_at")
-    touched = contacts[(contacts["action"] != CONTROL) & (contacts["decided_at"] < at)]
+    touched = contacts[(contacts["action"] != CONTROL) & decided_before(contacts, at, campaign)]
     who, touched = _rows(people, touched)
     about, events = _rows(people, outcomes[outcomes["at"] < at])
     touched = _at_sending(touched, events)
@@ -140,6 +141,15 @@ def touch_history(
         days_since_action={a: _age(now, _latest(n, who[action == a], when[action == a])) for a in pd.unique(action)},
         last_action=_last_action(n, who, when, action),
     )
+
+
+def decided_before(contacts: pd.DataFrame, at: pd.Timestamp, campaign: str) -> pd.Series:
+    """Which contacts (m,) come before a campaign's decisions of a time: earlier ones, and other campaigns' of the time.
+
+    Of two campaigns decided as of one time the second must know of the first.
+    """
+    when = contacts["decided_at"]
+    return (when < at) | ((when == at) & (contacts["campaign"] != campaign))
 
 
 def _at_sending(touched: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
