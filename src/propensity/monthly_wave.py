@@ -16,12 +16,14 @@ from propensity import contract
 from propensity.audiences import Audiences
 from propensity.contract import Column
 from propensity.decide_file import decide_file
+from propensity.errors import InputError
 from propensity.features import required_columns
 from propensity.known import read_by
 from propensity.ledger import Ledger
 from propensity.ledger.due import people_due
 from propensity.model import DecisionModel
 from propensity.playbook import Playbook
+from propensity.policy import window_end, window_number
 from propensity.wave_file import WaveFile, WaveSummary
 
 WEEK_DAYS = 7.0
@@ -36,7 +38,8 @@ class Round:
     ----------
     at : Timestamp
     campaign : str
-        One for each round, so that holdouts of a campaign are drawn anew; the holdout of all campaigns stays.
+        One for each round, so that holdouts of a campaign are drawn anew; the holdout of all campaigns stays. Named
+        again in the same decision window, it is the same round: its decisions stand, and who came up since is added.
     budget : float or None
         Currency; None: the playbook's.
     weeks : float or None
@@ -85,13 +88,20 @@ def decide_round(
     ------
     ContractError
         A snapshot lacks what the playbook needs.
+    InputError
+        The campaign had its round in another decision window, or later than now; nothing is written then.
     JobError
         The ledger cannot record the wave; nothing is written then.
     """
     playbook, program = model.playbook, model.playbook.program
+    number = window_number(asked.at, program.decision_window_days)
+    window = window_end(number - 1, program.decision_window_days), window_end(number, program.decision_window_days)
+    _require_one_round(ledger, asked, window)
     due = people_due(
         ledger,
         at=asked.at,
+        campaign=asked.campaign,
+        decided_between=window,
         cooling_off_days=program.cooling_off_days,
         horizon_days=program.horizon_days,
         window_days=program.attribution_window_days,
@@ -105,6 +115,25 @@ def decide_round(
                 return None
         wave = WaveFile(file, asked.at, asked.campaign, weeks, asked.budget, ledger=ledger)
         return decide_file(model, wave, out, audiences=audiences, show=show)
+
+
+def _require_one_round(ledger: Ledger, asked: Round, window: tuple[pd.Timestamp, pd.Timestamp]) -> None:
+    """Refuse another round under a campaign's name: it would take the place of the first one's files.
+
+    Raises
+    ------
+    InputError
+    """
+    waves = ledger.waves(asked.campaign)
+    if not waves:
+        return
+    decided_at = pd.Timestamp(waves[-1]["decided_at"])
+    if not window[0] <= decided_at <= asked.at:
+        raise InputError(
+            f"campaign {asked.campaign}: had its round at {decided_at.isoformat()}; expected that time or one after it "
+            f"in its decision window, found {asked.at.isoformat()}. Give a new round a name of its own; --at "
+            f"{decided_at.isoformat()} writes what was decided then again"
+        )
 
 
 def _as_read(people: pd.DataFrame, playbook: Playbook) -> pd.DataFrame:

@@ -49,7 +49,8 @@ def wave(
     """Decide on everybody in the ledger who comes up, and record it there: the round of a month.
 
     People come up who left inside the playbook's horizon, were seen lately, are not back, and have no decision whose
-    attribution window is still open. Run again at the same time it changes nothing: decisions stand.
+    attribution window is still open. Run again in its decision window, the round's decisions stand and are written
+    again; who comes up since is added, within what the round has left.
     """
     import math
     from contextlib import closing
@@ -89,7 +90,10 @@ def wave(
         )
         return
     show_wave(found, loaded.playbook.currency)
-    kept = f"; {found.standing:,} had a decision already, which stands" if found.standing else ""
+    kept = ""
+    if found.standing:
+        new = found.people - found.standing
+        kept = f"; {found.standing:,} had a decision of this round already, which stands; {new:,} came up since"
     typer.echo(
         f"Decided on {found.people:,} people as of {time:%Y-%m-%d %H:%M} UTC with {registered.name} version "
         f"{registered.version}{kept}. Ledger: {name}. Decisions: {out}"

@@ -21,6 +21,8 @@ def people_due(
     ledger: Database,
     *,
     at: pd.Timestamp,
+    campaign: str,
+    decided_between: tuple[pd.Timestamp, pd.Timestamp],
     cooling_off_days: float,
     horizon_days: float,
     window_days: float,
@@ -32,12 +34,17 @@ def people_due(
     ----------
     ledger : Database
     at : Timestamp
-        What the ledger says of later times does not count.
+        What the ledger says of later times does not count, but for decisions.
+    campaign : str
+        Of the round.
+    decided_between : (Timestamp, Timestamp)
+        Who has a decision of the campaign from the first and before the second comes up in any case: it stands, and
+        the same round run again is about the same people.
     cooling_off_days, horizon_days : float
         People count who left between so many days ago.
     window_days : float
-        Attribution window. Whoever has a decision whose window is still open does not come up: what happens next could
-        not be told apart. Suppressions are no such decisions.
+        Attribution window. Whoever has another decision whose window is still open does not come up: what happens next
+        could not be told apart. Suppressions are no such decisions; those of the very moment and of later are.
     seen_within_days : float
         Whose newest snapshot is older does not come up: what is known of them may be true no longer.
 
@@ -50,15 +57,18 @@ def people_due(
     moment = at.to_pydatetime()
     newest = (
         sa.select(c.customer_id, sa.func.max(c.as_of).label("as_of"))
-        .where(c.as_of <= moment, c.as_of >= moment - timedelta(days=seen_within_days))
+        .where(c.as_of <= moment)
         .group_by(c.customer_id)
         .subquery()
+    )
+    first, end = (bound.to_pydatetime() for bound in decided_between)
+    stands = sa.exists().where(
+        d.customer_id == c.customer_id, d.campaign == campaign, d.decided_at >= first, d.decided_at < end
     )
     waiting = sa.exists().where(
         d.customer_id == c.customer_id,
         d.assignment != "suppressed",
         d.decided_at > moment - timedelta(days=window_days),
-        d.decided_at < moment,
     )
     returned = sa.exists().where(
         e.customer_id == c.customer_id, e.type.in_(RETURNS), e.at > c.churned_at, e.at <= moment
@@ -67,10 +77,14 @@ def people_due(
         sa.select(schema.customers)
         .join(newest, (c.customer_id == newest.c.customer_id) & (c.as_of == newest.c.as_of))
         .where(
-            c.churned_at <= moment - timedelta(days=cooling_off_days),
-            c.churned_at >= moment - timedelta(days=horizon_days),
-            ~waiting,
-            ~returned,
+            stands
+            | sa.and_(
+                c.as_of >= moment - timedelta(days=seen_within_days),
+                c.churned_at <= moment - timedelta(days=cooling_off_days),
+                c.churned_at >= moment - timedelta(days=horizon_days),
+                ~waiting,
+                ~returned,
+            )
         )
         .order_by(c.customer_id)
     )
