@@ -28,6 +28,7 @@ from propensity.policy import (
     best_action,
     best_under_prices,
     changed_since,
+    codes,
     drawn_actions,
     eligibility,
     first_moments,
@@ -212,8 +213,11 @@ class Wave:
         found = eligibility(self.people, self.model.playbook, self.at, self.suppressed, self._situation)
         actions = self.model.action_index
         # the same index as all other tables of actions, so that it need not be compared
-        can = found.allowed if actions.equals(found.allowed.columns) else found.allowed[list(actions)]
-        return Eligibility(can.set_axis(actions, axis=1), found.stopped_by)
+        if actions.equals(found.allowed.columns):
+            return Eligibility(found.allowed.set_axis(actions, axis=1), found.stopped_by)
+        can = found.allowed[list(actions)].set_axis(actions, axis=1)
+        unlearnt = found.stopped_by.isna() & ~can.any(axis=1)
+        return Eligibility(can, found.stopped_by.mask(unlearnt, codes.NOT_LEARNT))
 
     @cached_property
     def value(self) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from propensity.contract import CUSTOMERS
 from propensity.decision import DECISION_COLUMNS
 from propensity.features import required_columns
 from propensity.ledger import Ledger, schema
+from propensity.playbook import load
 from propensity.policy.decide import is_held_out
 from propensity_serving.app import build_app
 from propensity_serving.bodies import MAX_BODY_BYTES
@@ -440,6 +441,19 @@ def test_a_customer_twice_in_a_request_is_rejected_also_as_of_two_times(client):
     found = decisions(client, person("a"), *(person("b", as_of=day) for day in days), person("c"), person("c"))
     assert [d["status"] for d in found] == ["decided", *["rejected"] * 4]
     assert all("customer_id: expected each customer once" in d["error"] for d in found[1:])
+
+
+def test_whose_only_actions_were_not_learnt_is_told_so(small_model, ledger):
+    book, sms = small_model.playbook, load("default").actions["miss_you_sms_percent_off"]
+    model = copy.copy(small_model)
+    model.playbook = book.model_copy(update={"actions": {**book.actions, "miss_you_sms_percent_off": sms}})
+    state = ServingState(model=model, ledger=ledger, serving_since=datetime.now(UTC))
+    people = [person(name, consent_email=False, consent_sms=name == "a") for name in "ab"]
+    with TestClient(build_app(state)) as client:
+        found = decisions(client, *people, explain=True)
+    assert [d["reason_codes"] for d in found] == [["no_learnt_action"], ["no_consent_email"]]
+    assert [d["assignment"] for d in found] == ["suppressed"] * 2
+    assert found[0]["explanation"] == "Not contacted: may get only what the model has not learnt."
 
 
 def test_a_condition_on_a_column_that_nobody_sends_is_met_by_nobody(small_model, ledger):

@@ -62,6 +62,7 @@ LEFT_ALONE = {
     "never_after_what_was_sent": "must not get it after what was sent before",
     "not_for_segment": "the action is for others",
     "season_of_rest": "nothing is sent at this time of the year",
+    "no_learnt_action": "may get only what the model has not learnt",
     "no_action_pays": "no action is predicted to be worth more than it costs",
     "decided_by_rules": "have nothing by the playbook's rules; the model did not answer in time",
     "ledger_unavailable": "nothing could be looked up or recorded, and contacting nobody is always safe",

@@ -17,6 +17,8 @@ RULES_OF_THE_PERSON = (
     "touched_too_recently",
 )
 """In the order in which `eligibility` applies them; rules of channels, offers and archetypes follow."""
+NOT_LEARNT = "no_learnt_action"
+"""The playbook allows some action, but none that the model knows."""
 RULES_OF_AN_ACTION = (
     "no_account_access",
     "offer_excluded_for_reason",
@@ -24,6 +26,7 @@ RULES_OF_AN_ACTION = (
     "never_after_what_was_sent",
     "not_for_segment",
     "season_of_rest",
+    NOT_LEARNT,
 )
 NO_CONSENT = "no_consent_{}"
 RULES_OF_A_CHANNEL = (
