@@ -16,13 +16,24 @@ from propensity.cli import (
     Shuffle,
 )
 from propensity_training import monitor_commands, program_commands, train_commands
-from propensity_training.command_parts import Report, Result, data_source, read_data, write_json, write_page
+from propensity_training.command_parts import (
+    Report,
+    Result,
+    data_source,
+    named_options,
+    read_data,
+    write_json,
+    write_page,
+)
 
 if TYPE_CHECKING:
     from propensity_training.promotion import Verdict
 
 Model = Annotated[str | None, typer.Option("--model", help="name of the registered model; default: the only one")]
 SimulatedSeed = Annotated[int, typer.Option("--seed", help="seed of the simulated program")]
+OF_DATA = ("mapping", "playbook", "quarantine", "seed", "shuffle_arms")
+OF_A_ROLLBACK = ("back", "model", "who", "why", "ledger")
+"""Parameters of `promote` that have an effect with --data, and those that have one with --rollback."""
 
 
 def register(app: typer.Typer) -> None:
@@ -124,6 +135,7 @@ def evaluate(
 
 
 def promote(
+    context: typer.Context,
     which: Annotated[str, typer.Argument(help="alias, or number of the version")] = "challenger",
     model: Model = None,
     data: Annotated[
@@ -162,10 +174,18 @@ def promote(
     from propensity.terminal import show
     from propensity_training import promotion, tables
 
+    named = named_options(context)
+    if back and "which" in named:
+        raise InputError(
+            f"--rollback: goes back to the champion before this one; leave {which} out, or leave --rollback out to "
+            f"promote {which}"
+        )
+    if back and (idle := [flag for name, flag in named.items() if name not in OF_A_ROLLBACK]):
+        raise InputError(f"{', '.join(idle)}: no effect with --rollback, which asks no gate")
     if force and not why:
         raise InputError("--force: needs --why TEXT, which goes into the ledger")
-    if data is None and (mapping is not None or playbook is not None):
-        raise InputError("--mapping and --playbook: say how to read the data that --data names; name them")
+    if data is None and (idle := [flag for name, flag in named.items() if name in OF_DATA]):
+        raise InputError(f"{', '.join(idle)}: only for the data that --data names; name them")
     who = who or _user()
     opened = Ledger(ledger).open()
     try:

@@ -16,6 +16,12 @@ Result = Annotated[Path | None, typer.Option("--result", help="write what came o
 Report = Annotated[Path | None, typer.Option("--report", help="write the model report to this HTML file")]
 
 
+def named_options(context: typer.Context) -> dict[str, str]:
+    """The command's parameters that the user named, as they were declared: from ``held_out`` to ``--held-out``."""
+    sources = {each: context.get_parameter_source(str(each.name)) for each in context.command.params}
+    return {str(each.name): each.opts[0] for each, source in sources.items() if source and source.name == "COMMANDLINE"}
+
+
 def data_source(
     data: str,
     mapping: Path | None,

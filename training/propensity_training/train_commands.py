@@ -12,12 +12,26 @@ import typer
 
 from propensity.cli import Data, MappingFile, PlaybookFile, Quarantine, Seed, Shuffle, utc_time
 from propensity.engines.chosen import EngineName, EngineOption, Scheduler, Workers, chosen
-from propensity_training.command_parts import Report, Result, data_source, read_data, write_json, write_page
+from propensity_training.command_parts import (
+    Report,
+    Result,
+    data_source,
+    named_options,
+    read_data,
+    write_json,
+    write_page,
+)
 
 if TYPE_CHECKING:
     from propensity.frame import SplitKind
     from propensity_training.pipeline import Settings, TrainingResult
     from propensity_training.tuning import Budget
+
+
+OF_DATA = ("data", "mapping", "quarantine", "shuffle_arms")
+OF_A_LEDGER = ("as_of", "campaign", "again", "wait", "work")
+OF_A_REPRODUCTION = ("reproduce", "ledger", "engine", "scheduler", "workers")
+"""Parameters of `train` that have an effect with some of the others only."""
 
 
 class SplitBy(StrEnum):
@@ -34,6 +48,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
+    context: typer.Context,
     data: Data = "auto",
     mapping: MappingFile = None,
     playbook: PlaybookFile = None,
@@ -101,21 +116,17 @@ def train(
     """
     import pandas as pd
 
-    from propensity.errors import InputError
     from propensity.progress import Steps
     from propensity_training import pipeline
 
+    _require_effect(named_options(context))
     if reproduce is not None:
         with _fits_by(engine, scheduler, workers):
             _reproduce(reproduce, ledger)
         return
-    if from_ledger is None and (as_of or campaign or again or wait or work):
-        raise InputError("--as-of, --campaign, --again, --wait and --work: need --from-ledger")
     tuning = _budget(tune_trials, tune_minutes, tune_storage)
     kind: SplitKind | None = None if split is SplitBy.auto else split.value
     if from_ledger is not None:
-        if data != "auto" or mapping or quarantine or shuffle_arms is not None:
-            raise InputError("--from-ledger: takes the place of --data, --mapping, --quarantine and --shuffle-arms")
         with _fits_by(engine, scheduler, workers):
             done = _train_from_ledger(
                 from_ledger,
@@ -150,6 +161,32 @@ def train(
             tuning=tuning,
         )
     _tell_training(done, result, report, alias)
+
+
+def _require_effect(named: dict[str, str]) -> None:
+    """Refuse options that would have no effect beside the others that were named.
+
+    Raises
+    ------
+    InputError
+    """
+    from propensity.errors import InputError
+
+    def flags(*names: str) -> str:
+        return ", ".join(flag for name, flag in named.items() if name in names)
+
+    if "reproduce" in named:
+        idle = flags(*(set(named) - set(OF_A_REPRODUCTION)))
+        if idle:
+            raise InputError(f"{idle}: no effect with --reproduce, which trains as the run did and registers nothing")
+        return
+    if "ledger" in named:
+        hint = "--from-ledger names the ledger already" if "from_ledger" in named else "did you mean --from-ledger?"
+        raise InputError(f"--ledger: is read with --reproduce only; {hint}")
+    if "from_ledger" in named and (idle := flags(*OF_DATA)):
+        raise InputError(f"{idle}: no effect with --from-ledger, which takes the place of --data")
+    if "from_ledger" not in named and (idle := flags(*OF_A_LEDGER)):
+        raise InputError(f"{idle}: need --from-ledger")
 
 
 @contextmanager
