@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,10 +15,11 @@ from simulated_waves import FEW_ACTIONS
 
 from propensity import registry
 from propensity.contract import CONTROL
+from propensity.errors import InputError
 from propensity.policy import is_held_out
 from propensity.simulation.world import SHIFTS, Course, Shift, World, world_playbook
 from propensity_training.program import foresight as foresight_module
-from propensity_training.program.chart import gains_chart, gains_table
+from propensity_training.program.chart import gains_chart, gains_table, write_chart
 from propensity_training.program.contest import (
     FORESIGHT,
     FROZEN,
@@ -24,6 +27,7 @@ from propensity_training.program.contest import (
     NOBODY,
     ORACLE,
     POLICIES,
+    RULES,
     Contest,
     Results,
     WorldResult,
@@ -34,17 +38,29 @@ from propensity_training.program.contest import (
 )
 from propensity_training.program.foresight import foresight
 from propensity_training.program.product import Product, Retraining, Schedule
-from propensity_training.program.rivals import Rival, Setting, by_rules, by_truth, nobody, within, worth
+from propensity_training.program.rivals import (
+    Asked,
+    Choice,
+    Rival,
+    Setting,
+    blast,
+    by_propensity,
+    by_rules,
+    by_truth,
+    nobody,
+    within,
+    worth,
+)
 
 ROOT = Path(__file__).parents[2]
 SETTING = Setting(budget_per_person=0.05, weeks=30 / 7)
 WAVES = 5
 
 
-def small_world(seed: int, newcomers: int) -> World:
+def small_world(seed: int, newcomers: int, shifts: Sequence[Shift] = ()) -> World:
     book = world_playbook()
     actions = {name: book.actions[name] for name in FEW_ACTIONS}
-    return World(seed, newcomers, playbook=book.model_copy(update={"actions": actions}), effect_scale=3, shifts=[])
+    return World(seed, newcomers, playbook=book.model_copy(update={"actions": actions}), effect_scale=3, shifts=shifts)
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +149,52 @@ def test_rivals_keep_holdouts_rules_and_limits(product):
                 assert worth(due, action, rival.course) > worth(due, np.full(len(due), CONTROL), rival.course)
 
 
+OFFERS_OF_EMAILS = ("percent_off", "price_hold")
+
+
+def only(email: str) -> Choice:
+    """The same e-mail in every wave, to everybody who may get it."""
+
+    def choose(asked: Asked) -> np.ndarray:
+        return np.where(asked.people.eligible.allowed[email], email, CONTROL).astype(object)
+
+    return choose
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+@pytest.mark.parametrize("budget_per_person", [0.02, 100.0])
+def test_no_other_email_gains_more_for_everybody(product, seed, budget_per_person):
+    """Whatever the pilot's model thinks, and though each offer in turn does next to nothing."""
+    first, second = OFFERS_OF_EMAILS
+    shifts = [
+        Shift(1, {f"offer:{first}": 0.05}, "nobody wants it"),
+        Shift(3, {f"offer:{first}": 20.0, f"offer:{second}": 0.05}, "nobody wants the other"),
+    ]
+    world, model = small_world(seed, 400, shifts), _any_model(product)
+    emails = [name for name, action in world.playbook.actions.items() if action.channel == "email"]
+    assert {world.playbook.actions[name].offer for name in emails} == set(OFFERS_OF_EMAILS)
+    setting = replace(SETTING, budget_per_person=budget_per_person)
+    choices = {"nobody": nobody, "blast": blast, **{email: only(email) for email in emails}}
+    rivals = {name: Rival(name, choose, Course(world), model, setting) for name, choose in choices.items()}
+    for wave in range(1, WAVES + 1):
+        for rival in rivals.values():
+            rival.play(wave)
+    found = {name: np.array(rival.worth) for name, rival in rivals.items()}
+    assert found["blast"][0] == max(found[email][0] for email in emails)
+    assert found["blast"].sum() > max(found[email].sum() for email in emails)
+    assert found["blast"].sum() > found["nobody"].sum()
+
+
+def test_the_half_most_likely_to_return_gets_the_same_email(product):
+    rival = Rival("half", by_propensity, Course(small_world(2, 400)), _any_model(product), SETTING)
+    asked = rival._asked(1, rival.course.due(1))
+    all_of_them, half = blast(asked), by_propensity(asked)
+    assert set(half) == set(all_of_them)
+    contacted = half != CONTROL
+    assert (all_of_them[contacted] == half[contacted]).all()
+    assert 0.4 < contacted.sum() / (all_of_them != CONTROL).sum() < 0.6
+
+
 def test_what_features_can_tell_lies_between(product, monkeypatch):
     monkeypatch.setattr(foresight_module, "PEOPLE", 6_000)
     world, model = product.course.world, _any_model(product)
@@ -185,6 +247,31 @@ def test_the_chart_shows_the_tables_sums(results):
     assert gains_chart(results).to_dict()["layer"]
 
 
+def test_names_of_lines_fit_into_the_chart(results, tmp_path):
+    """Also where letters are wide: in DejaVu Sans, which many browsers take, these names need up to 0.55 em each."""
+    write_chart(results, tmp_path / "loop.svg")
+    for file in (tmp_path / "loop.svg", ROOT / "docs/loop.svg"):
+        svg = file.read_text(encoding="utf-8")
+        width = float(re.search(r'<svg[^>]* width="([0-9.]+)"', svg)[1])
+        left = float(re.search(r'transform="translate\(([0-9.]+),', svg)[1])
+        names = re.findall(r'policy: [^>]*translate\(([0-9.]+),[^>]*font-size="([0-9.]+)px"[^>]*>([^<]+)</text>', svg)
+        assert len(names) == len(POLICIES) - 1
+        for x, size, name in names:
+            assert left + float(x) + 0.55 * float(size) * len(name) <= width, f"{file.name}: {name}"
+
+
+def test_worlds_of_other_rules_are_read_but_not_continued(results):
+    kept = json.loads(json.dumps(results.to_json()))
+    assert Results.from_json(kept, results.contest).rules == RULES
+    # as files were before rules were written down
+    del kept["rules"]
+    before = Results.from_json(kept, results.contest)
+    assert before.rules == 1
+    assert json.loads(json.dumps(before.to_json())) == {**kept, "rules": 1}
+    with pytest.raises(InputError, match=f"played by rules 1; expected rules {RULES}"):
+        play(results.contest, before=before)
+
+
 def test_worlds_that_were_played_before_are_not_played_again(results):
     kept = json.loads(json.dumps(results.to_json()))
     before = Results.from_json(kept, results.contest)
@@ -211,6 +298,12 @@ def test_the_command_shows_what_a_file_holds_and_refuses_other_worlds(results, p
     assert "later trainings" not in out
     code, _, error = propensity("simulate", "program", *options, "--steady", "--result", file)
     assert (code, "holds the figures of other worlds" in error) == (2, True)
+    for earlier in ({**content, "rules": RULES - 1}, {key: content[key] for key in ("contest", "worlds")}):
+        text = json.dumps(earlier)
+        file.write_text(text, encoding="utf-8")
+        code, _, error = propensity("simulate", "program", *options, "--result", file)
+        assert (code, f"was played by rules {RULES - 1} of this comparison" in " ".join(error.split())) == (2, True)
+        assert file.read_text(encoding="utf-8") == text
     trainings = [asdict(Retraining(wave, 100, None, wave < 3, "")) for wave in (1, 2, 3)]
     for world in content["worlds"]:
         world["trainings"] = trainings

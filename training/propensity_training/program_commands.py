@@ -86,7 +86,7 @@ def _kept(file: Path, contest: Contest) -> Results:
     import json
 
     from propensity.errors import InputError
-    from propensity_training.program.contest import Results
+    from propensity_training.program.contest import RULES, Results
 
     try:
         found = Results.from_json(json.loads(file.read_text(encoding="utf-8")), contest)
@@ -94,6 +94,11 @@ def _kept(file: Path, contest: Contest) -> Results:
         raise InputError(f"--result {file}: exists and holds no figures of this command; name another file") from error
     if found is None:
         raise InputError(f"--result {file}: holds the figures of other worlds; name another file, or the same options")
+    if found.rules != RULES:
+        raise InputError(
+            f"--result {file}: was played by rules {found.rules} of this comparison, and rules {RULES} hold now: what "
+            "some policies do is no longer the same, so that its worlds cannot stand beside new ones; name another file"
+        )
     return found
 
 

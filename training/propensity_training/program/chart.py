@@ -13,7 +13,12 @@ from propensity.files import written_aside
 from propensity.pages.charts import CONTACT, INK, MUTED
 from propensity_training.program.contest import FORESIGHT, FROZEN, NAME, ORACLE, POLICIES, Results, mean_with_interval
 
-WIDTH, HEIGHT = 560, 360
+WIDTH, HEIGHT, PADDING = 560, 360, 5
+LETTERS = 11
+"""Size of names, pixels."""
+SPARE_EM = 0.13
+"""Left free on the right for each letter of the longest name: many browsers' sans-serif is so much wider (up to 0.55 em
+a letter) than the one by which the picture's width is found."""
 TITLE = "gained above contacting nobody, thousands"
 STYLES = {
     ORACLE: (MUTED, [2, 3]),
@@ -65,7 +70,7 @@ def gains_chart(results: Results) -> alt.LayerChart:
     places = last["gained"].to_numpy().copy()
     for i in range(1, len(places)):
         places[i] = max(places[i], places[i - 1] + step)
-    ends = alt.Chart(last.assign(at=places)).mark_text(align="left", dx=6, fontSize=11, color=INK)
+    ends = alt.Chart(last.assign(at=places)).mark_text(align="left", dx=6, fontSize=LETTERS, color=INK)
     labels = ends.encode(x=alt.X("wave:Q"), y=alt.Y("at:Q"), text="policy:N")
     layers = [band, line, labels]
     if results.contest.shifts:
@@ -73,11 +78,13 @@ def gains_chart(results: Results) -> alt.LayerChart:
         marks = alt.Chart(shifts)
         layers.append(marks.mark_rule(color=MUTED, strokeDash=[2, 4]).encode(x="wave:Q"))
         layers.append(
-            marks.mark_text(align="left", dx=4, fontSize=11, color=MUTED).encode(
+            marks.mark_text(align="left", dx=4, fontSize=LETTERS, color=MUTED).encode(
                 x="wave:Q", y=alt.value(8), text="why:N"
             )
         )
-    return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, padding=5)
+    spare = round(SPARE_EM * LETTERS * max(map(len, names)))
+    padding = {"left": PADDING, "top": PADDING, "bottom": PADDING, "right": PADDING + spare}
+    return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, padding=padding)
 
 
 def write_chart(results: Results, file: Path) -> None:

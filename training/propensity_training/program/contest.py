@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from propensity.errors import InputError
 from propensity.simulation.world import SHIFTS, Course, Shift, World
 from propensity.threads import THREADS_VARIABLE, available_threads
 from propensity_training.program import rivals
@@ -26,16 +27,19 @@ from propensity_training.program.rivals import Asked, Rival, Setting
 NOBODY, ORACLE, FORESIGHT, FROZEN = "nobody", "oracle", "best by features", "frozen"
 POLICIES = {
     NOBODY: "Nobody is contacted",
-    "blast": "The best e-mail for everybody",
+    "blast": "The truly best e-mail for everybody",
     "propensity only": "The same e-mail for the half most likely to return",
     "rules": "Rule playbook",
     FROZEN: "This product, as the pilot left it",
     NAME: "This product",
-    FORESIGHT: "Best by features: knows mean effects",
+    FORESIGHT: "Best by features: taught by the truth",
     ORACLE: "Oracle: knows each person",
 }
 """Name and words of each policy, in the order of tables."""
-
+RULES = 2
+"""What the policies' names mean; counted up with every change of it, because worlds of different rules tell nothing
+together. 1: the e-mail for everybody was what the pilot's model thought best; *best by features* had learnt from
+60,000 people."""
 
 SETTING, SCHEDULE = Setting(budget_per_person=0.25, weeks=30 / 7), Schedule()
 
@@ -81,10 +85,19 @@ class WorldResult:
 
 @dataclass(frozen=True)
 class Results:
-    """All worlds."""
+    """All worlds.
+
+    Attributes
+    ----------
+    contest : Contest
+    worlds : tuple of WorldResult
+    rules : int
+        The `RULES` by which they were played.
+    """
 
     contest: Contest
     worlds: tuple[WorldResult, ...]
+    rules: int = RULES
 
     def gained(self, policy: str) -> np.ndarray:
         """(worlds, waves), currency."""
@@ -109,7 +122,10 @@ class Results:
 
     @classmethod
     def from_json(cls, content: dict[str, Any], contest: Contest) -> Results | None:
-        """The results that `to_json` described; None where they are of another contest (the number of worlds aside)."""
+        """The results that `to_json` described; None where they are of another contest (the number of worlds aside).
+
+        Results of other rules are read, to be shown as they are; files from before they were written down are of 1.
+        """
 
         def described(of: dict[str, Any]) -> str:
             return json.dumps({**of, "worlds": 0}, sort_keys=True)
@@ -121,7 +137,7 @@ class Results:
             for world in content["worlds"]
             if world["seed"] < contest.worlds
         ]
-        return cls(contest, tuple(worlds))
+        return cls(contest, tuple(worlds), content.get("rules", 1))
 
 
 def mean_with_interval(values: np.ndarray) -> tuple[float, float, float]:
@@ -151,7 +167,14 @@ def play(
         Of a run that was stopped: its worlds are not played again.
     keep : callable
         Told the results so far after every world.
+
+    Raises
+    ------
+    InputError
+        ``before`` was played by other rules.
     """
+    if before is not None and before.rules != RULES:
+        raise InputError(f"worlds before were played by rules {before.rules}; expected rules {RULES}")
     found = list(before.worlds) if before else []
     seeds = sorted(set(range(contest.worlds)) - {world.seed for world in found})
     if not seeds:

@@ -1,4 +1,4 @@
-"""What a company could do instead: fixed policies, and oracles. All keep to the same rules, holdouts and limits."""
+"""What a company could do instead: simple policies, and oracles. All keep to the same rules, holdouts and limits."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def nobody(asked: Asked) -> np.ndarray:
 
 
 def blast(asked: Asked) -> np.ndarray:
-    """The e-mail that did best on average in the pilot, to everybody who may get it."""
+    """The e-mail that is truly best for all of a wave together (`best_email`), to everybody who may get it."""
     return _same(asked, np.ones(len(asked.due), dtype=bool))
 
 
@@ -87,10 +87,25 @@ def by_truth(asked: Asked) -> np.ndarray:
 
 
 def _same(asked: Asked, whom: np.ndarray) -> np.ndarray:
-    model, allowed = asked.people.model, asked.people.eligible.allowed
-    emails = [a for a in asked.labels if model.playbook.actions[a].channel == "email"]
-    best = max(emails, key=lambda a: model.evidence_.shrunk_net_value[a])
-    return np.where(whom & allowed[best].to_numpy(), best, CONTROL).astype(object)
+    best = best_email(asked)
+    return np.where(whom & asked.people.eligible.allowed[best].to_numpy(), best, CONTROL).astype(object)
+
+
+def best_email(asked: Asked) -> str:
+    """The one e-mail that truly gains most, in total, when everybody who may get it in a wave does.
+
+    It is chosen anew in each wave by the truth (`Due.profit`), what has shifted included, within the holdouts, the
+    rules and the limits: nobody who sends everybody the same e-mail knows more, so that no comparison leans on a
+    company that chose badly.
+    """
+    playbook, allowed = asked.people.model.playbook, asked.people.eligible.allowed
+    profit = asked.due.profit(playbook)
+
+    def gained(email: str) -> float:
+        sent = within(np.where(asked.served & allowed[email], email, CONTROL), asked.limits, asked.labels) == email
+        return float((profit[email] - profit[CONTROL])[sent].sum())
+
+    return max((a for a in asked.labels if playbook.actions[a].channel == "email"), key=gained)
 
 
 def allocated(asked: Asked, value: pd.DataFrame) -> np.ndarray:
