@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -281,14 +285,12 @@ def test_worlds_that_were_played_before_are_not_played_again(results):
     said = []
     assert play(results.contest, said.append, before=before).to_json() == results.to_json()
     assert said == []
-    fewer = Results.from_json(kept, replace(results.contest, worlds=1))
-    assert [world.seed for world in fewer.worlds] == [0]
     assert Results.from_json(kept, replace(results.contest, newcomers=results.contest.newcomers + 1)) is None
 
 
 def test_the_command_shows_what_a_file_holds_and_refuses_other_worlds(results, propensity, tmp_path):
-    contest = replace(results.contest, worlds=2, shifts=SHIFTS)
-    options = ["--worlds", 2, "--waves", contest.waves, "--newcomers", contest.newcomers, "--pilot", contest.pilot]
+    contest = replace(results.contest, shifts=SHIFTS)
+    options = ["--worlds", 4, "--waves", contest.waves, "--newcomers", contest.newcomers, "--pilot", contest.pilot]
     file = tmp_path / "loop.json"
     content = {**results.to_json(), "contest": json.loads(json.dumps(asdict(contest)))}
     file.write_text(json.dumps(content), encoding="utf-8")
@@ -310,13 +312,67 @@ def test_the_command_shows_what_a_file_holds_and_refuses_other_worlds(results, p
     file.write_text(json.dumps(content), encoding="utf-8")
     _, out, _ = propensity("simulate", "program", *options, "--result", file)
     told = " ".join(out.split())
-    more = (results.gained(NAME) - results.gained(FROZEN))[:2].sum(axis=1).mean()
+    more = (results.gained(NAME) - results.gained(FROZEN)).sum(axis=1).mean()
     assert f"Learning on brought {more:+,.0f} a world (95 % interval" in told
-    assert "Of 4 later trainings 2 passed the gate; older decisions counted less in 0." in told
-    for broken in ("", "{}", "[1]"):
+    assert "Of 8 later trainings 4 passed the gate; older decisions counted less in 0." in told
+    # nothing that was played goes because fewer worlds are asked for
+    code, _, error = propensity("simulate", "program", "--worlds", 2, *options[2:], "--result", file)
+    assert (code, "holds world 3, which would be lost; name --worlds 4 or more" in " ".join(error.split())) == (2, True)
+    assert file.read_text(encoding="utf-8") == json.dumps(content)
+    code, _, error = propensity("simulate", "program", *options, "--chart", tmp_path / "loop.txt")
+    assert (code, "expected a file that ends in .svg" in " ".join(error.split())) == (2, True)
+    lacking = json.loads(json.dumps(content))
+    del lacking["worlds"][1]["gained"][ORACLE]
+    short = json.loads(json.dumps(content))
+    short["worlds"][1]["gained"][ORACLE].pop()
+    for broken in ("", "{}", "[1]", json.dumps(lacking), json.dumps(short)):
         file.write_text(broken, encoding="utf-8")
         code, _, error = propensity("simulate", "program", *options, "--result", file)
         assert (code, "holds no figures of this command" in error) == (2, True)
+
+
+def test_worlds_in_which_nothing_shifts_or_contact_does_nothing_are_told_of_too(results, propensity, tmp_path):
+    """The oracle contacts nobody where contact does nothing, so that there is nothing to have a share of."""
+    contest = replace(results.contest, shifts=(), effect_scale=0.0)
+    options = ["--worlds", 4, "--waves", 6, "--steady", "--effect-scale", 0]
+    worlds = json.loads(json.dumps(results.to_json()))["worlds"]
+    for world in worlds:
+        world["gained"] = {name: [0.0 if name == ORACLE else -1.0] * 6 for name in world["gained"]}
+        world["trainings"] = [asdict(Retraining(wave, 100, None, True, "")) for wave in (1, 2)]
+    content = {**results.to_json(), "contest": json.loads(json.dumps(asdict(contest))), "worlds": worlds}
+    file, chart = tmp_path / "loop.json", tmp_path / "loop.svg"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    code, out, error = propensity("simulate", "program", *options, "--result", file, "--chart", chart)
+    assert (code, error) == (0, "")
+    assert chart.exists()
+    assert "Learning on brought +0 a world" in out
+    assert "nan" not in out
+    assert "Around" not in out
+
+
+def test_a_process_ends_with_the_one_that_asked_for_it(tmp_path):
+    """Also where that was killed: its world takes minutes, and nobody would read it."""
+    script = (
+        "import os, sys, time\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from multiprocessing import get_context\n"
+        "from propensity_training.program.contest import _end_with_parent\n"
+        "if __name__ == '__main__':\n"
+        "    with ProcessPoolExecutor(1, get_context('spawn'), initializer=_end_with_parent) as pool:\n"
+        "        print(pool.submit(os.getpid).result(), flush=True)\n"
+        "        pool.submit(time.sleep, 600).result()\n"
+    )
+    (tmp_path / "asks.py").write_text(script, encoding="utf-8")
+    with subprocess.Popen([sys.executable, tmp_path / "asks.py"], stdout=subprocess.PIPE, text=True) as asks:
+        child = int(asks.stdout.readline())
+        os.kill(child, 0)
+        asks.kill()
+    for _ in range(300):
+        if not Path(f"/proc/{child}").exists():
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("it still runs after half a minute")
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/benchmarks.md"])

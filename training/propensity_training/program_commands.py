@@ -25,7 +25,7 @@ def program(
     worlds: Annotated[int, typer.Option(min=1, help="so many worlds, each with customers and luck of its own")] = 1,
     newcomers: Annotated[int, typer.Option(min=100, help="people who come up for the first time in a wave")] = 4_000,
     pilot: Annotated[
-        int, typer.Option(min=2_000, help="people of the randomised wave before the first, to learn from")
+        int, typer.Option(min=5_000, help="people of the randomised wave before the first, to learn from")
     ] = 20_000,
     budget_per_person: Annotated[float, typer.Option(min=0, help="currency for each person who comes up")] = 0.25,
     effect_scale: Annotated[float, typer.Option(min=0, help="multiplies every effect; 0: contact does nothing")] = 1.0,
@@ -52,7 +52,7 @@ def program(
     from propensity.files import write_text
     from propensity.simulation.world import SHIFTS
     from propensity.terminal import show
-    from propensity_training.program.chart import write_chart
+    from propensity_training.program.chart import require_picture, write_chart
     from propensity_training.program.contest import SETTING, Contest, play
 
     contest = Contest(
@@ -64,6 +64,8 @@ def program(
         effect_scale=effect_scale,
         shifts=() if steady else SHIFTS,
     )
+    if chart is not None:
+        require_picture(chart)
     before = None if result is None or not result.exists() else _kept(result, contest)
 
     def keep(results: Results) -> None:
@@ -99,7 +101,18 @@ def _kept(file: Path, contest: Contest) -> Results:
             f"--result {file}: was played by rules {found.rules} of this comparison, and rules {RULES} hold now: what "
             "some policies do is no longer the same, so that its worlds cannot stand beside new ones; name another file"
         )
+    most = max((world.seed + 1 for world in found.worlds), default=0)
+    if most > contest.worlds:
+        raise InputError(
+            f"--result {file}: holds world {most - 1}, which would be lost; name --worlds {most} or more, or another "
+            "file"
+        )
     return found
+
+
+def _share(share: float) -> str:
+    """In per cent; a dash where there was nothing to have a share of."""
+    return "–" if share != share else f"{share:.0%}"
 
 
 def _table(results: Results) -> Table:
@@ -119,9 +132,9 @@ def _table(results: Results) -> Table:
             POLICIES[row.policy],
             f"{row.gained:,.0f}",
             interval,
-            f"{row.of_oracle:.0%}",
-            f"{row.of_best_by_features:.0%}",
-            f"{row.of_rules:.2f}",
+            _share(row.of_oracle),
+            _share(row.of_best_by_features),
+            "–" if row.of_rules != row.of_rules else f"{row.of_rules:.2f}",
         )
     return made
 
@@ -140,16 +153,19 @@ def _learning_on(results: Results) -> list[str]:
     waves = np.array_split(np.arange(results.contest.waves), min(3, results.contest.waves))
     parts = [(int(part[0]), slice(int(part[0]), int(part[-1]) + 1)) for part in waves]
     shares = [
-        f"{results.ratio(NAME, ORACLE, part)[0]:.0%} of the oracle's in waves {first + 1} to {part.stop} "
-        f"({results.ratio(FROZEN, ORACLE, part)[0]:.0%} as the pilot left it)"
+        f"{_share(results.ratio(NAME, ORACLE, part)[0])} of the oracle's in waves {first + 1} to {part.stop} "
+        f"({_share(results.ratio(FROZEN, ORACLE, part)[0])} as the pilot left it)"
         for first, part in parts
     ]
-    by_world = results.gained(NAME).sum(axis=1) / results.gained(ORACLE).sum(axis=1)
     promoted = sum(training.promoted for training in later)
     weighed = sum(training.half_life_days is not None for training in later)
+    told = f"Learning on brought {mean:+,.0f} a world{interval}."
+    gained, possible = (results.gained(name).sum(axis=1) for name in (NAME, ORACLE))
+    if possible.all():
+        least, most = (gained / possible).min(), (gained / possible).max()
+        told += f" This product gained {', '.join(shares)}; between {least:.0%} and {most:.0%} in all waves of a world."
     return [
-        f"Learning on brought {mean:+,.0f} a world{interval}. This product gained {', '.join(shares)}; between "
-        f"{by_world.min():.0%} and {by_world.max():.0%} in all waves of a world.",
+        told,
         f"Of {len(later):,} later trainings {promoted:,} passed the gate; older decisions counted less in {weighed:,}.",
     ]
 
@@ -166,7 +182,7 @@ def _sentences(results: Results) -> list[str]:
                 f"{training.why}"
             )
     told += _learning_on(results)
-    for shift, rows in recovery(results, results.contest.shifts).groupby("shift", sort=False):
+    for shift, rows in recovery(results, results.contest.shifts).dropna(subset="share").groupby("shift", sort=False):
         shares = ", ".join(f"{row.share:.0%} in wave {row.wave}" for row in rows.itertuples())
         told.append(f"Around {shift}, this product's share of the best by features: {shares}.")
     return told

@@ -87,15 +87,20 @@ def gains_chart(results: Results) -> alt.LayerChart:
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, padding=padding)
 
 
-def write_chart(results: Results, file: Path) -> None:
-    """Write the chart as SVG, PNG or HTML.
+def require_picture(file: Path) -> None:
+    """Refuse a file that `write_chart` could not write.
 
     Raises
     ------
     InputError
-        The file has another ending.
+        It does not end in .svg, .png or .html.
     """
     if file.suffix not in (".svg", ".png", ".html"):
         raise InputError(f"--chart {file}: expected a file that ends in .svg, .png or .html")
+
+
+def write_chart(results: Results, file: Path) -> None:
+    """Write the chart as SVG, PNG or HTML; errors are those of `require_picture`."""
+    require_picture(file)
     with written_aside(file) as aside:
         gains_chart(results).save(str(aside), **({"scale_factor": 2} if file.suffix == ".png" else {}))

@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -108,9 +109,13 @@ class Results:
         return mean_with_interval(self.gained(policy).sum(axis=1))
 
     def ratio(self, policy: str, to: str, waves: slice = slice(None)) -> tuple[float, float, float]:
-        """Mean over worlds of a policy's gain divided by another's, in some waves, and its 95 % interval."""
+        """Mean over worlds of a policy's gain divided by another's, in some waves, and its 95 % interval.
+
+        Worlds in which the other gained nothing do not count; NaN where it nowhere gained anything.
+        """
         gained, other = (self.gained(name)[:, waves].sum(axis=1) for name in (policy, to))
-        return mean_with_interval(gained / other)
+        some = other != 0
+        return mean_with_interval(gained[some] / other[some])
 
     def more_than(self, policy: str, other: str) -> tuple[float, float, float]:
         """Mean over worlds of what a policy gained more than another, currency, and its 95 % interval."""
@@ -125,6 +130,11 @@ class Results:
         """The results that `to_json` described; None where they are of another contest (the number of worlds aside).
 
         Results of other rules are read, to be shown as they are; files from before they were written down are of 1.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            The content is not of `to_json`.
         """
 
         def described(of: dict[str, Any]) -> str:
@@ -135,14 +145,16 @@ class Results:
         worlds = [
             WorldResult(**{**world, "trainings": tuple(Retraining(**training) for training in world["trainings"])})
             for world in content["worlds"]
-            if world["seed"] < contest.worlds
         ]
+        shape = dict.fromkeys(POLICIES, contest.waves)
+        if any({name: len(by_wave) for name, by_wave in world.gained.items()} != shape for world in worlds):
+            raise ValueError("a world without each policy's gain in each wave")
         return cls(contest, tuple(worlds), content.get("rules", 1))
 
 
 def mean_with_interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Mean of independent values (n,) and its 95 % interval (Student's t); without bounds where there is one."""
-    mean = float(values.mean())
+    """Mean of independent values (n,) and its 95 % interval (Student's t); without bounds of one, NaN of none."""
+    mean = float(values.mean()) if len(values) else float("nan")
     if len(values) < 2:
         return mean, float("nan"), float("nan")
     half = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
@@ -182,15 +194,31 @@ def play(
     say("Learning from the truth what features can tell")
     some = World(0, contest.newcomers, shifts=contest.shifts, effect_scale=contest.effect_scale)
     known = foresight(some, contest.waves)
-    with ProcessPoolExecutor(min(available_threads(), len(seeds)), get_context("spawn")) as pool:
+    processes = min(available_threads(), len(seeds))
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_end_with_parent) as pool:
         waiting = [pool.submit(play_world, contest, seed, known) for seed in seeds]
         for done in as_completed(waiting):
             world = done.result()
             found = sorted([*found, world], key=lambda x: x.seed)
             keep(Results(contest, tuple(found)))
-            share = sum(world.gained[NAME]) / sum(world.gained[ORACLE])
-            say(f"[{len(found)}/{contest.worlds}] world {world.seed}: this product {share:.0%} of the oracle's gain")
+            gained, possible = sum(world.gained[NAME]), sum(world.gained[ORACLE])
+            told = (
+                f"{gained / possible:.0%} of the oracle's gain" if possible else "gained by nobody, not by the oracle"
+            )
+            say(f"[{len(found)}/{contest.worlds}] world {world.seed}: this product {told}")
     return Results(contest, tuple(found))
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that asked for it is gone, however it ended: nobody would read its world."""
+
+    def watch() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def play_world(contest: Contest, seed: int, known: Foresight, say: Callable[[str], None] | None = None) -> WorldResult:
@@ -277,4 +305,4 @@ def recovery(results: Results, shifts: Sequence[Shift]) -> pd.DataFrame:
         for wave in range(max(1, shift.wave - 1), min(waves, shift.wave + 4) + 1):
             mean, low, high = results.ratio(NAME, FORESIGHT, slice(wave - 1, wave))
             rows.append({"shift": shift.why, "wave": wave, "share": mean, "low": low, "high": high})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["shift", "wave", "share", "low", "high"])
