@@ -82,6 +82,12 @@ def tracking_uri() -> str:
     return uri
 
 
+def _is_there(uri: str) -> bool:
+    """Whether there may be something at an address: MLflow would make a SQLite file to look into it."""
+    file = uri.removeprefix("sqlite:///")
+    return file == uri or bool(os.environ.get("MLFLOW_REGISTRY_URI")) or Path(file).is_file()
+
+
 def register(
     model: DecisionModel,
     name: str,
@@ -240,6 +246,8 @@ def find(name: str | None = None, which: str = CHAMPION) -> Registered:
         MLflow does not answer.
     """
     uri = tracking_uri()
+    if not _is_there(uri):
+        raise _no_model(uri)
     with _answering(uri):
         client = MlflowClient()
         name = name or _only_name(client, uri)
@@ -334,6 +342,8 @@ def versions() -> list[dict[str, Any]]:
         ``name, version, aliases, created`` (ms since 1970), ``metrics`` and ``parameters`` of its run.
     """
     uri = tracking_uri()
+    if not _is_there(uri):
+        return []
     with _answering(uri):
         client = MlflowClient()
         rows = []
@@ -456,8 +466,12 @@ def _only_name(client: MlflowClient, uri: str) -> str:
     if len(names) == 1:
         return names[0]
     if not names:
-        raise InputError(f"MLflow at {uri}: holds no registered model; make one with: propensity train --data ...")
+        raise _no_model(uri)
     raise InputError(f"MLflow at {uri}: holds several models; name one with --model: {', '.join(sorted(names))}")
+
+
+def _no_model(uri: str) -> InputError:
+    return InputError(f"MLflow at {uri}: holds no registered model; make one with: propensity train --data ...")
 
 
 def _registered_model(client: MlflowClient, name: str) -> Any:

@@ -189,6 +189,19 @@ def test_what_cannot_be_done_is_one_sentence(propensity, place):
         assert len(error.splitlines()) == (1 if code else 0), command
 
 
+NO_MODEL = [("models",), ("wave", "june"), ("decide", "people.csv"), ("evaluate",), ("evaluate", "--model", "x")]
+
+
+@pytest.mark.parametrize("command", NO_MODEL, ids=" ".join)
+def test_looking_for_a_model_leaves_nothing_where_there_is_none(propensity, elsewhere, monkeypatch, command):
+    # a name of its own: MLflow keeps what it made at one
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{elsewhere / 'mlflow.db'}")
+    code, said, error = propensity(*command)
+    assert code == (0 if command == ("models",) else 2)
+    assert "make one with: propensity train" in said + error
+    assert list(elsewhere.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "source",
     [
