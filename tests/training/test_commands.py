@@ -96,6 +96,13 @@ def test_from_training_to_promotion_and_back(propensity, place):
     for check in ("value", "propensity calibration", "sample ratio", "unsubscribes"):
         assert re.search(rf"│ {check} +│ passed │", said)
 
+    # asked again it has nothing to do; a number that is the champion's is a mistake
+    code, said, _ = propensity("promote", "--retrained", "--result", "promotion.json")
+    assert (code, said) == (0, f"{NAME}/2 is the champion already: nothing to promote.\n")
+    assert json.loads((place / "promotion.json").read_text())["promoted"] is False
+    assert len(promotions()) == 1
+    assert propensity("promote", "2")[0] == 2
+
     said = propensity("models")[1]
     rows = [[cell.strip() for cell in line.split("│")[1:6]] for line in said.splitlines() if f"│ {NAME}" in line]
     assert [row[:3] for row in rows] == [[NAME, "2", "challenger, champion"], [NAME, "1", ""]]

@@ -94,7 +94,7 @@ def versions() -> list[str]:
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_wherever_it_is_killed_the_next_one_goes_on_and_leaves_nothing_half_done(start, url, propensity):
+def test_wherever_it_is_killed_the_next_one_goes_on_and_leaves_nothing_half_done(start, taught, url, propensity):
     assert "Learn from" not in killed(start("fit"))
     assert states() == versions() == []
     assert "Learn from" in killed(start("assessment"))
@@ -109,6 +109,10 @@ def test_wherever_it_is_killed_the_next_one_goes_on_and_leaves_nothing_half_done
     assert code == 0
     assert "Nothing is trained: propensity-small/1 learnt the same" in out
     assert registry.find(NAME, "champion").version == registry.find(NAME, "challenger").version == "1"
+    # the first champion is a row too, once
+    assert propensity("train", "--from-ledger", url, "--as-of", AS_OF)[0] == 0
+    (row,) = taught.promotions(NAME)
+    assert (row["from_version"], row["to_version"], row["why"]) == (None, "1", job.FIRST)
     assert registry.load(NAME)[0].predict is not None
 
 
@@ -124,6 +128,7 @@ def test_two_at_once_are_one(start, url, taught, propensity, tmp_path):
     code, out, _ = propensity("train", "--from-ledger", url, "--as-of", AS_OF, "--wait")
     assert code == 0
     assert registry.find(NAME, "champion").version == "1"
+    assert [(row["from_version"], row["to_version"]) for row in taught.promotions(NAME)] == [(None, "1")]
     assert not list((tmp_path / "cache" / "propensity" / "training").iterdir())
 
 

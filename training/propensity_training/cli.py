@@ -165,9 +165,13 @@ def promote(
     ledger: LedgerUrl = DEFAULT_LEDGER,
     result: Result = None,
 ) -> None:
-    """Make a version the champion, if it passes the gate; or go back to the champion before."""
+    """Make a version the champion, if it passes the gate; or go back to the champion before.
+
+    Where the alias points to the champion already there is nothing to do, and the exit code is 0.
+    """
     import pandas as pd
 
+    from propensity import registry
     from propensity.errors import InputError
     from propensity.ledger import Ledger
     from propensity.progress import Steps
@@ -192,6 +196,13 @@ def promote(
         if back:
             before, after = promotion.roll_back(opened, model, who=who, why=why or "rolled back")
             typer.echo(f"{after.title} is the champion again (it was {before.title}). {_follow(after.name)}")
+            return
+        named = registry.find(model, which)
+        # whoever names an alias asks for what is newest there, and that may have won already
+        if not which.isdigit() and which != registry.CHAMPION and registry.CHAMPION in named.aliases:
+            if result is not None:
+                write_json(result, {**promotion.Verdict(named, named, []).to_json(), "promoted": False})
+            typer.echo(f"{named.title} is the champion already: nothing to promote.")
             return
         with Steps(promotion.STEPS) as steps:
             dataset = None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from propensity import datasets, registry
 from propensity.ledger import Ledger
-from propensity.ledger.leases import Held, Lease, lease
+from propensity.ledger.leases import Held, Lease, lease, this_process
 from propensity.progress import Steps
 from propensity.registry import Registered
 from propensity_training import provenance
@@ -25,6 +25,8 @@ TRAINING = "training_fingerprint"
 """Tag of runs and versions: of the data, the playbook, the code and the settings."""
 OF = "training_of"
 """Tag of runs: the ledger and the model, of which only one is trained at a time."""
+FIRST = "there was no champion: the first that learnt from this ledger"
+"""Why, in the ledger, of a champion that took nobody's place."""
 WAIT_SECONDS = 1.0
 STEPS = 1
 """Steps besides those of `pipeline.train`."""
@@ -79,12 +81,13 @@ def train_from_ledger(
         with _alone(ledger, f"training of {name}", wait) as held:
             if isinstance(held, Held):
                 return held
-            return _train(source, settings, name, alias, steps, work or _cache(), again, held)
+            return _train(ledger, source, settings, name, alias, steps, work or _cache(), again, held)
     finally:
         ledger.close()
 
 
 def _train(
+    ledger: Ledger,
     source: LedgerSource,
     settings: Settings,
     name: str,
@@ -111,6 +114,7 @@ def _train(
     found = registry.tagged(name, TRAINING, key)
     if found is not None and not again:
         found = registry.give_aliases(found)
+        _record_first_champion(ledger, found)
         return Done(
             found,
             f"Nothing is trained: {found.title} learnt the same (data {told['data_fingerprint']}, playbook "
@@ -131,7 +135,18 @@ def _train(
         check=held.require,
     )
     shutil.rmtree(work / key, ignore_errors=True)
+    _record_first_champion(ledger, result.registered)
     return result
+
+
+def _record_first_champion(ledger: Ledger, registered: Registered) -> None:
+    """The row of a version that became the champion because there was none, unless it is there."""
+    if registry.CHAMPION not in registered.aliases or ledger.promotions(registered.name):
+        return
+    with ledger.promotion(
+        who=this_process(), model=registered.name, from_version=None, to_version=registered.version, why=FIRST
+    ):
+        pass
 
 
 @contextmanager
