@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,9 +23,11 @@ from propensity.ledger.due import people_due
 from propensity.model import DecisionModel
 from propensity.playbook import Playbook
 from propensity.policy import window_end, window_number
+from propensity.scratch import scratch_directory
 from propensity.wave_file import WaveFile, WaveSummary
 
 WEEK_DAYS = 7.0
+SCRATCH = "propensity-wave-"
 MEND = "Report these people's snapshots again, with what the playbook needs, before the round"
 
 
@@ -108,8 +109,8 @@ def decide_round(
         seen_within_days=program.decision_window_days if asked.seen_within_days is None else asked.seen_within_days,
     )
     weeks = program.decision_window_days / WEEK_DAYS if asked.weeks is None else asked.weeks
-    with tempfile.TemporaryDirectory(prefix="propensity-wave-") as aside:
-        file = Path(aside) / "customers.parquet"
+    with scratch_directory(SCRATCH) as aside:
+        file = aside / "customers.parquet"
         with closing(due):
             if not _written(file, (_as_read(people, playbook) for people in due)):
                 return None
