@@ -27,7 +27,7 @@ from propensity.scratch import scratch_directory
 from propensity.wave_file import WaveFile, WaveSummary
 
 WEEK_DAYS = 7.0
-SCRATCH = "propensity-wave-"
+SCRATCH = "propensity-round-"
 MEND = "Report these people's snapshots again, with what the playbook needs, before the round"
 
 
