@@ -25,6 +25,13 @@ KEYS = ["model", "per_person", "one_action", "likeliest", "rules", "random", "no
 MEASURES = ("reactivations", "revenue", "net_value", "expected_value")
 
 
+def scored(currency, scores, allowed):
+    """People of equal weight, of whose scores no variance is expected."""
+    return Scored(
+        scores, allowed, {currency: scores}, pd.Series(dtype=float), {currency: scores * 0}, np.ones(len(scores))
+    )
+
+
 def test_json_round_trip(wave_assessment):
     text = json.dumps(wave_assessment.to_json(), allow_nan=False)
     assert Assessment.from_json(json.loads(text)) == wave_assessment
@@ -161,7 +168,7 @@ def test_gains_are_judged_only_on_actions_that_had_a_chance():
     effect = pd.DataFrame([[0.1, 0.9], [0.2, 0.1], [0.5, 0.4]], columns=labels)
     allowed = pd.DataFrame([[True, False], [True, True], [False, False]], columns=labels)
     scores = pd.DataFrame([[1.0, 4.0, 100.0], [0.5, 3.0, 100.0], [0.0, 100.0, 100.0]], columns=[CONTROL, *labels])
-    held_out = Scored(effect, allowed, {"reactivations": scores}, pd.Series(dtype=float))
+    held_out = scored("reactivations", scores, allowed)
     predicted, observed = _best_gains(effect, held_out)
     assert predicted.tolist() == [0.1, 0.2]
     assert observed.tolist() == [3.0, 2.5]
@@ -234,7 +241,7 @@ def gate(proposed, per_person, one_action, fit=NOTHING_TOLD, standing="nobody"):
     chosen = {
         m: np.full(N, a, dtype=object) for m, a in [("nobody", CONTROL), ("one_action", "a"), ("per_person", "b")]
     }
-    held_out = Scored(scores, scores, {"expected_value": scores}, pd.Series(dtype=float))
+    held_out = scored("expected_value", scores, scores)
     return grant(proposed, held_out, chosen, fit, standing)
 
 
@@ -318,7 +325,7 @@ def test_where_nobody_would_get_another_action_the_gate_says_so():
     scores = pd.DataFrame({CONTROL: np.zeros(N), "a": np.linspace(0.4, 0.6, N)})
     all_a, nobody = np.full(N, "a", dtype=object), np.full(N, CONTROL, dtype=object)
     chosen = {"nobody": nobody, "one_action": all_a, "per_person": all_a}
-    held_out = Scored(scores, scores, {"expected_value": scores}, pd.Series(dtype=float))
+    held_out = scored("expected_value", scores, scores)
     found = grant("per_person", held_out, chosen, NOTHING_TOLD)
     assert found.granted == "one_action"
     assert "another action than the rest" in found.why

@@ -29,9 +29,9 @@ class Scored:
         See `HeldOutPeople`.
     costs : Series (actions with control)
         Of sending, in currency.
-    variances : dict of DataFrame, optional
+    variances : dict of DataFrame
         Of the scores, by `score_variances`.
-    weight : array (n,), optional
+    weight : array (n,)
         How much each of them counts.
     """
 
@@ -39,13 +39,13 @@ class Scored:
     allowed: pd.DataFrame
     scores: dict[str, pd.DataFrame]
     costs: pd.Series
-    variances: dict[str, pd.DataFrame] | None = None
-    weight: np.ndarray | None = None
+    variances: dict[str, pd.DataFrame]
+    weight: np.ndarray
 
     def value(self, currency: str, policy: np.ndarray | pd.DataFrame, baseline: np.ndarray | pd.DataFrame) -> Estimate:
         """What a policy is worth above another, per person; see `evaluation.policy_value`."""
-        variance = None if self.variances is None else self.variances[currency]
-        return policy_value(self.scores[currency], policy, baseline, weight=self.weight, variance=variance)
+        scores, variance = self.scores[currency], self.variances[currency]
+        return policy_value(scores, policy, baseline, weight=self.weight, variance=variance)
 
     def average_effect(self, currency: str, action: str, who: np.ndarray) -> Estimate:
         """What an action does above no contact, per person, over some of them, (n,) of bool: two at least."""
@@ -53,8 +53,8 @@ class Scored:
             self.scores[currency][who],
             np.full(who.sum(), action, dtype=object),
             np.full(who.sum(), CONTROL, dtype=object),
-            weight=None if self.weight is None else self.weight[who],
-            variance=None if self.variances is None else self.variances[currency][who],
+            weight=self.weight[who],
+            variance=self.variances[currency][who],
         )
 
 
@@ -101,7 +101,7 @@ class HeldOutPeople:
     @property
     def weight(self) -> np.ndarray:
         """How much each of them counts, (n,)."""
-        return np.ones(len(self.frame)) if self.scored.weight is None else self.scored.weight
+        return self.scored.weight
 
 
 def held_out_people(model: DecisionModel, frame: pd.DataFrame) -> HeldOutPeople:
@@ -129,10 +129,9 @@ def measured_effects(people: HeldOutPeople) -> dict[str, MeasuredEffects]:
     best = best_column(people.predictions.net_value, people.allowed)
     found = {}
     for name, currency in (("reactivated", "reactivations"), ("revenue", "revenue")):
+        scores, variance = (tables[currency].to_numpy() for tables in (people.scores, people.scored.variances))
         effect = predicted[name].where(people.allowed).to_numpy()
-        variances = people.scored.variances
-        variance = None if variances is None else variances[currency].to_numpy()
-        found[name] = MeasuredEffects.fit(people.scores[currency].to_numpy(), effect, best, people.weight, variance)
+        found[name] = MeasuredEffects.fit(scores, effect, best, people.weight, variance)
     return found
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from propensity.assessment import assess
 from propensity.errors import InputError
+from propensity.frame import logged_propensity
 from propensity.learners.recency import Recency
 from propensity_training.comparison import compare, require_fit, require_known
 
@@ -79,6 +80,19 @@ def test_opt_outs_are_counted_by_contact(trained, people, book):
     expected = found.challenger["unsubscribed"].value / share(trained.model, people)
     expected -= found.champion["unsubscribed"].value / share(half, people)
     assert by_contact.value == pytest.approx(expected)
+    # opt-outs are rare: the error is at least what follows from their chances, with each contact's own weight
+    model = trained.model
+    predicted = model.predict(people, people["decided_at"]).unsubscribed.clip(0, 1)
+    chances = logged_propensity(people, model.actions)
+    varies = (predicted * (1 - predicted) / chances).where(chances > 0, 0.0).to_numpy()
+    policies = [each.choose(people, people["decided_at"]) for each in (model, half)]
+    served = [(p[:, None] == np.array(model.actions, dtype=object)).astype(float) for p in policies]
+    none = (np.array(model.actions) == "control").astype(float)
+    counted = [(each - none) / share(m, people) for each, m in zip(served, (model, half), strict=True)]
+    least = np.sqrt(((counted[0] - counted[1]) ** 2 * varies).sum()) / len(people) * 1000
+    assert by_contact.standard_error >= least * (1 - 1e-9)
+    nobody_left = compare(model, half, people.assign(unsubscribed=0.0), book).unsubscribed_by_contact
+    assert nobody_left.standard_error == pytest.approx(least)
     assert compare(trained.model, with_mode(trained.model, "nobody"), people, book).unsubscribed_by_contact is None
 
 

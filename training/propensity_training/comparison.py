@@ -11,7 +11,7 @@ import pandas as pd
 from propensity.assessment import PEOPLE
 from propensity.contract import CONTROL
 from propensity.errors import InputError
-from propensity.evaluation import Estimate, better_fit, mean_estimate, policy_scores, policy_value
+from propensity.evaluation import Estimate, better_fit, mean_estimate, policy_shares, policy_value, with_least_error
 from propensity.features import DERIVED, SEGMENT_FEATURES
 from propensity.frame import all_actions, days_old, logged_propensity
 from propensity.held_out import expectations, outcome_scores, score_variances
@@ -75,8 +75,8 @@ def compare(challenger: DecisionModel, champion: DecisionModel, frame: pd.DataFr
     Notes
     -----
     Decisions count by their age as they did when the challenger learnt effects. The outcome model behind the doubly
-    robust scores is the mean of both models' (of the one that knows the action,
-    where only one does). The scores are unbiased with any outcome model; this one leans to neither side.
+    robust scores is the mean of both models' (of the one that knows the action, where only one does). The scores are
+    unbiased with any outcome model; this one leans to neither side.
     """
     models = (challenger, champion)
     served = set(frame["action"])
@@ -112,7 +112,7 @@ def compare(challenger: DecisionModel, champion: DecisionModel, frame: pd.DataFr
         difference=values(new, old),
         challenger=values(new, nobody),
         champion=values(old, nobody),
-        unsubscribed_by_contact=_by_contact(scores["unsubscribed"], new, old, weight),
+        unsubscribed_by_contact=_by_contact(scores["unsubscribed"], variances["unsubscribed"], new, old, weight),
         better_fit=better_fit(
             frame["reactivated"].to_numpy(dtype=float),
             frame["action"],
@@ -125,14 +125,19 @@ def compare(challenger: DecisionModel, champion: DecisionModel, frame: pd.DataFr
     )
 
 
-def _by_contact(scores: pd.DataFrame, new: np.ndarray, old: np.ndarray, weight: np.ndarray) -> Estimate | None:
+def _by_contact(
+    scores: pd.DataFrame, variance: pd.DataFrame, new: np.ndarray, old: np.ndarray, weight: np.ndarray
+) -> Estimate | None:
     """How much more 1,000 contacts of the one policy cause than 1,000 of the other."""
     shares = [float(np.average(policy != CONTROL, weights=weight)) for policy in (new, old)]
     if not all(shares):
         return None
     # the shares are facts about these people and these policies: only the scores are uncertain
-    caused = [policy_scores(scores, policy) - scores[CONTROL].to_numpy() for policy in (new, old)]
-    return mean_estimate(caused[0] / shares[0] - caused[1] / shares[1], weight=weight).times(PEOPLE)
+    nobody = policy_shares(scores, np.full(len(scores), CONTROL, dtype=object))
+    contacts = [(policy_shares(scores, p) - nobody) / share for p, share in zip((new, old), shares, strict=True)]
+    counted = contacts[0] - contacts[1]
+    found = mean_estimate((counted * scores.to_numpy()).sum(axis=1), weight=weight)
+    return with_least_error(found, counted, variance, weight).times(PEOPLE)
 
 
 def require_known(served: set[str], known: set[str], whom: str) -> None:

@@ -4,7 +4,14 @@ from propensity.evaluation.calibration import CalibrationTest, calibration_slope
 from propensity.evaluation.cost import cost_curve, cost_qini_score
 from propensity.evaluation.estimate import Estimate, mean_estimate
 from propensity.evaluation.fit import better_fit, effect_multiple
-from propensity.evaluation.policy import ips_value, policy_scores, policy_value, snips_value
+from propensity.evaluation.policy import (
+    ips_value,
+    policy_scores,
+    policy_shares,
+    policy_value,
+    snips_value,
+    with_least_error,
+)
 from propensity.evaluation.ranking import autoc_score, auuc_score, qini_curve, qini_points, qini_score, toc_curve
 from propensity.evaluation.regression import BestLinearPredictor, best_linear_predictor
 from propensity.evaluation.scores import dr_scores
@@ -28,6 +35,7 @@ __all__ = [
     "ips_value",
     "mean_estimate",
     "policy_scores",
+    "policy_shares",
     "policy_value",
     "qini_curve",
     "qini_points",
@@ -35,4 +43,5 @@ __all__ = [
     "segment_effects",
     "snips_value",
     "toc_curve",
+    "with_least_error",
 ]

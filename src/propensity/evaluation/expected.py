@@ -67,8 +67,8 @@ class MeasuredEffects:
         Notes
         -----
         The error of a cell's mean is that of the mean over independent people, and at least what follows from
-        ``variance``. Cells are tenths of the best actions,
-        and of the others; one with fewer than two contacts has the mean of all.
+        ``variance``. Cells are tenths of the best actions, and of the others; one with fewer than two contacts has the
+        mean of all.
         """
         there = ~np.isnan(predicted)
         counts = np.ones(len(scores)) if weight is None else weight

@@ -27,7 +27,7 @@ def policy_scores(scores: pd.DataFrame, policy: object) -> np.ndarray:
     """
     values = checked_table(scores, "scores")
     if isinstance(policy, pd.DataFrame):
-        return (values * _shares(scores, policy)).sum(axis=1)
+        return (values * policy_shares(scores, policy)).sum(axis=1)
     return values[np.arange(len(scores)), _columns(scores, policy)]
 
 
@@ -77,12 +77,29 @@ def policy_value(
     estimate = mean_estimate(values, level, weight)
     if variance is None:
         return estimate
-    difference = _shares(scores, policy) - (0.0 if baseline is None else _shares(scores, baseline))
+    shares = policy_shares(scores, policy) - (0.0 if baseline is None else policy_shares(scores, baseline))
+    return with_least_error(estimate, shares, variance[list(scores.columns)], weight)
+
+
+def with_least_error(estimate: Estimate, shares: np.ndarray, variance: pd.DataFrame, weight: object = None) -> Estimate:
+    """An estimate whose standard error is at least what follows from the variance that scores should have.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        Of the mean over people of a sum of their scores.
+    shares : array (n, n actions)
+        How much each score counts in a person's sum.
+    variance : DataFrame (n, n actions)
+        As for `policy_value`.
+    weight : array-like (n,), optional
+        Weight of each person.
+    """
     # of one person's scores at most one differs from what was expected: they do not vary together
-    of_person = (difference**2 * checked_table(variance[list(scores.columns)], "variance")).sum(axis=1)
+    of_person = (shares**2 * checked_table(variance, "variance")).sum(axis=1)
     weights = checked_weight(weight, len(of_person))
     least = float(np.sqrt(weights**2 @ of_person) / weights.sum())
-    return estimate_with_error(estimate.value, max(least, estimate.standard_error), estimate.n, level)
+    return estimate_with_error(estimate.value, max(least, estimate.standard_error), estimate.n, estimate.level)
 
 
 def ips_value(
@@ -175,8 +192,14 @@ def _columns(scores: pd.DataFrame, policy: object) -> np.ndarray:
     return column_of(labels, scores.columns, "policy")
 
 
-def _shares(scores: pd.DataFrame, policy: object) -> np.ndarray:
-    """How likely a policy gives each action to each person, (n, n actions)."""
+def policy_shares(scores: pd.DataFrame, policy: object) -> np.ndarray:
+    """How likely a policy (see `policy_scores`) gives each action to each person, (n, n actions).
+
+    Raises
+    ------
+    InputError
+        As `policy_scores`, but for scores.
+    """
     if isinstance(policy, pd.DataFrame):
         chances = policy.reindex(columns=scores.columns).to_numpy(dtype=float)
         if chances.shape != scores.shape or not np.allclose(chances.sum(axis=1), 1.0) or (chances < 0).any():
